@@ -1,0 +1,34 @@
+# `make demo` and `make test` set up everything they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := outputs/demo
+
+.PHONY: help install demo test lint clean
+
+help:
+	@echo "make demo     train the embedded sample, render new speech, print the table ($(DEMO))"
+	@echo "make test     run the test suite"
+	@echo "make install  only make the environment in $(VENV)"
+	@echo "make lint     check style"
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: Python 3.10 or newer is needed; give it as make PYTHON=python3.11 ..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing packages into $(VENV) (some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+demo: install
+	@$(BIN)/python -m talksplat.demo out=$(DEMO)
+
+test: install
+	@$(BIN)/python -m pytest -q
+
+lint: install
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+clean:
+	rm -rf $(VENV) outputs

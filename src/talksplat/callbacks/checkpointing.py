@@ -1,0 +1,44 @@
+"""Keeps the newest checkpoint of a stage, and of the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from talksplat.training.checkpoint import link_atomically, save_atomically
+
+
+class KeepNewest(pl.Callback):
+    """Writes `STAGE/last.ckpt` and `RUN/last.ckpt` every so many steps and at the end, never leaving a half-written one.
+
+    Args:
+        run_dir: the run folder.
+        stage_dir: the stage's folder.
+        every: steps between checkpoints.
+    """
+
+    def __init__(self, run_dir: Path, stage_dir: Path, every: int) -> None:
+        self.run_dir = run_dir
+        self.path = stage_dir / "last.ckpt"
+        self.every = every
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.every == 0:
+            self._keep(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        module.finish_stage()
+        self._keep(trainer)
+
+    def _keep(self, trainer: pl.Trainer) -> None:
+        self.save(trainer, self.path)
+        link_atomically(self.path, self.run_dir / "last.ckpt")
+
+    @staticmethod
+    def save(trainer: pl.Trainer, path: Path) -> None:
+        """Write a full checkpoint to `path`, atomically."""
+        save_atomically(trainer.save_checkpoint, path)

@@ -1,0 +1,42 @@
+"""Logs a training step's numbers every so often."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+
+class History(pl.Callback):
+    """Sends losses, PSNR, learning rates, counts and speed to the trackers.
+
+    Args:
+        every: steps between rows.
+        step_offset: steps of the stages before this one, so that one axis runs over the whole run.
+    """
+
+    def __init__(self, every: int, step_offset: int) -> None:
+        self.every = every
+        self.step_offset = step_offset
+        self._last: tuple[float, int] | None = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step % self.every and step != trainer.max_steps:
+            return
+        values = {name: float(value) for name, value in outputs.items()}
+        values |= {f"lr/{name}": rate for name, rate in module.all_optimizers.learning_rates().items()}
+        values["num_gaussians"] = module.model.gaussians.num_gaussians
+        now = time.perf_counter()
+        if self._last is not None:
+            values["images_per_second"] = (step - self._last[1]) * module.stage.batch_size / (now - self._last[0])
+        self._last = (now, step)
+        if torch.cuda.is_available():
+            values["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
+        metrics = {f"{module.stage_name}/{name}": value for name, value in values.items()}
+        for tracker in trainer.loggers:
+            tracker.log_metrics(metrics, step=self.step_offset + step)

@@ -1,0 +1,62 @@
+"""Looks at held-out frames while a stage trains."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from talksplat.data.datamodule import PortraitDataModule
+from talksplat.metrics.picture import comparison_grid, save_picture
+
+logger = logging.getLogger(__name__)
+
+
+class Preview(pl.Callback):
+    """Renders a few held-out frames every so many steps: a picture in the stage folder, PSNR to the trackers.
+
+    Args:
+        data: where the frames come from.
+        folder: the stage's folder.
+        every: steps between previews; None: only at the end of the stage.
+        step_offset: steps of the stages before this one.
+        num_frames: frames to show, spread over the held-out part.
+    """
+
+    def __init__(
+        self, data: PortraitDataModule, folder: Path, every: int | None, step_offset: int, num_frames: int = 4
+    ) -> None:
+        self.data = data
+        self.folder = folder
+        self.every = every
+        self.step_offset = step_offset
+        self.num_frames = num_frames
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step == trainer.max_steps or (self.every is not None and step % self.every == 0):
+            self.show(trainer, module)
+
+    @torch.no_grad()
+    def show(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Render, save and log."""
+        positions = self.data.subject.val
+        chosen = torch.as_tensor(positions)[torch.linspace(0, len(positions) - 1, self.num_frames).long().unique()]
+        batch = self.data.store.batch(chosen, module.device)
+        module.model.eval()
+        image = module.render(batch).image.clamp(0, 1)
+        module.model.train()
+        psnr = float((-10 * torch.log10((image - batch.target).square().mean((1, 2, 3)))).mean())
+        step = trainer.global_step
+        picture = comparison_grid(batch.original.cpu(), image.cpu(), batch.frame_ids.tolist())
+        previews = self.folder / "previews"
+        previews.mkdir(exist_ok=True)
+        save_picture(previews / f"step_{step:06d}.png", picture)
+        for tracker in trainer.loggers:
+            tracker.log_metrics({f"{module.stage_name}/val_psnr_composite": psnr}, step=self.step_offset + step)
+        logger.debug("%s step %d: held-out composite PSNR %.2f dB", module.stage_name, step, psnr)

@@ -1,0 +1,55 @@
+"""Compares runs: `python -m talksplat.compare runs=outputs/a,outputs/b out=outputs/compare`.
+
+`runs` takes run folders, folders that hold run folders, and globs, with commas between them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from talksplat.compare.report import compare_runs
+from talksplat.config import CONF_DIR, compose
+from talksplat.errors import UserError, exits_cleanly
+
+
+def compare(config: DictConfig) -> None:
+    """Compare as configured and print the table."""
+    if not config.runs or not (isinstance(config.runs, str) or OmegaConf.is_list(config.runs)):
+        raise UserError(f"runs={config.runs}: give run folders, e.g. runs=outputs/a,outputs/b")
+    table = compare_runs(config.runs, Path(config.out).expanduser(), config.overwrite, config.video)
+    console = Console()
+    console.print(table.rich())
+    console.print(f"written to {config.out}", highlight=False, soft_wrap=True)
+
+
+def overrides_of(arguments: list[str]) -> list[str]:
+    """Hydra's overrides for a command line: paths are quoted, so that commas, `=` and spaces in them are no syntax."""
+    overrides = []
+    for argument in arguments:
+        key, separator, value = argument.partition("=")
+        if not separator:
+            raise UserError(f"{argument!r} is no setting: write runs=FOLDER,FOLDER out=FOLDER")
+        if key in ("runs", "out") and value[:1] not in ("'", '"'):
+            value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        overrides.append(f"{key}={value}")
+    return overrides
+
+
+@exits_cleanly
+def main() -> None:
+    """The command."""
+    arguments = sys.argv[1:]
+    if {"-h", "--help"} & set(arguments):
+        Console(highlight=False, markup=False).print(f"{__doc__}\n{(CONF_DIR / 'compare.yaml').read_text()}")
+        return
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    compare(compose("compare", overrides_of(arguments)))
+
+
+if __name__ == "__main__":
+    main()

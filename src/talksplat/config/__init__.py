@@ -1,0 +1,6 @@
+"""Composing and checking configurations."""
+
+from talksplat.config.compose import CONF_DIR, compose, finish_config, to_yaml
+from talksplat.config.targets import instantiate
+
+__all__ = ["CONF_DIR", "compose", "finish_config", "instantiate", "to_yaml"]

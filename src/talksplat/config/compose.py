@@ -1,0 +1,88 @@
+"""Composes a command's configuration from `conf/` and checks it before any work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from talksplat.config.schema import schema_of
+from talksplat.config.targets import check_targets
+from talksplat.config.validate import validate_train
+from talksplat.errors import UserError
+
+CONF_DIR = Path(__file__).resolve().parents[3] / "conf"
+
+
+def compose(config_name: str, overrides: list[str]) -> DictConfig:
+    """The checked configuration of a command.
+
+    Args:
+        config_name: "train", "render", "preprocess" or "compare".
+        overrides: Hydra overrides such as `model=static` or `stage.fine.steps=100`.
+
+    Raises:
+        UserError: unknown or missing key, value of a wrong type, unknown choice (the known ones are listed).
+    """
+    if GlobalHydra.instance().is_initialized():
+        # A notebook or a test may have composed before; Hydra holds one global instance.
+        GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=config_name):
+            config = hydra_compose(config_name, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_one_line(error)) from error
+    return finish_config(config_name, config)
+
+
+def finish_config(config_name: str, config: DictConfig) -> DictConfig:
+    """Check a composed configuration against the schema, its targets' signatures and for missing values."""
+    raw = OmegaConf.to_container(config, resolve=False)  # without Hydra's own node and flags
+    missing = list(_missing(raw, ""))
+    if missing:
+        raise UserError(f"missing setting {', '.join(missing)}: give it as {missing[0]}=VALUE")
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(schema_of(config_name)), OmegaConf.create(raw))
+        OmegaConf.resolve(config)
+    except OmegaConfBaseException as error:
+        raise UserError(_one_line(error)) from error
+    check_targets(config)
+    if config_name == "train":
+        validate_train(config)
+    return config
+
+
+def to_yaml(config: DictConfig) -> str:
+    """Resolved YAML text of a configuration: what run folders and checkpoints carry."""
+    return OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(config, resolve=True)))
+
+
+def _missing(value: Any, path: str) -> Iterator[str]:
+    """Full paths of the settings that still are ???."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _missing(item, f"{path}.{key}" if path else str(key))
+    elif value == "???":
+        yield path
+
+
+def _one_line(error: Exception) -> str:
+    """Hydra's and OmegaConf's messages span several lines; keep what a user needs, joined."""
+    lines = [re.sub(r"\s+", " ", line).strip() for line in str(error).splitlines()]
+    useful = [
+        line for line in lines if line and not line.startswith(("object_type", "reference_type", "Config search"))
+    ]
+    useful = [line for line in useful if not line.startswith(("provider=", "Set the environment variable"))]
+    text = "; ".join(dict.fromkeys(useful))
+    cause = error.__cause__
+    if cause is not None and str(cause).splitlines() and "full_key" in str(cause) and "full_key" not in text:
+        text += "; " + "; ".join(line.strip() for line in str(cause).splitlines() if "full_key" in line)
+    return text

@@ -1,0 +1,86 @@
+"""What each command's configuration may hold at its top; nodes with a `_target_` are checked against their class."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+SCHEMAS = {
+    "train": "talksplat.config.schema.TrainConfig",
+    "render": "talksplat.config.schema_render.RenderConfig",
+    "preprocess": "talksplat.config.schema_preprocess.PreprocessConfig",
+    "compare": "talksplat.config.schema_compare.CompareConfig",
+}
+
+
+@dataclass
+class AudioConfig:
+    """One kind of audio feature; its width and window reach the model by interpolation."""
+
+    name: str = MISSING
+    files: list[str] = field(default_factory=list)  # names tried in a subject folder, in this order
+    width: int = MISSING  # numbers in one feature row
+    window: int = MISSING  # feature rows in one window
+    context: int = 8  # windows around a frame
+    extractor: Any = None  # computes the features from a recording; null: only stored features work
+
+
+@dataclass
+class DatasetConfig:
+    """Where frames come from."""
+
+    root: str | None = MISSING  # subject folder; the embedded sample is made on demand
+    sample: Any = None  # settings of the embedded sample; null for a folder of one's own
+    cache: str = "memory"
+    cache_dir: str | None = None
+    max_frames: int | None = None
+    audio_across_split: bool = True
+    loader: Any = MISSING
+
+
+@dataclass
+class EvaluationConfig:
+    """What is measured when training is over."""
+
+    lpips_net: str | None = "alex"
+    batch_size: int = 4
+    train_frames: int = 20  # training frames spread over the clip that are measured beside the held-out ones
+
+
+@dataclass
+class PathsConfig:
+    """Folders and files outside the project."""
+
+    data: str = MISSING
+    outputs: str = MISSING
+    assets: str | None = None
+
+
+@dataclass
+class TrainConfig:
+    """`train.py`."""
+
+    seed: int = 0
+    resume: bool = False
+    dry_run: bool = False
+    checkpoint: str | None = None  # weights to start from
+    run_dir: str | None = None
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    model: Any = MISSING
+    rasterizer: Any = MISSING
+    loss: dict[str, Any] = field(default_factory=dict)
+    stage: Any = MISSING
+    trainer: Any = MISSING
+    tracker: Any = None
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+def schema_of(config_name: str) -> type:
+    """The dataclass that a command's configuration must fit."""
+    module, name = SCHEMAS[config_name].rsplit(".", 1)
+    return getattr(importlib.import_module(module), name)

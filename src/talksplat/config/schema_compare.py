@@ -1,0 +1,18 @@
+"""What `python -m talksplat.compare` may be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import MISSING
+
+
+@dataclass
+class CompareConfig:
+    """Settings of the comparison."""
+
+    runs: Any = MISSING  # run folders, folders that hold some, or globs: a list, or text with commas
+    out: str = MISSING
+    overwrite: bool = False
+    video: bool = True

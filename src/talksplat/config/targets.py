@@ -1,0 +1,73 @@
+"""Nodes with a `_target_`: their keys are checked against the constructor before anything is built."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import hydra.utils
+from omegaconf import DictConfig, ListConfig
+
+from talksplat.errors import UserError
+
+HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
+
+
+def check_targets(config: DictConfig) -> None:
+    """Check that each `_target_` exists and takes exactly the keys that stand beside it.
+
+    Raises:
+        UserError: names the full path of the key, what is accepted and the nearest spelling.
+    """
+    for path, node in _nodes(config, ""):
+        if "_target_" in node:
+            _check_node(path, node)
+
+
+def instantiate(node: Any, **extra: Any) -> Any:
+    """Build the object of a checked node; `extra` are run-time arguments that no file can hold."""
+    return hydra.utils.instantiate(node, **extra, _convert_="all")
+
+
+def _nodes(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
+    if isinstance(node, DictConfig) and not node._is_none():
+        yield path, node
+        for key in node:
+            yield from _nodes(node._get_node(key), f"{path}.{key}" if path else str(key))
+    elif isinstance(node, ListConfig) and not node._is_none():
+        for index in range(len(node)):
+            yield from _nodes(node._get_node(index), f"{path}[{index}]")
+
+
+def _locate(target: str) -> Any:
+    """The class or function of a dotted name."""
+    module, _, name = target.rpartition(".")
+    if not module:
+        raise ImportError("a target is written package.module.Class")
+    return getattr(importlib.import_module(module), name)
+
+
+def _check_node(path: str, node: DictConfig) -> None:
+    target = node["_target_"]
+    try:
+        signature = inspect.signature(_locate(target))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{path}._target_: cannot import {target!r} ({error})") from error
+    parameters = {name: p for name, p in signature.parameters.items() if name != "self"}
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    given = [key for key in node if key not in HYDRA_KEYS]
+    for key in given:
+        if key not in parameters:
+            near = difflib.get_close_matches(str(key), parameters, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(parameters)) or 'nothing'}"
+            raise UserError(f"unknown key {path}.{key}: {target} has no such setting; {hint}")
+    if node.get("_partial_", False):
+        return
+    required = {name for name, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL}
+    absent = sorted(required - set(given))
+    if absent:
+        raise UserError(f"missing key {path}.{absent[0]}: {target} needs {', '.join(absent)}")

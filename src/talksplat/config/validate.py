@@ -1,0 +1,103 @@
+"""Rules between settings, checked before any work; each message names the setting that mends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from talksplat.errors import UserError
+
+
+def validate_train(config: DictConfig) -> None:
+    """Check what no single class can see.
+
+    Raises:
+        UserError: the first rule that is broken.
+    """
+    for rule in (_audio_widths, _stage_order, _density_windows, _loss_stages, _evaluation, _paths):
+        rule(config)
+
+
+def _audio_widths(config: DictConfig) -> None:
+    audio, model = config.audio, config.model
+    for key, ours in (("audio_width", audio.width), ("audio_window", audio.window)):
+        theirs = _find(model, key)
+        if theirs is not None and theirs != ours:
+            raise UserError(
+                f"model expects {key}={theirs}, but audio={audio.name} has {ours}; leave the model's value at "
+                f"${{audio.{key.removeprefix('audio_')}}}"
+            )
+    if audio.context < 1:
+        raise UserError(f"audio.context must be at least 1, not {audio.context}")
+
+
+def _stage_order(config: DictConfig) -> None:
+    stages = config.stage.stages
+    seen_deform = False
+    for name in config.stage.order:
+        if stages.get(name) is None:
+            raise UserError(f"stage.order names {name!r}, but stage.stages has {', '.join(stages)}")
+        if stages[name].mode == "deform":
+            seen_deform = True
+        elif seen_deform:
+            raise UserError(
+                f"stage.order puts the canonical stage {name!r} after a deform stage; canonical stages come first"
+            )
+
+
+def _density_windows(config: DictConfig) -> None:
+    for name in config.stage.order:
+        stage = config.stage.stages[name]
+        density = stage.density
+        if density is None:
+            continue
+        path = f"stage.stages.{name}.density"
+        if density.get("start", 0) >= density.get("stop", 1):
+            raise UserError(
+                f"{path}.start={density.start} is not before {path}.stop={density.stop}: nothing would grow"
+            )
+        if density.get("every", 1) < 1:
+            raise UserError(f"{path}.every must be at least 1")
+
+
+def _loss_stages(config: DictConfig) -> None:
+    for name, loss in config.loss.items():
+        for stage in (loss or {}).get("stages") or []:
+            if stage not in config.stage.stages:
+                raise UserError(
+                    f"loss.{name}.stages names {stage!r}; stage.stages has {', '.join(config.stage.stages)}"
+                )
+
+
+def _evaluation(config: DictConfig) -> None:
+    if config.evaluation.lpips_net not in (None, "alex", "vgg"):
+        raise UserError(f"evaluation.lpips_net is alex, vgg or null, not {config.evaluation.lpips_net!r}")
+    if config.evaluation.batch_size < 1 or config.evaluation.train_frames < 1:
+        raise UserError("evaluation.batch_size and evaluation.train_frames must be at least 1")
+
+
+def _paths(config: DictConfig) -> None:
+    root = config.dataset.root
+    if root is not None and config.dataset.sample is None and not Path(root).is_dir():
+        raise UserError(
+            f"no such subject folder: {root} (dataset.root); make it with "
+            f"python -m talksplat.preprocess video=CLIP.mp4 subject={root}"
+        )
+    if config.checkpoint is not None and not Path(config.checkpoint).exists():
+        raise UserError(f"no such checkpoint: {config.checkpoint} (checkpoint)")
+    assets = config.paths.assets
+    if assets is not None and not Path(assets).is_dir():
+        raise UserError(f"no such folder: {assets} (paths.assets, or the environment variable TALKSPLAT_ASSETS)")
+
+
+def _find(node: DictConfig, key: str) -> int | None:
+    """First value of `key` anywhere below a node."""
+    if key in node:
+        return node[key]
+    for value in node.values():
+        if isinstance(value, DictConfig):
+            found = _find(value, key)
+            if found is not None:
+                return found
+    return None

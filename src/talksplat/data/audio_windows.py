@@ -1,0 +1,100 @@
+"""Audio features of a subject and the stretch of them that belongs to a frame (GaussianTalker section 1.7).
+
+A window is a few feature rows (50 each second) around one video frame; the context of a frame is the windows of the
+frames around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from talksplat.errors import UserError
+
+MAX_MISSING_ROWS = 3  # video and audio encoders disagree by this many frames at the end of a clip
+ROWS_PER_FRAME = 2  # 50 rows a second, 25 frames
+
+
+def context_rows(
+    rows: Int[Tensor, " frame"], context: int, start: int | Int[Tensor, " frame"], stop: int | Int[Tensor, " frame"]
+) -> Int[Tensor, "frame context"]:
+    """Rows [k - context/2, k + context/2) around each row k; -1 where they fall outside [start, stop)."""
+    around = rows[:, None] + torch.arange(context, device=rows.device) - context // 2
+    start, stop = (bound[:, None] if isinstance(bound, Tensor) else bound for bound in (start, stop))
+    return torch.where((around >= start) & (around < stop), around, -1)
+
+
+def audio_windows(
+    features: Float[Tensor, "row window feature"], positions: Int[Tensor, " frame"], context: int = 8
+) -> Float[Tensor, "frame context window feature"]:
+    """Windows [k - context/2, k + context/2) around each position k, zeros outside the array; on any device."""
+    rows = context_rows(positions, context, 0, len(features))
+    return torch.where(rows[..., None, None] >= 0, features[rows.clamp(min=0)], 0)
+
+
+def rewindow(rows: Float[np.ndarray, "row feature"], window: int) -> Float[np.ndarray, "frame window feature"]:
+    """Windows of `window` rows centred on each frame, from 50 rows a second; zero padded at both ends."""
+    num_frames = -(-len(rows) // ROWS_PER_FRAME)
+    half = window // 2
+    padded = np.zeros((ROWS_PER_FRAME * num_frames + window, rows.shape[1]), dtype=rows.dtype)
+    padded[half : half + len(rows)] = rows
+    first = ROWS_PER_FRAME * np.arange(num_frames)
+    return padded[first[:, None] + np.arange(window)]
+
+
+def find_audio_file(root: Path, names: Sequence[str]) -> Path:
+    """The first of `names` that the subject folder has. Raises UserError listing what it has instead."""
+    for name in names:
+        if (root / name).is_file():
+            return root / name
+    found = sorted(path.name for path in root.glob("aud*.npy"))
+    there = f"it has {', '.join(found)}: choose the audio=... setting made for one of those" if found else "it has none"
+    raise UserError(
+        f"{root} has no audio features {' or '.join(names)}; {there}, or make them with "
+        f"`python -m talksplat.preprocess`, or put the file there"
+    )
+
+
+def read_audio_features(
+    path: Path, width: int, window: int, num_rows: int, notes: list[str]
+) -> Float[np.ndarray, "row window feature"]:
+    """Windows of a feature file, at least `num_rows` of them.
+
+    Files with the two raw 50 Hz rows of each frame (HuBERT as the lineage writes it) are windowed here. Up to three
+    missing rows at the end repeat the last one. Both become a line in `notes`. Raises UserError for a file that is no
+    plain array, of another width or window, too short, or with values that are no numbers.
+    """
+    try:
+        features = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is not a plain .npy array ({error}): make the audio features again") from error
+    if not isinstance(features, np.ndarray) or features.ndim != 3 or not np.issubdtype(features.dtype, np.number):
+        shape = list(getattr(features, "shape", []))
+        raise UserError(f"{path} has shape {shape} where [frames, window, width] is needed: make it again")
+    features = features.astype(np.float32)
+    if features.shape[1:] == (ROWS_PER_FRAME, width) and window != ROWS_PER_FRAME:
+        features = rewindow(features.reshape(-1, width), window)
+        notes.append(f"{path.name} has two rows a frame: windows of {window} rows were made of them")
+    if features.shape[1:] != (window, width):
+        raise UserError(
+            f"{path} has windows of {features.shape[1]} rows of width {features.shape[2]}, but the audio setting "
+            f"expects {window} rows of width {width}: choose the audio=... setting made for this file"
+        )
+    if not np.isfinite(features).all():
+        row = int(np.flatnonzero(~np.isfinite(features).all((1, 2)))[0])
+        raise UserError(f"{path} has values that are no numbers (first in row {row}): make the audio features again")
+    missing = num_rows - len(features)
+    if missing > MAX_MISSING_ROWS or not len(features):
+        raise UserError(
+            f"{path} has {len(features)} rows but the last video frame is number {num_rows - 1}: make the features "
+            "again from the audio of the whole video (25 rows a second)"
+        )
+    if missing > 0:
+        features = np.concatenate([features, np.repeat(features[-1:], missing, axis=0)])
+        notes.append(f"{path.name} ends {missing} frames early: its last row is repeated")
+    return features

@@ -1,0 +1,146 @@
+"""The one data module of all models: a subject folder, checked, and batches of its frames."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from talksplat.data.frame_store import CACHES, FrameStore
+from talksplat.data.sampler import TrainOrder
+from talksplat.data.subject import Subject, read_subject
+from talksplat.data.transforms import split_positions
+from talksplat.errors import UserError
+from talksplat.types import FrameBatch
+
+logger = logging.getLogger(__name__)
+
+
+class PortraitDataModule(pl.LightningDataModule):
+    """Frames, audio windows and conditions of one portrait.
+
+    `audio_files`: feature files to look for, the first one found is used; `audio_width` and `audio_window`: their width
+    and rows a window; `audio_context`: windows around each frame. `cache`, `cache_dir` and `audio_across_split` are
+    explained in FrameStore. `max_frames` keeps the first frames of both splits, in the proportion 10 to 1.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        audio_files: Sequence[str],
+        audio_width: int,
+        audio_window: int,
+        audio_context: int = 8,
+        cache: str = "memory",
+        cache_dir: str | None = None,
+        max_frames: int | None = None,
+        audio_across_split: bool = True,
+    ):
+        """Raises UserError for a setting out of range; the folder itself is read by `prepare`."""
+        super().__init__()
+        if cache not in CACHES:
+            raise UserError(f"dataset.cache={cache} is unknown: choose one of {', '.join(CACHES)}")
+        if max_frames is not None and max_frames < 2:
+            raise UserError(f"dataset.max_frames={max_frames} must be at least 2: one frame to train, one to test")
+        self.root = Path(root).expanduser()
+        self.audio_files = tuple(audio_files)
+        self.audio_width, self.audio_window, self.audio_context = audio_width, audio_window, audio_context
+        self.cache, self.cache_dir = cache, cache_dir
+        self.max_frames = max_frames
+        self.audio_across_split = audio_across_split
+        self._subject: Subject | None = None
+        self._store: FrameStore | None = None
+
+    def prepare(self) -> None:
+        """Read, decode and check everything, once. Raises UserError for whatever cannot be trained on."""
+        if self._store is not None:
+            return
+        subject = read_subject(self.root, self.audio_files, self.audio_width, self.audio_window)
+        if self.max_frames is not None and self.max_frames < len(subject.frame_ids):
+            subject = _first_frames(subject, self.max_frames)
+        for note in subject.notes:
+            logger.warning("%s: %s", self.root, note)
+        self._store = FrameStore(subject, self.cache, self.cache_dir, self.audio_context, self.audio_across_split)
+        self._subject = subject
+
+    def setup(self, stage: str | None = None) -> None:
+        """Lightning's hook: `prepare`."""
+        self.prepare()
+
+    @property
+    def subject(self) -> Subject:
+        """Poses, splits, start points... of the portrait, after `prepare`."""
+        if self._subject is None:
+            raise RuntimeError("call prepare() before using the data module")
+        return self._subject
+
+    @property
+    def store(self) -> FrameStore:
+        """The frames themselves, after `prepare`."""
+        if self._store is None:
+            raise RuntimeError("call prepare() before using the data module")
+        return self._store
+
+    @property
+    def notes(self) -> list[str]:
+        """What was missing or odd in the folder, and what was done about it."""
+        return self.subject.notes
+
+    def train_batches(
+        self, batch_size: int, seed: int, start_step: int, num_steps: int, device: torch.device | str
+    ) -> Iterator[FrameBatch]:
+        """Batches of the steps [start_step, start_step + num_steps), the same for the same seed and step."""
+        train = torch.from_numpy(self.subject.train)
+        order = TrainOrder(len(train), batch_size, seed)
+        for step in range(start_step, start_step + num_steps):
+            yield self.store.batch(train[order.positions(step)], device)
+
+    def eval_batches(
+        self, split: str, batch_size: int, device: torch.device | str, limit: int | None = None
+    ) -> Iterator[FrameBatch]:
+        """The frames of "train" or "val" in the order of the video, once each; the first `limit` of them if given."""
+        if split not in ("train", "val"):
+            raise UserError(f"there is no split {split!r}: choose train or val")
+        positions = torch.from_numpy(getattr(self.subject, split))[:limit]
+        for chunk in positions.split(batch_size):
+            yield self.store.batch(chunk, device)
+
+    def describe(self) -> dict:
+        """What was read, for `run_info.json`."""
+        subject = self.subject
+        return {
+            "root": str(subject.root),
+            "num_frames": len(subject.frame_ids),
+            "num_train": len(subject.train),
+            "num_val": len(subject.val),
+            "first_frame": int(subject.frame_ids[0]),
+            "last_frame": int(subject.frame_ids[-1]),
+            "width": subject.width,
+            "height": subject.height,
+            "fps": subject.fps,
+            "focal": float(subject.K[0, 0]),
+            "num_vertices": len(subject.vertices),
+            "audio_file": subject.audio_file,
+            "audio_shape": list(subject.audio.shape),
+            "cache": self.cache,
+            "cache_bytes": self.store.num_bytes,
+            "notes": list(subject.notes),
+        }
+
+
+def _first_frames(subject: Subject, max_frames: int) -> Subject:
+    """The first frames of both splits, so that held-out frames stay held out."""
+    num_train, num_val = (len(part) for part in split_positions(max_frames))
+    # A split that has too few frames leaves its share to the other.
+    num_val = min(len(subject.val), max(num_val, max_frames - len(subject.train)))
+    num_train = min(len(subject.train), max_frames - num_val)
+    kept = np.sort(np.concatenate([subject.train[:num_train], subject.val[:num_val]]))
+    limited = subject.subset(kept)
+    limited.notes.append(
+        f"dataset.max_frames={max_frames}: {num_train} training and {num_val} held-out frames are used"
+    )
+    return limited

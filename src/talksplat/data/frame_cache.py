@@ -1,0 +1,139 @@
+"""Decodes all frames of a subject once and keeps them packed: in memory or in one file on disk.
+
+A packed frame is one row of bytes: the original (H*W*3), the background (H*W*3), the head mask (H*W). It is gathered
+and moved to a device in one piece, and its three images are views of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from talksplat.data.subject import Subject, load_background, load_frame
+from talksplat.errors import UserError
+
+BYTES_PER_PIXEL = 7
+FORMAT = 1  # part of the key of files on disk: raise it when the packing or the compositing changes
+CHUNK = 32
+SHOW_PROGRESS_ABOVE = 50
+GIB = 2**30
+
+
+def packed_size(subject: Subject) -> int:
+    """Bytes of one packed frame."""
+    return subject.width * subject.height * BYTES_PER_PIXEL
+
+
+def pack_frame(frame: dict[str, np.ndarray]) -> UInt8[np.ndarray, " byte"]:
+    """One row of bytes from what `load_frame` returns."""
+    return np.concatenate([frame[name].astype(np.uint8).ravel() for name in ("original", "background", "head_mask")])
+
+
+def unpack_frames(packed: UInt8[Tensor, "frame byte"], width: int, height: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Original, background [B, H, W, 3] and head mask (bool) [B, H, W], as views."""
+    size = width * height
+    original, background, mask = packed.split([3 * size, 3 * size, size], dim=1)
+    images = (part.unflatten(1, (height, width, 3)) for part in (original, background))
+    return (*images, mask.view(torch.bool).unflatten(1, (height, width)))
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that could be taken without swapping; None where the system does not tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def decoded_frames(subject: Subject) -> Iterator[UInt8[np.ndarray, " byte"]]:
+    """Packed frames in order, decoded by a few threads. Raises UserError naming the first file that is unusable."""
+    plate = load_background(subject)
+    frame_ids = iter(subject.frame_ids.tolist())
+    with ThreadPoolExecutor(max_workers=max(2, min(4, os.cpu_count() or 1))) as pool:
+        while chunk := list(itertools.islice(frame_ids, CHUNK)):
+            yield from pool.map(lambda frame_id: pack_frame(load_frame(subject, frame_id, plate)), chunk)
+
+
+def _with_progress(subject: Subject) -> Iterator[UInt8[np.ndarray, " byte"]]:
+    total = len(subject.frame_ids)
+    console = Console(stderr=True)
+    hidden = total <= SHOW_PROGRESS_ABOVE or not console.is_terminal
+    return track(decoded_frames(subject), "reading frames", total, console=console, disable=hidden, transient=True)
+
+
+def load_to_memory(subject: Subject) -> UInt8[Tensor, "frame byte"]:
+    """All frames (7 bytes a pixel). Raises UserError if they would not fit into the memory that is free."""
+    needed, free = len(subject.frame_ids) * packed_size(subject), available_memory()
+    if free is not None and needed > free:
+        raise UserError(
+            f"the {len(subject.frame_ids)} frames of {subject.root} take {needed / GIB:.1f} GiB of memory and "
+            f"{free / GIB:.1f} GiB are free: set dataset.cache=disk, or fewer frames with dataset.max_frames"
+        )
+    packed = torch.empty(len(subject.frame_ids), packed_size(subject), dtype=torch.uint8)
+    rows = packed.numpy()
+    for position, row in enumerate(_with_progress(subject)):
+        rows[position] = row
+    return packed
+
+
+def load_to_disk(subject: Subject, folder: Path) -> UInt8[Tensor, "frame byte"]:
+    """All frames as a memory map of a file in `folder`, written the first time.
+
+    The file's name holds a digest of the names, sizes and times of the images, so a changed subject gets a new file.
+    Raises UserError if the folder cannot be written or has no room.
+    """
+    shape = (len(subject.frame_ids), packed_size(subject))
+    path = folder / f"frames-{_fingerprint(subject)}.u8"
+    if not path.is_file() or path.stat().st_size != shape[0] * shape[1]:
+        _write_file(subject, path, shape[0] * shape[1])
+    # Copy on write: PyTorch has no read-only tensors, and the file must stay as it is.
+    return torch.from_numpy(np.memmap(path, dtype=np.uint8, mode="c", shape=shape))
+
+
+def _write_file(subject: Subject, path: Path, size: int) -> None:
+    temporary = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    mend = "set dataset.cache_dir to a folder with room, or dataset.cache=memory"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        if size > free:
+            raise UserError(f"{path.parent} has {free / GIB:.1f} GiB free but {size / GIB:.1f} GiB are needed: {mend}")
+        with temporary.open("wb") as file:
+            for row in _with_progress(subject):
+                file.write(row.data)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot write the frame cache {path} ({error.strerror or error}): {mend}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fingerprint(subject: Subject) -> str:
+    digest = hashlib.blake2b(f"{FORMAT} {subject.width}x{subject.height}".encode(), digest_size=10)
+    names = ["bc.jpg"]
+    for frame_id in subject.frame_ids.tolist():
+        names += [f"ori_imgs/{frame_id}.jpg", f"parsing/{frame_id}.png", f"torso_imgs/{frame_id}.png"]
+    for name in names:
+        path = subject.root / name
+        if path.is_file():
+            status = path.stat()
+            digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

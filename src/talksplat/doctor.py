@@ -1,0 +1,161 @@
+"""`python -m talksplat.doctor`: one line for each part, found or not, and how to mend it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from talksplat.errors import UserError
+
+
+@dataclass
+class Finding:
+    """State of one part: "ok", "missing" (an optional part is absent) or "broken"."""
+
+    part: str
+    state: str
+    detail: str
+    remedy: str = ""
+
+
+def check_torch() -> Finding:
+    import torch
+    import torchvision
+
+    detail = f"torch {torch.__version__}, torchvision {torchvision.__version__}, {torch.get_num_threads()} threads"
+    return Finding("torch", "ok", detail)
+
+
+def check_gpu() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("gpu", "missing", "torch sees no CUDA GPU; everything runs on the CPU, smaller", "install an NVIDIA driver")
+    properties = torch.cuda.get_device_properties(0)
+    return Finding("gpu", "ok", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+
+
+def check_rasterizer() -> Finding:
+    import torch
+
+    from talksplat.rasterizer.auto import AutoRasterizer
+    from talksplat.types import Gaussians
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    one = Gaussians(
+        torch.tensor([[[0.0, 0.0, 5.0]]]),
+        torch.tensor([[[1.0, 0.0, 0.0, 0.0]]]),
+        torch.full((1, 1, 3), 0.5),
+        torch.tensor([[0.9]]),
+        torch.ones(1, 1, 3),
+    ).to(device)
+    K = torch.tensor([[[20.0, 0, 8], [0, 20, 8], [0, 0, 1]]], device=device)
+    image = AutoRasterizer()(one, torch.eye(4, device=device)[None], K, 16, 16).image
+    if not float(image.max()) > 0.5:
+        return Finding("rasteriser", "broken", f"a test splat on {device} came out black", "report this with the versions above")
+    return Finding("rasteriser", "ok", f"{'gsplat ' + version('gsplat') if device == 'cuda' else 'numba ' + version('numba')} on {device}")
+
+
+def check_video() -> Finding:
+    import av
+
+    codecs = av.codecs_available
+    if not {"libx264", "aac"} <= set(codecs):
+        return Finding("video", "broken", f"PyAV {av.__version__} lacks libx264 or aac", "pip install --force-reinstall av")
+    return Finding("video", "ok", f"PyAV {av.__version__} with H.264 and AAC")
+
+
+def check_audio() -> Finding:
+    import numpy as np
+
+    from talksplat.preprocess.audio_features import MelFeatures
+
+    shape = MelFeatures()(np.zeros(16000, np.float32)).shape
+    return Finding("audio", "ok", f"librosa {version('librosa')}, one second gives {shape}")
+
+
+def check_speech() -> Finding:
+    from talksplat.preprocess.speech import speak
+
+    samples, rate = speak("one")
+    return Finding("speech", "ok", f"espeak-ng says 'one' in {len(samples) / rate:.2f} s")
+
+
+def check_face_model() -> Finding:
+    from talksplat.preprocess.assets import find_face_landmarker
+
+    path = find_face_landmarker(_assets())
+    remedy = "it is downloaded on first use; without a network put face_landmarker.task into the folder TALKSPLAT_ASSETS"
+    if path is None:
+        return Finding("face model", "missing", "no face_landmarker.task (needed by preprocess and LMD)", remedy)
+    return Finding("face model", "ok", f"MediaPipe {version('mediapipe')}, {path}")
+
+
+def check_backbone(name: str, net: str, purpose: str) -> Finding:
+    from talksplat.losses.pretrained import BACKBONES, find_weights
+
+    try:
+        return Finding(name, "ok", str(find_weights(net, _assets(), off="", download=False)))
+    except UserError:
+        file = BACKBONES[net].file
+        remedy = f"downloaded on first use; without a network put {file} into the folder TALKSPLAT_ASSETS"
+        return Finding(name, "missing", f"no {file} (needed by {purpose})", remedy)
+
+
+def check_tracker() -> Finding:
+    found = [name for name in ("wandb", "tensorboard") if importlib.util.find_spec(name)]
+    return Finding("tracker", "ok", "csv, " + ", ".join(found))
+
+
+CHECKS: dict[str, Callable[[], Finding]] = {
+    "torch": check_torch,
+    "gpu": check_gpu,
+    "rasteriser": check_rasterizer,
+    "video": check_video,
+    "audio": check_audio,
+    "speech": check_speech,
+    "face model": check_face_model,
+    "LPIPS (AlexNet)": lambda: check_backbone("LPIPS (AlexNet)", "alex", "the LPIPS metric"),
+    "VGG16": lambda: check_backbone("VGG16", "vgg", "loss=perceptual and loss=paper"),
+    "tracker": check_tracker,
+}
+
+
+def examine() -> list[Finding]:
+    """Try every part; a part that raises is broken and says how."""
+    findings = []
+    for part, check in CHECKS.items():
+        try:
+            findings.append(check())
+        except UserError as error:
+            findings.append(Finding(part, "broken", str(error)))
+        except Exception as error:
+            findings.append(Finding(part, "broken", f"{type(error).__name__}: {error}", "make install, or pip install -e ."))
+    return findings
+
+
+def _assets() -> Path | None:
+    folder = os.environ.get("TALKSPLAT_ASSETS")
+    return Path(folder) if folder else None
+
+
+def main() -> None:
+    """Print the findings; exit status 1 if a part is broken."""
+    findings = examine()
+    if "--json" in sys.argv[1:]:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            remedy = f"  -> {finding.remedy}" if finding.state != "ok" and finding.remedy else ""
+            print(f"{finding.state:8} {finding.part:16} {finding.detail}{remedy}")
+    sys.exit(any(finding.state == "broken" for finding in findings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The canonical head: attributes of Gaussians predicted from their tri-plane features (GaussianTalker section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from talksplat.errors import UserError
+from talksplat.models.gaussians import attribute_widths
+from talksplat.models.heads import FusedHeads, attribute_shaped
+
+FACTORS = ("scales", "quats", "opacities", "sh")
+SCALE_SHIFT = -2.0  # of the predicted log scale, as in the original
+
+
+class CanonicalMLP(nn.Module):
+    """Trunk Linear-ReLU-Linear and one head for each predicted factor.
+
+    Args:
+        in_features: width of the tri-plane features.
+        hidden: width of trunk and heads.
+        factors: which attributes are predicted, the others are free parameters of each Gaussian. The released
+            configurations predict opacities and sh, the paper all of scales, quats, opacities and sh; with none of them
+            the canonical head is plain Gaussian splatting.
+        sh_degree: as of the Gaussians.
+        output_gain: Xavier gain of the output layers.
+    """
+
+    def __init__(
+        self,
+        in_features: int = 64,
+        hidden: int = 128,
+        factors: Sequence[str] = ("opacities", "sh"),
+        sh_degree: int = 3,
+        output_gain: float = 0.1,
+    ):
+        super().__init__()
+        unknown = sorted(set(factors) - set(FACTORS))
+        if unknown:
+            raise UserError(f"canonical.factors: {unknown[0]!r} is not one of {', '.join(FACTORS)}")
+        self.factors = tuple(name for name in FACTORS if name in factors)
+        self.in_features = in_features
+        self.sh_degree = sh_degree
+        if not self.factors:
+            return
+        widths = attribute_widths(sh_degree)
+        self.trunk = nn.Sequential(nn.Linear(in_features, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
+        for layer in self.trunk:
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+        self.heads = FusedHeads(hidden, hidden, {name: widths[name] for name in self.factors}, output_gain)
+
+    def forward(self, features: Float[Tensor, "gaussian feature"]) -> dict[str, Tensor]:
+        """Predicted raw attributes, named and shaped as in `RawGaussians`, in float32."""
+        if not self.factors:
+            return {}
+        predicted = attribute_shaped(self.heads(self.trunk(features)))
+        if "scales" in predicted:
+            predicted["scales"] = predicted["scales"] + SCALE_SHIFT
+        return predicted

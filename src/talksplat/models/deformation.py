@@ -1,0 +1,46 @@
+"""Deformation: features of Gaussians to offsets of their raw attributes (GaussianTalker section 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from talksplat.errors import UserError
+from talksplat.models.gaussians import ATTRIBUTES, attribute_widths
+from talksplat.models.heads import FusedHeads, attribute_shaped
+
+
+class DeformationHeads(nn.Module):
+    """One head for each deformed attribute, all five in the original.
+
+    Args:
+        in_features: width of the attended features.
+        hidden: width of each head.
+        attributes: which of means, scales, quats, opacities and sh are deformed.
+        sh_degree: as of the Gaussians.
+        output_gain: Xavier gain of the output layers; 0 starts as the canonical head itself, the original has 0.1.
+    """
+
+    def __init__(
+        self,
+        in_features: int = 64,
+        hidden: int = 128,
+        attributes: Sequence[str] = ATTRIBUTES,
+        sh_degree: int = 3,
+        output_gain: float = 0.0,
+    ):
+        super().__init__()
+        unknown = sorted(set(attributes) - set(ATTRIBUTES))
+        if unknown or not attributes:
+            raise UserError(f"deformation.attributes={list(attributes)} must be some of {', '.join(ATTRIBUTES)}")
+        widths = attribute_widths(sh_degree)
+        self.attributes = tuple(name for name in ATTRIBUTES if name in attributes)
+        self.in_features = in_features
+        self.sh_degree = sh_degree
+        self.heads = FusedHeads(in_features, hidden, {name: widths[name] for name in self.attributes}, output_gain)
+
+    def forward(self, features: Float[Tensor, "frame gaussian feature"]) -> dict[str, Tensor]:
+        """Offsets of the deformed attributes, named and shaped as in `RawGaussians`, in float32."""
+        return attribute_shaped(self.heads(features))

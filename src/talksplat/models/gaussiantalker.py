@@ -1,0 +1,73 @@
+"""GaussianTalker (Cho et al., ACM MM 2024): tri-plane queries, condition tokens, attention, deformation heads."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from talksplat.models.canonical import CanonicalMLP
+from talksplat.models.deformation import DeformationHeads
+from talksplat.models.gaussians import GaussianParameters
+from talksplat.models.talking_head import TalkingHead, require_equal
+from talksplat.models.tokens import ConditionTokens
+from talksplat.models.triplane import TriPlane
+from talksplat.types import Conditions
+
+
+class GaussianTalker(TalkingHead):
+    """Each Gaussian's tri-plane feature attends to the tokens of a frame and is decoded to offsets of its attributes.
+
+    Args:
+        tokens: what drives a frame.
+        cross_attention: module with `width`, `forward(features [N, width], tokens [B, T, width]) -> [B, N, width]` and
+            `weights(features, tokens) -> [B, N, T]`.
+        deformation: attended features to offsets.
+        gaussians, triplane, canonical, max_points: see `TalkingHead`.
+    """
+
+    def __init__(
+        self,
+        gaussians: GaussianParameters,
+        triplane: TriPlane,
+        canonical: CanonicalMLP,
+        tokens: ConditionTokens,
+        cross_attention: nn.Module,
+        deformation: DeformationHeads,
+        max_points: int = 262_144,
+    ):
+        super().__init__(gaussians, triplane, canonical, max_points)
+        require_equal("triplane features", triplane.out_features, "cross_attention.width", cross_attention.width)
+        require_equal(
+            "cross_attention.width", cross_attention.width, "deformation.in_features", deformation.in_features
+        )
+        require_equal("gaussians.sh_degree", gaussians.sh_degree, "deformation.sh_degree", deformation.sh_degree)
+        self.tokens = tokens
+        self.cross_attention = cross_attention
+        self.deformation = deformation
+
+    @property
+    def token_names(self) -> tuple[str, ...]:
+        """Names of the tokens, in order."""
+        return self.tokens.names
+
+    def deform_modules(self) -> list[nn.Module]:
+        """Tokens, attention and heads."""
+        return [self.tokens, self.cross_attention, self.deformation]
+
+    def _fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
+        self.tokens.fit_cameras(viewmats)
+
+    def _deform(self, features: Float[Tensor, "gaussian feature"], conditions: Conditions) -> dict[str, Tensor]:
+        return self.deformation(self.cross_attention(features, self.tokens(conditions)))
+
+    @torch.no_grad()
+    def attention(self, conditions: Conditions) -> Float[Tensor, "frame gaussian token"]:
+        """How much each Gaussian attends to each token: mean over the heads of the last layer."""
+        step = max(self.max_points // max(self.num_gaussians, 1), 1)
+        features = self._features()
+        parts = [
+            self.cross_attention.weights(features, self.tokens(conditions.index(slice(start, start + step))))
+            for start in range(0, len(conditions), step)
+        ]
+        return torch.cat(parts).float()

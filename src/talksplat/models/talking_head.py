@@ -1,0 +1,199 @@
+"""What every avatar shares: Gaussians, tri-plane, canonical head, and the way from raw parameters to a frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from talksplat.errors import UserError
+from talksplat.models.canonical import CanonicalMLP
+from talksplat.models.gaussians import GaussianParameters, RawGaussians
+from talksplat.models.heads import without_autocast
+from talksplat.models.start_points import resample_points
+from talksplat.models.triplane import TriPlane
+from talksplat.types import Conditions, Gaussians
+
+MODES = ("canonical", "deform")
+
+
+class TalkingHead(nn.Module):
+    """Base of all avatars. In mode "canonical" the factors predicted from the tri-plane stand in for the explicit
+    parameters; in mode "deform" the explicit parameters count, moved by `_deform`.
+
+    Args:
+        gaussians: the explicit parameters.
+        triplane: features of positions.
+        canonical: predicts some attributes from those features.
+        max_points: frames times Gaussians worked on at once where no gradient is wanted, which bounds memory.
+
+    Raises:
+        UserError: parts whose widths or SH degrees differ.
+    """
+
+    def __init__(
+        self, gaussians: GaussianParameters, triplane: TriPlane, canonical: CanonicalMLP, max_points: int = 262_144
+    ):
+        super().__init__()
+        require_equal("triplane features", triplane.out_features, "canonical.in_features", canonical.in_features)
+        require_equal("gaussians.sh_degree", gaussians.sh_degree, "canonical.sh_degree", canonical.sh_degree)
+        self.gaussians = gaussians
+        self.triplane = triplane
+        self.canonical = canonical
+        self.max_points = max_points
+        self._frozen_features: Tensor | None = None
+
+    # What a subclass may add.
+
+    @property
+    def token_names(self) -> tuple[str, ...]:
+        """Names of what drives the avatar, in the order of `attention`."""
+        return ()
+
+    def deform_modules(self) -> list[nn.Module]:
+        """Modules that work in mode "deform" only."""
+        return []
+
+    def _deform(self, features: Float[Tensor, "gaussian feature"], conditions: Conditions) -> dict[str, Tensor]:
+        """Offsets [frame, gaussian, ...] of raw attributes, float32."""
+        return {}
+
+    def _fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
+        """Take what is needed from the training cameras."""
+
+    @torch.no_grad()
+    def attention(self, conditions: Conditions) -> Float[Tensor, "frame gaussian token"]:
+        """How much each Gaussian attends to each of `token_names`."""
+        return torch.zeros(len(conditions), self.num_gaussians, 0, device=conditions.viewmats.device)
+
+    # What all share.
+
+    @property
+    def num_gaussians(self) -> int:
+        """N."""
+        return self.gaussians.num_gaussians
+
+    def setup_subject(
+        self,
+        vertices: np.ndarray | Tensor,
+        vertex_colors: np.ndarray | Tensor | None,
+        viewmats_train: np.ndarray | Tensor,
+        num_points: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Place the Gaussians, the tri-plane's box and the camera statistics; all of it is part of the state dict.
+
+        Args:
+            vertices: [V, 3] start points in dm.
+            vertex_colors: uint8 [V, 3], or None for grey.
+            viewmats_train: [F, 4, 4] of the training frames only.
+            num_points: thin out or densify the start points to this number; None keeps them.
+
+        Raises:
+            UserError: unusable points (see `resample_points`) or no training camera.
+        """
+        if len(viewmats_train) == 0:
+            raise UserError("the training split has no frames; check transforms_train.json")
+        colors = None if vertex_colors is None else np.asarray(vertex_colors)
+        points, colors = resample_points(np.asarray(vertices), colors, num_points, seed)
+        device = self.triplane.bounds.device
+        self.gaussians.initialize(points, colors)
+        self.triplane.fit_bounds(torch.as_tensor(points, device=device))
+        self._fit_cameras(torch.as_tensor(viewmats_train, dtype=torch.float32, device=device))
+        self._frozen_features = None
+
+    def resize(self, num_gaussians: int) -> None:
+        """Make room for a checkpoint of `num_gaussians`, before `load_state_dict`."""
+        self.gaussians.resize(num_gaussians)
+        self._frozen_features = None
+
+    def forward(self, conditions: Conditions, mode: str, active_sh_degree: int) -> Gaussians:
+        """Activated Gaussians of B frames.
+
+        Args:
+            mode: "canonical" or "deform".
+            active_sh_degree: SH degree that counts so far, at most `gaussians.sh_degree`.
+        """
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {MODES}, not {mode!r}")
+        canonical = mode == "canonical"
+        raw = self.canonical_raw() if canonical else self.gaussians.raw()
+        features = None if canonical or not self.deform_modules() else self._features()
+        frames = len(conditions)
+        step = frames if torch.is_grad_enabled() else max(self.max_points // max(self.num_gaussians, 1), 1)
+        parts = [
+            self._frames(raw, features, conditions.index(slice(start, start + step)), active_sh_degree)
+            for start in range(0, frames, step)
+        ]
+        return parts[0] if len(parts) == 1 else concatenate(parts)
+
+    def canonical_raw(self) -> RawGaussians:
+        """Explicit parameters with the predicted factors in their place."""
+        predicted = self.canonical(self._features()) if self.canonical.factors else {}
+        return replace(self.gaussians.raw(), **predicted)
+
+    def _frames(
+        self, raw: RawGaussians, features: Tensor | None, conditions: Conditions, active_sh_degree: int
+    ) -> Gaussians:
+        offsets = {} if features is None else self._deform(features, conditions)
+        with without_autocast(raw.means):
+            moved = {name: getattr(raw, name) + offset for name, offset in offsets.items()}
+            return replace(raw, **moved).activate(conditions.viewmats, active_sh_degree)
+
+    def _features(self) -> Float[Tensor, "gaussian feature"]:
+        if self._frozen_features is not None:
+            return self._frozen_features
+        return self.triplane(self.gaussians.params["means"])
+
+    @torch.no_grad()
+    def freeze_for_inference(self) -> None:
+        """Switch to evaluation and keep what no condition changes. Undone by `train`, and by anything here that changes
+        the weights; call it again after changing them in another way."""
+        self.eval()
+        self._frozen_features = self._features()
+
+    def train(self, mode: bool = True) -> TalkingHead:
+        """As of any module; also drops what `freeze_for_inference` kept."""
+        self._frozen_features = None
+        return super().train(mode)
+
+    def _apply(self, *args, **kwargs):
+        self._frozen_features = None
+        return super()._apply(*args, **kwargs)
+
+    def _load_from_state_dict(self, *args, **kwargs):
+        self._frozen_features = None
+        return super()._load_from_state_dict(*args, **kwargs)
+
+    @torch.no_grad()
+    def bake_canonical(self) -> None:
+        """Write the predicted factors into the explicit parameters: for handing over to the next stage, and before
+        pruning, which would otherwise judge stale opacities (GaussianTalker section 5.3)."""
+        if self.canonical.factors:
+            with without_autocast(self.gaussians.params["means"]):
+                self.gaussians.assign(self.canonical(self._features()))
+
+    def canonical_modules(self) -> list[nn.Module]:
+        """Modules that work in mode "canonical" only."""
+        return [self.canonical]
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters besides the Gaussians' own: "networks" and "triplane"."""
+        modules = [*self.canonical_modules(), *self.deform_modules()]
+        networks = [parameter for module in modules for parameter in module.parameters()]
+        return {"networks": networks, "triplane": list(self.triplane.parameters())}
+
+
+def require_equal(first_name: str, first: int, second_name: str, second: int) -> None:
+    """Raise a UserError that names two settings of the model which must agree."""
+    if first != second:
+        raise UserError(f"model: {first_name} ({first}) and {second_name} ({second}) must be equal")
+
+
+def concatenate(parts: list[Gaussians]) -> Gaussians:
+    """Join chunks along the frame axis."""
+    names = ("means", "quats", "scales", "opacities", "colors")
+    return Gaussians(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})

@@ -1,0 +1,170 @@
+"""Condition tokens: what drives a frame, one vector for each source (GaussianTalker section 3.3)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from talksplat.errors import UserError
+from talksplat.types import Conditions
+
+
+class TokenMLP(nn.Sequential):
+    """Linear-ReLU-Linear to the width of a token, without biases in the original."""
+
+    def __init__(self, in_features: int, width: int = 64, bias: bool = False):
+        super().__init__(
+            nn.Linear(in_features, width, bias=bias), nn.ReLU(), nn.Linear(width, width, bias=bias)
+        )
+
+
+class AudioToken(nn.Module):
+    """Audio windows through `encoder`, then `projection`."""
+
+    def __init__(self, encoder: nn.Module, projection: nn.Module):
+        super().__init__()
+        self.encoder = encoder
+        self.projection = projection
+
+    def forward(self, conditions: Conditions) -> Float[Tensor, "frame width"]:
+        """One token a frame."""
+        return self.projection(self.encoder(conditions.audio))
+
+
+class EyeToken(nn.Module):
+    """Blink intensity as sines and cosines, then `projection`.
+
+    Args:
+        projection: from `features` numbers to a token.
+        features: sines and cosines together.
+        frequency: "multiply" (the original: frequencies 1 to about 5,600, of which most alias), or "divide" (the usual
+            position code: frequencies 1 down to 1/5,600, smooth in the intensity).
+    """
+
+    def __init__(self, projection: nn.Module, features: int = 32, frequency: str = "divide"):
+        super().__init__()
+        if frequency not in ("multiply", "divide"):
+            raise UserError(f"tokens.eye.frequency={frequency!r} must be 'multiply' or 'divide'")
+        exponent = torch.arange(0, features, 2) / features
+        self.register_buffer("rates", 10000.0 ** (exponent if frequency == "multiply" else -exponent), persistent=False)
+        self.projection = projection
+
+    def forward(self, conditions: Conditions) -> Float[Tensor, "frame width"]:
+        """One token a frame."""
+        angle = conditions.eye.float()[:, None] * self.rates
+        return self.projection(torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1))
+
+
+class CameraToken(nn.Module):
+    """Head pose: camera-to-world rotation (9, row-major) and world-to-camera translation (3, dm), then `projection`.
+
+    Args:
+        projection: from 12 numbers to a token.
+        normalize: subtract the mean and divide by the standard deviation over the training cameras (the original feeds
+            raw numbers, of which the distance of 7 to 20 dm drowns the rest).
+        min_std: floor of the standard deviation (rotation entries, dm), so that tracker noise is not blown up where the
+            head hardly moves.
+        limit: normalised numbers are held within this many deviations, so that a camera path beyond the training poses
+            (an orbit) deforms like the outermost of them; null for none.
+        noise: deviations of normal noise added while training, so that a short clip's poses cannot serve as frame
+            numbers from which to recall each mouth shape.
+    """
+
+    mean: Float[Tensor, 12]
+    std: Float[Tensor, 12]
+
+    def __init__(
+        self,
+        projection: nn.Module,
+        normalize: bool = True,
+        min_std: float = 0.05,
+        limit: float | None = 3.0,
+        noise: float = 0.2,
+    ):
+        super().__init__()
+        if not normalize and (limit is not None or noise):
+            raise UserError(
+                "tokens.camera: limit and noise count deviations; with normalize=false set limit=null noise=0"
+            )
+        self.projection = projection
+        self.normalize, self.min_std, self.limit, self.noise = normalize, min_std, limit, noise
+        self.register_buffer("mean", torch.zeros(12))
+        self.register_buffer("std", torch.ones(12))
+
+    @torch.no_grad()
+    def fit(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
+        """Take mean and deviation from the training cameras."""
+        if self.normalize:
+            pose = self._pose(viewmats)
+            self.mean.copy_(pose.mean(0))
+            self.std.copy_(pose.std(0, unbiased=False).clamp_min(self.min_std))
+
+    def forward(self, conditions: Conditions) -> Float[Tensor, "frame width"]:
+        """One token a frame."""
+        pose = (self._pose(conditions.viewmats) - self.mean) / self.std
+        if self.training and self.noise:
+            pose = pose + self.noise * torch.randn_like(pose)
+        if self.limit is not None:
+            pose = pose.clamp(-self.limit, self.limit)
+        return self.projection(pose)
+
+    @staticmethod
+    def _pose(viewmats: Float[Tensor, "frame 4 4"]) -> Float[Tensor, "frame 12"]:
+        return torch.cat([viewmats[:, :3, :3].mT.flatten(1), viewmats[:, :3, 3]], dim=1).float()
+
+
+class NullToken(nn.Module):
+    """A learned vector, the same in every frame: takes attention where nothing drives a Gaussian."""
+
+    def __init__(self, width: int = 64):
+        super().__init__()
+        self.vector = nn.Parameter(torch.randn(width))
+
+    def forward(self, conditions: Conditions) -> Float[Tensor, "frame width"]:
+        """One token a frame."""
+        return self.vector.expand(len(conditions), -1)
+
+
+class ConditionTokens(nn.Module):
+    """The tokens of a frame, in the order audio, eye, camera, null. A token set to null in the configuration is left
+    out (ablation).
+
+    Args:
+        position_code: module [frame, token, width] to the same shape, applied to the stacked tokens; null for none.
+
+    Raises:
+        UserError: no token is left.
+    """
+
+    def __init__(
+        self,
+        audio: nn.Module | None = None,
+        eye: nn.Module | None = None,
+        camera: nn.Module | None = None,
+        null_token: nn.Module | None = None,
+        position_code: nn.Module | None = None,
+    ):
+        super().__init__()
+        sources = {"audio": audio, "eye": eye, "camera": camera, "null": null_token}
+        self.sources = nn.ModuleDict({name: source for name, source in sources.items() if source is not None})
+        if not self.sources:
+            raise UserError(
+                "model.tokens: every token is switched off; for a model without conditions use model=static"
+            )
+        self.position_code = position_code
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the tokens, in order."""
+        return tuple(self.sources)
+
+    def fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
+        """Hand the training cameras to the camera token."""
+        if "camera" in self.sources:
+            self.sources["camera"].fit(viewmats)
+
+    def forward(self, conditions: Conditions) -> Float[Tensor, "frame token width"]:
+        """Tokens of B frames."""
+        tokens = torch.stack([source(conditions).float() for source in self.sources.values()], dim=1)
+        return tokens if self.position_code is None else self.position_code(tokens)

@@ -1,0 +1,1 @@
+"""Finding head poses: one interface, one implementation with MediaPipe landmarks."""

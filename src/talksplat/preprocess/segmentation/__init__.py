@@ -1,0 +1,1 @@
+"""Head, neck, torso and background of every frame."""

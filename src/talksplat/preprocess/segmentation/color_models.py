@@ -1,0 +1,165 @@
+"""Colour models of background, head, neck and torso, learned from a clip without any labels.
+
+Seeds come from the head pose (inside the skull, far from any hair), from what a still camera sees behind a moving person,
+and from skin below the jaw. Local mixtures are then fitted and pixels relabelled in turn, as in GrabCut (Rother et al.
+2004), but for all keyframes together, with places in the models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+
+from talksplat.data.labels import Label
+from talksplat.preprocess.segmentation.hair import HairColor, learn_hair
+from talksplat.preprocess.segmentation.head_shape import SHOULDER_Y
+from talksplat.preprocess.segmentation.keyframes import View
+from talksplat.preprocess.segmentation.local_mixture import LocalMixture
+from talksplat.preprocess.segmentation.placement import LabelPlacement
+from talksplat.preprocess.segmentation.still import still_background
+
+NEVER = -30.0  # log prior of what cannot be
+STILL_SUPPORT = 0.35  # share of frames that must agree on a background colour
+LIMIT = 6.0  # log odds that colours alone may give
+
+
+@dataclass
+class StillPlate:
+    """Background that a still camera saw, at the resolution of the keyframes."""
+
+    color: Float[np.ndarray, "height width 3"]
+    support: Float[np.ndarray, "height width"]
+
+    def log_odds(self, view: View) -> Float[np.ndarray, "height width"]:
+        """Evidence for a person: positive where the frame differs from the plate, 0 where the plate is not known."""
+        height, width = view.size
+        color = cv2.resize(self.color, (width, height), interpolation=cv2.INTER_LINEAR)
+        support = cv2.resize(self.support, (width, height), interpolation=cv2.INTER_LINEAR)
+        difference = np.abs(view.image - color).max(-1)
+        known = (support > STILL_SUPPORT) & (view.shape.up > SHOULDER_Y + 0.1)
+        return np.where(known, np.clip((difference - 24) / 6, -4, 4), 0.0).astype(np.float32)
+
+
+@dataclass
+class ColorModels:
+    """One mixture for each `Label`, the still plate, hair, and where on the head labels were found."""
+
+    mixtures: dict[Label, LocalMixture]
+    plate: StillPlate
+    hair: HairColor
+    placement: LabelPlacement | None = None
+
+    def scores(self, view: View) -> Float[np.ndarray, "height width label"]:
+        """Log posterior of each label up to a constant, by pixel; labels in the order of `Label`."""
+        height, width = view.size
+        colors = np.stack(
+            [
+                self.mixtures[label].log_density(_features(view, label)).reshape(height, width)
+                if label in self.mixtures
+                else np.full((height, width), NEVER, np.float32)
+                for label in Label
+            ],
+            axis=-1,
+        )
+        person = colors[..., 1:].max(-1)
+        odds = np.clip(person - colors[..., Label.BACKGROUND], -LIMIT, LIMIT)
+        parts = np.maximum(colors[..., 1:] - person[..., None], -LIMIT)
+        odds = odds + self.plate.log_odds(view) + person_prior(view)
+        scores = np.concatenate([-odds[..., None], parts + part_prior(view, self.hair.likeness(view))], axis=-1)
+        if self.placement is not None:
+            scores = scores + self.placement.log_prior(view.shape)
+        return scores.astype(np.float32)
+
+
+def _features(view: View, label: Label) -> np.ndarray:
+    return view.by_head if label in (Label.HEAD, Label.NECK) else view.by_image
+
+
+def person_prior(view: View) -> Float[np.ndarray, "height width"]:
+    """Log odds of a person at each pixel, from the head pose."""
+    shape = view.shape
+    odds = np.where(shape.far, -5.0, 0.0)
+    shoulders = shape.up < SHOULDER_Y - 0.45 * np.maximum(np.abs(shape.across) - 0.6, 0)
+    odds[shoulders & (np.abs(shape.across) < 2.2)] += 2.0
+    odds[shape.inside | view.face] = 12.0
+    return odds.astype(np.float32)
+
+
+def part_prior(view: View, hair: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width 3"]:
+    """Log prior of head, neck and torso for a pixel of the person, from the head pose, the jaw line and hair colour."""
+    across, up, below = np.abs(view.shape.across), view.shape.up, view.below_jaw
+    under_chin = (below > 0.02) & (across < 0.5)
+    head = np.where(under_chin, -2.0, 0.0) - 1.5 * np.clip(-1.1 - up, 0, 2) - 2.0 * np.clip(across - 1.2, 0, 2)
+    neck = np.where((below < 0.02) | (across > 0.9) | (up > -0.35), NEVER, 0.0) + np.where(under_chin, 1.0, -1.0)
+    neck = neck - 4.0 * np.clip(view.unlike_skin - 1.6, 0, 2)
+    torso = np.where(up > -0.95, NEVER, -3.0 + 3.0 * np.clip((-1.0 - up) / 0.4, 0, 1)) - 5.0 * hair
+    head = np.where(view.face, -NEVER, head)
+    return np.stack([head, neck, torso], axis=-1).astype(np.float32)
+
+
+def learn(views: list[View], rounds: int = 3) -> ColorModels:
+    """Models of a clip from some of its frames."""
+    images = np.stack([view.image for view in views]).astype(np.float32)
+    weights = np.stack([np.where(v.shape.inside | v.face, 0.0, np.where(v.shape.possible, 0.3, 1.0)) for v in views])
+    plate = StillPlate(*still_background(images, weights.astype(np.float32)))
+    person, background = _seeds(views, plate)
+    person_model = back_model = None
+    for _ in range(rounds):
+        person_model = LocalMixture().fit(np.concatenate([v.by_head[m.ravel()] for v, m in zip(views, person)]))
+        back_model = LocalMixture().fit(np.concatenate([v.by_image[m.ravel()] for v, m in zip(views, background)]))
+        odds = [_person_odds(view, person_model, back_model, plate) for view in views]
+        person, background = [o > 1 for o in odds], [o < -1 for o in odds]
+    labels = [_first_parts(view, mask) for view, mask in zip(views, person)]
+    hair = learn_hair(views, labels)
+    for view, label in zip(views, labels):
+        label[(label == Label.TORSO) & (hair.likeness(view) > 0.5)] = Label.HEAD
+    models = None
+    for _ in range(rounds):
+        mixtures = {}
+        for label in (Label.HEAD, Label.NECK, Label.TORSO):
+            pixels = np.concatenate([_features(v, label)[(m == label).ravel()] for v, m in zip(views, labels)])
+            if len(pixels) > 15 * len(views):
+                mixtures[label] = LocalMixture().fit(pixels)
+        models = ColorModels({Label.BACKGROUND: back_model, **mixtures}, plate, hair)
+        scores = [smooth(view, models.scores(view)) for view in views]
+        labels = [score.argmax(-1) for score in scores]
+    certain = [np.eye(len(Label), dtype=np.float32)[label] for label in labels]
+    return replace(models, placement=LabelPlacement.learn([view.shape for view in views], certain))
+
+
+def _seeds(views: list[View], plate: StillPlate) -> tuple[list[Bool[np.ndarray, "h w"]], list[Bool[np.ndarray, "h w"]]]:
+    person, background = [], []
+    for view in views:
+        shape, odds = view.shape, plate.log_odds(view)
+        chest = (shape.up < SHOULDER_Y) & (np.abs(shape.across) < 0.5)
+        unseen = (plate.support <= STILL_SUPPORT) & shape.hair & (shape.up > -0.9)
+        inside = shape.inside | view.face
+        person.append(inside | chest | (unseen & (odds == 0)) | ((odds >= 3) & ~shape.far))
+        background.append(~inside & ((shape.far & (odds <= 0)) | (odds <= -2)))
+    return person, background
+
+
+def _person_odds(view: View, person: LocalMixture, background: LocalMixture, plate: StillPlate) -> np.ndarray:
+    color = person.log_density(view.by_head) - background.log_density(view.by_image)
+    odds = np.clip(color, -LIMIT, LIMIT).reshape(view.size) + plate.log_odds(view) + person_prior(view)
+    return smooth(view, odds.astype(np.float32))
+
+
+def smooth(view: View, values: np.ndarray, radius: int = 3, epsilon: float = 60.0) -> np.ndarray:
+    """Guided filter (He et al. 2013): smooth within regions, keeps the image's edges."""
+    guide = cv2.ximgproc.createGuidedFilter(view.image, radius, epsilon)
+    return guide.filter(np.ascontiguousarray(values))
+
+
+def _first_parts(view: View, person: Bool[np.ndarray, "height width"]) -> np.ndarray:
+    """Labels from place and skin colour alone."""
+    shape = view.shape
+    skin = view.unlike_skin < 2.0
+    neck = skin & (view.below_jaw > 0.03) & (np.abs(shape.across) < 0.7) & (shape.up < -0.35)
+    labels = np.where(person, int(Label.HEAD), int(Label.BACKGROUND))
+    labels[person & (shape.up < -1.15)] = Label.TORSO  # long hair is taken back from it next
+    labels[person & neck] = Label.NECK
+    return labels

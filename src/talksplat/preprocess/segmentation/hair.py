@@ -1,0 +1,62 @@
+"""Which pixels below the chin are hair: coloured like the hair above, on a side where hair comes down past the chin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from talksplat.data.labels import Label
+from talksplat.preprocess.segmentation.keyframes import View
+from talksplat.preprocess.segmentation.local_mixture import LocalMixture
+
+CHIN_BAND = (-0.80, -0.45)  # dm above the head's centre: beside the jaw
+LONG_HAIR = 0.12  # dm of hair beside the jaw, on average, that count as hair coming down
+
+
+@dataclass
+class HairColor:
+    """Colours of the hair above the chin; `sides` says whether it comes down at image-left and image-right."""
+
+    mixture: LocalMixture | None
+    limit: float  # log density that most hair exceeds
+    sides: tuple[bool, bool]
+
+    def likeness(self, view: View) -> Float[np.ndarray, "height width"]:
+        """0 to 1: coloured like hair, where hair can be."""
+        if self.mixture is None or not any(self.sides):
+            return np.zeros(view.size, np.float32)
+        density = self.mixture.log_density(_colors(view)).reshape(view.size)
+        across = view.shape.across
+        side = np.where(across < 0, float(self.sides[0]), float(self.sides[1]))
+        return (side * np.clip((density - self.limit) / 2 + 0.5, 0, 1)).astype(np.float32)
+
+
+def _colors(view: View) -> Float[np.ndarray, "pixel 5"]:
+    """Features without place."""
+    return np.where(np.arange(view.by_head.shape[1]) < 3, view.by_head, 0).astype(np.float32)
+
+
+def learn_hair(views: list[View], labels: list[UInt8[np.ndarray, "height width"]]) -> HairColor:
+    """Hair of a clip, from keyframes whose person is labelled (head, neck and torso may still be wrong below the chin)."""
+    samples = []
+    for view, label in zip(views, labels):
+        crown = (label == Label.HEAD) & (view.shape.up > -0.2) & ~view.face & (view.unlike_skin > 2.0)
+        samples.append(_colors(view)[crown.ravel()])
+    samples = np.concatenate(samples)
+    if len(samples) < 20 * len(views):
+        return HairColor(None, 0.0, (False, False))
+    mixture = LocalMixture(components=6).fit(samples)
+    limit = float(np.percentile(mixture.log_density(samples[:20000]), 20))
+    hair = HairColor(mixture, limit, (True, True))
+    widths = np.zeros(2)
+    for view, label in zip(views, labels):
+        shape = view.shape
+        beside = (label != Label.BACKGROUND) & (shape.up > CHIN_BAND[0]) & (shape.up < CHIN_BAND[1]) & ~view.face
+        like = beside & (hair.likeness(view) > 0.5)
+        cell = abs(float(shape.up[1, 0] - shape.up[0, 0])) or 1e-6
+        for side, half in enumerate((shape.across < 0, shape.across >= 0)):
+            # area of hair in the band over the height of the band
+            widths[side] += (like & half).sum() * cell**2 / (CHIN_BAND[1] - CHIN_BAND[0]) / len(views)
+    return HairColor(mixture, limit, (bool(widths[0] > LONG_HAIR), bool(widths[1] > LONG_HAIR)))

@@ -1,0 +1,93 @@
+"""Labels of every frame from colour models that are learned from the clip itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from talksplat.data.labels import Label
+from talksplat.errors import UserError
+from talksplat.preprocess.segmentation.base import ClipImages
+from talksplat.preprocess.segmentation.color_models import ColorModels, learn
+from talksplat.preprocess.segmentation.keyframes import view_of
+
+LEARNING_SIZE = 128  # longer side of the keyframes
+
+
+class ColorModelSegmenter:
+    """A `Segmenter` without trained weights: colour and place models of one clip, sharpened along image edges.
+
+    Args:
+        keyframes: frames, evenly spread, that the models are learned from.
+        size: longer side in pixels at which models are evaluated; the result has full resolution.
+        edge_radius: radius of the guided filter in pixels at a frame size of 512.
+        edge_epsilon: its regulariser in squared grey levels; smaller follows fainter edges.
+        smallest_part: share of the frame below which an island of a label is merged into what surrounds it.
+    """
+
+    def __init__(
+        self,
+        keyframes: int = 24,
+        size: int = 256,
+        edge_radius: int = 6,
+        edge_epsilon: float = 60.0,
+        smallest_part: float = 0.0005,
+    ) -> None:
+        if keyframes < 2 or size < 64:
+            raise UserError(f"segmentation needs keyframes >= 2 and size >= 64, not {keyframes} and {size}")
+        self.keyframes = keyframes
+        self.size = size
+        self.edge_radius = edge_radius
+        self.edge_epsilon = edge_epsilon
+        self.smallest_part = smallest_part
+        self._models: ColorModels | None = None
+
+    def fit(self, clip: ClipImages, progress: Callable[[Iterable], Iterable] = iter) -> None:
+        """Learn the models of a clip."""
+        positions = np.unique(np.linspace(0, len(clip) - 1, self.keyframes).round().astype(int))
+        self._models = learn([view_of(clip, int(position), LEARNING_SIZE) for position in progress(positions)])
+
+    def __call__(self, clip: ClipImages, position: int) -> UInt8[np.ndarray, "height width"]:
+        """`Label` values of a frame at full resolution."""
+        if self._models is None:
+            raise RuntimeError("call fit first")
+        image = clip.load(position)
+        view = view_of(clip, position, self.size, image)
+        scores = self._models.scores(view)
+        scores = np.clip(scores - scores.max(-1, keepdims=True), -20, 0)
+        scores = cv2.resize(scores, (clip.width, clip.height), interpolation=cv2.INTER_LINEAR)
+        radius = max(2, round(self.edge_radius * max(clip.width, clip.height) / 512))
+        scores = cv2.ximgproc.createGuidedFilter(image, radius, self.edge_epsilon).filter(scores)
+        labels = scores.argmax(-1).astype(np.uint8)
+        return clean(labels, _full_size(view.face, clip), round(self.smallest_part * labels.size))
+
+
+def _full_size(mask: Bool[np.ndarray, "h w"], clip: ClipImages) -> Bool[np.ndarray, "height width"]:
+    return cv2.resize(mask.astype(np.uint8), (clip.width, clip.height), interpolation=cv2.INTER_NEAREST) > 0
+
+
+def clean(
+    labels: UInt8[np.ndarray, "height width"], face: Bool[np.ndarray, "height width"], smallest: int
+) -> UInt8[np.ndarray, "height width"]:
+    """Remove islands: of persons without a face, of background inside the person, and of small parts.
+
+    Islands below `smallest` pixels take the label that is most frequent around them.
+    """
+    labels = labels.copy()
+    person = (labels != Label.BACKGROUND).astype(np.uint8)
+    _, components = cv2.connectedComponents(person, connectivity=4)
+    with_face = np.unique(components[face & (person > 0)])
+    labels[~np.isin(components, with_face)] = Label.BACKGROUND
+    for label in Label:
+        count, components, stats, _ = cv2.connectedComponentsWithStats((labels == label).astype(np.uint8), connectivity=4)
+        for island in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] < smallest) + 1:
+            x, y, w, h = stats[island, :4]
+            box = np.s_[max(y - 1, 0) : y + h + 1, max(x - 1, 0) : x + w + 1]
+            inside = components[box] == island
+            ring = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~inside
+            if ring.any():
+                labels[box][inside] = np.bincount(labels[box][ring], minlength=4).argmax()
+    return labels

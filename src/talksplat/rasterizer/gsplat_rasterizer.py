@@ -1,0 +1,104 @@
+"""Rasteriser for CUDA tensors: gsplat 1.5.3."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from talksplat.errors import UserError
+from talksplat.rasterizer.base import TILE_SIZE, check_inputs, composite
+from talksplat.types import Gaussians, RenderOutput
+
+MAX_CHANNELS = 32  # a launch; more would need more shared memory than a kernel has
+
+
+class GsplatRasterizer:
+    """All frames of a batch in one launch of each of gsplat's CUDA kernels.
+
+    `near_plane` in dm, `eps2d` in pixels^2. The kernels are compiled by gsplat at their first use (about a minute).
+    `Ks` gets no gradient.
+
+    Raises:
+        UserError: on a call without a usable GPU, or where gsplat's CUDA extension cannot be loaded.
+    """
+
+    def __init__(self, near_plane: float = 0.2, eps2d: float = 0.3):
+        self.near_plane = near_plane
+        self.eps2d = eps2d
+
+    def __call__(
+        self,
+        gaussians: Gaussians,
+        viewmats: Float[Tensor, "frame 4 4"],
+        Ks: Float[Tensor, "frame 3 3"],
+        width: int,
+        height: int,
+        backgrounds: Float[Tensor, "frame height width channel"] | None = None,
+    ) -> RenderOutput:
+        """See `Rasterizer`."""
+        check_inputs(gaussians, viewmats, Ks, width, height, backgrounds)
+        gsplat = _load_gsplat(gaussians.means.device)
+        with torch.autocast("cuda", enabled=False):
+            opacities = gaussians.opacities.float()
+            radii, means2d, depths, conics, _ = gsplat.fully_fused_projection(
+                gaussians.means.float(), None, gaussians.quats.float(), gaussians.scales.float(),
+                viewmats.float()[:, None], Ks.float()[:, None], width, height, eps2d=self.eps2d,
+                near_plane=self.near_plane, packed=False, opacities=opacities.detach(),
+            )  # fmt: skip
+            # gsplat.rasterization hands out means2d with a camera axis; a view of that is no part of the graph and
+            # would never receive a gradient. Its parts are called one by one so that this tensor lies on the path.
+            means2d = means2d.squeeze(1)
+            image, transmittance = _rasterize(
+                gsplat, means2d[:, None], conics, depths, radii, opacities, gaussians.colors.float(), width, height
+            )
+            image = composite(image, transmittance, backgrounds)
+        return RenderOutput(image, transmittance, means2d, radii.squeeze(1))
+
+
+def _rasterize(
+    gsplat: ModuleType,
+    means2d: Float[Tensor, "frame 1 gaussian 2"],
+    conics: Float[Tensor, "frame 1 gaussian 3"],
+    depths: Float[Tensor, "frame 1 gaussian"],
+    radii: Tensor,
+    opacities: Float[Tensor, "frame gaussian"],
+    colors: Float[Tensor, "frame gaussian channel"],
+    width: int,
+    height: int,
+) -> tuple[Float[Tensor, "frame height width channel"], Float[Tensor, "frame height width"]]:
+    """Image without background, and transmittance."""
+    frames = len(means2d)
+    tiles_x, tiles_y = -(-width // TILE_SIZE), -(-height // TILE_SIZE)
+    with torch.no_grad():
+        _, pair_ids, flatten_ids = gsplat.isect_tiles(
+            means2d, radii, depths, TILE_SIZE, tiles_x, tiles_y, packed=False, n_images=frames
+        )
+        offsets = gsplat.isect_offset_encode(pair_ids, frames, tiles_x, tiles_y)
+        offsets = offsets.reshape(frames, 1, tiles_y, tiles_x)
+    parts = [
+        gsplat.rasterize_to_pixels(
+            means2d, conics, part[:, None], opacities[:, None], width, height, TILE_SIZE, offsets, flatten_ids
+        )
+        for part in colors.split(MAX_CHANNELS, dim=-1)
+    ]
+    image = torch.cat([part[0] for part in parts], -1)
+    return image.squeeze(1), 1 - parts[0][1].squeeze(1).squeeze(-1)
+
+
+def _load_gsplat(device: torch.device) -> ModuleType:
+    """Gsplat with its CUDA extension built and loaded. Never touched for CPU tensors: its import would try to build."""
+    if device.type != "cuda":
+        raise UserError(
+            f"the gsplat rasteriser draws CUDA tensors, not {device.type}: choose the rasteriser auto or numba"
+        )
+    try:
+        import gsplat
+        from gsplat.cuda._backend import _C
+    except Exception as error:  # the build of the extension fails in many ways
+        raise UserError(f"gsplat's CUDA extension cannot be built or loaded: {error}") from error
+    if _C is None:
+        raise UserError("gsplat needs the CUDA toolkit (nvcc on PATH or CUDA_HOME) to build its CUDA extension once")
+    return gsplat

@@ -1,0 +1,85 @@
+"""What an avatar is to say: audio features of any length, and the sound that goes with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soxr
+from jaxtyping import Float
+from omegaconf import DictConfig
+
+from talksplat.config import instantiate
+from talksplat.errors import UserError
+from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
+from talksplat.preprocess.speech import SPEECH_RATE, speak
+
+SOUND_RATE = 48000  # Hz, of the sound in the video; the features are made at 16 kHz
+
+
+@dataclass
+class Drive:
+    """One audio window for each frame at 25 fps, and what is heard."""
+
+    features: Float[np.ndarray, "frame window width"]
+    sound: Float[np.ndarray, " sample"] | None
+    sound_rate: int = SOUND_RATE
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def drive_from_audio(path: str | Path, audio: DictConfig, sound: str | Path | None = None) -> Drive:
+    """Features of a recording, or stored features.
+
+    Args:
+        path: a sound or video file of any length and format, or `.npy` features [frames, window, width].
+        audio: the configuration node `audio` that the avatar was trained with (`width`, `window`, `extractor`, `name`).
+        sound: with features, the recording to be heard; None: no sound.
+
+    Raises:
+        UserError: a file that cannot be read, features of another shape, or a recording for an avatar whose kind of
+            features cannot be computed here.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npy":
+        features = _read_features(path, audio)
+        return Drive(features, None if sound is None else read_audio(sound, SOUND_RATE))
+    if sound is not None:
+        raise UserError("sound= goes with audio=FEATURES.npy; a recording given as audio= is heard itself")
+    extractor = _extractor(audio, f"audio={path}")
+    return Drive(extractor(read_audio(path)), read_audio(path, SOUND_RATE))
+
+
+def drive_from_text(text: str, voice: str, audio: DictConfig) -> Drive:
+    """Features of `text` spoken by espeak-ng; errors as `speak` and `drive_from_audio` raise them."""
+    extractor = _extractor(audio, "text=")
+    speech = speak(text, voice)
+    return Drive(extractor(soxr.resample(speech, SPEECH_RATE, SAMPLE_RATE)), speech, SPEECH_RATE)
+
+
+def _extractor(audio: DictConfig, source: str):
+    if audio.extractor is None:
+        raise UserError(
+            f"this avatar listens to {audio.name} features [frames, {audio.window}, {audio.width}], which cannot be "
+            f"computed here from {source}: give them as audio=FEATURES.npy, with sound=RECORDING to be heard"
+        )
+    return instantiate(audio.extractor)
+
+
+def _read_features(path: Path, audio: DictConfig) -> np.ndarray:
+    if not path.is_file():
+        raise UserError(f"no such feature file: {path}")
+    try:
+        features = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{path} is not a NumPy array of numbers ({error})") from error
+    if features.ndim != 3 or features.shape[1:] != (audio.window, audio.width) or not len(features):
+        raise UserError(
+            f"{path} has shape {tuple(features.shape)}, but this avatar listens to {audio.name} features of shape "
+            f"[frames, {audio.window}, {audio.width}]"
+        )
+    if not np.issubdtype(features.dtype, np.number) or not np.isfinite(features).all():
+        raise UserError(f"{path} has values that are not finite numbers")
+    return features.astype(np.float32)

@@ -1,0 +1,113 @@
+"""What drives each frame of a video: new speech along a camera path, or the frames of the clip itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from talksplat.data.audio_windows import audio_windows
+from talksplat.errors import UserError
+from talksplat.preprocess.audio_features import VIDEO_FPS
+from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
+from talksplat.rendering.camera_paths import Camera, CameraPath
+from talksplat.rendering.drive import Drive
+from talksplat.rendering.scene import Scene
+from talksplat.types import Conditions
+
+SPLITS = {"test": "val", "train": "train"}
+
+
+@dataclass
+class Plan:
+    """A video to render, frame by frame, without its images."""
+
+    scene: Scene
+    path: CameraPath
+    features: Float[Tensor, "row window width"]
+    rows: Int[Tensor, " frame"]  # row of `features` that belongs to each frame
+    context: int  # windows around a frame
+    sound: Float[np.ndarray, " sample"] | None
+    sound_rate: int
+    fps: float
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def chunks(self, size: int) -> list[slice]:
+        """Consecutive frames, `size` at a time."""
+        return [slice(start, min(start + size, len(self))) for start in range(0, len(self), size)]
+
+    def conditions(self, chunk: slice, device: torch.device) -> Conditions:
+        """What drives the frames of a chunk, on `device`."""
+        viewmats = torch.as_tensor(self.path.viewmats[chunk], dtype=torch.float32)
+        conditions = Conditions(
+            audio=audio_windows(self.features, self.rows[chunk], self.context),
+            eye=torch.as_tensor(self.scene.eye[self.path.eyes[chunk]], dtype=torch.float32),
+            viewmats=viewmats,
+            Ks=torch.as_tensor(self.scene.K).expand(len(viewmats), 3, 3).contiguous(),
+        )
+        return conditions.to(device)
+
+
+def plan_speech(scene: Scene, drive: Drive, camera: Camera, context: int) -> Plan:
+    """New speech along a camera path, 25 frames a second."""
+    if scene.subject is None:
+        camera = camera.at(scene.plate_frame)
+    return Plan(
+        scene=scene,
+        path=camera(len(drive), VIDEO_FPS, scene.frame_ids, scene.viewmats),
+        features=torch.from_numpy(drive.features),
+        rows=torch.arange(len(drive)),
+        context=context,
+        sound=drive.sound,
+        sound_rate=drive.sound_rate,
+        fps=VIDEO_FPS,
+    )
+
+
+def plan_split(scene: Scene, split: str, context: int, audio_across_split: bool = True) -> Plan:
+    """The clip's own "test" (held-out) or "train" frames with their own sound.
+
+    `audio_across_split` as for `FrameStore`: whether the audio of the other split may be heard at the border.
+
+    Raises:
+        UserError: unknown or empty split, or a clip whose folder is gone.
+    """
+    if split not in SPLITS:
+        raise UserError(f"split={split} must be test (held-out frames) or train")
+    if scene.subject is None:
+        raise UserError(f"split={split} compares with the frames of the clip: give its folder as subject=FOLDER")
+    positions = scene.splits[SPLITS[split]]
+    if not len(positions):
+        raise UserError(f"the clip has no {split} frames")
+    frame_ids = scene.frame_ids[positions]
+    features = torch.from_numpy(scene.subject.audio)
+    if not audio_across_split:
+        rows = torch.arange(len(features))
+        inside = (rows >= int(frame_ids.min())) & (rows <= int(frame_ids.max()))
+        features = torch.where(inside[:, None, None], features, 0)
+    return Plan(
+        scene=scene,
+        path=CameraPath(scene.viewmats[positions], positions, positions),
+        features=features,
+        rows=torch.from_numpy(frame_ids),
+        context=context,
+        sound=_sound_of(scene, frame_ids),
+        sound_rate=SAMPLE_RATE,
+        fps=scene.fps,
+    )
+
+
+def _sound_of(scene: Scene, frame_ids: np.ndarray) -> np.ndarray | None:
+    """The stretch of `aud.wav` that belongs to each frame, joined, so that gaps in the frame numbers stay in step."""
+    path = scene.subject.root / "aud.wav"
+    if not path.is_file():
+        return None
+    samples = read_audio(path)
+    starts = np.round(frame_ids * SAMPLE_RATE / scene.fps).astype(np.int64)
+    index = starts[:, None] + np.arange(round(SAMPLE_RATE / scene.fps))
+    return np.where(index < len(samples), samples[np.minimum(index, len(samples) - 1)], 0).ravel()

@@ -1,0 +1,102 @@
+"""Draws an avatar: conditions to images, a chunk of frames at a time, and measures how fast."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from talksplat.models.talking_head import TalkingHead
+from talksplat.rasterizer.base import Rasterizer
+from talksplat.types import Conditions, Gaussians
+
+
+class AvatarRenderer:
+    """Model and rasteriser as one function.
+
+    Args:
+        model: an avatar in eval mode.
+        rasterizer: draws its Gaussians.
+        mode: "canonical" or "deform".
+        sh_degree: spherical harmonics in use.
+        width, height: pixels.
+        autocast: dtype of the networks; None: float32.
+    """
+
+    def __init__(
+        self,
+        model: TalkingHead,
+        rasterizer: Rasterizer,
+        mode: str,
+        sh_degree: int,
+        width: int,
+        height: int,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        self.model, self.rasterizer = model, rasterizer
+        self.mode, self.sh_degree = mode, sh_degree
+        self.width, self.height = width, height
+        self.autocast = autocast
+        self.clock = Clock()
+
+    @torch.inference_mode()
+    def render(
+        self, conditions: Conditions, background: UInt8[Tensor, "frame height width 3"]
+    ) -> tuple[Float[Tensor, "frame height width 3"], Gaussians]:
+        """Images in [0, 1] over `background`, and the Gaussians that were drawn; all on the model's device.
+
+        `clock` counts the time of model and rasteriser, with the device's work finished on both sides.
+        """
+        device = conditions.viewmats.device
+        synchronize(device)
+        began = time.perf_counter()
+        with torch.autocast(device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
+            gaussians = self.model(conditions, self.mode, self.sh_degree)
+        image = self._draw(gaussians, conditions, background.float() / 255).clamp(0, 1)
+        synchronize(device)
+        self.clock.add(len(conditions), time.perf_counter() - began)
+        return image, gaussians
+
+    @torch.inference_mode()
+    def attention(self, conditions: Conditions, gaussians: Gaussians) -> Float[Tensor, "frame height width token"]:
+        """What each pixel's Gaussians attend to, in [0, 1], one channel a token, on black (section 3.4)."""
+        weights = self.model.attention(conditions).float()
+        return self._draw(replace(gaussians, colors=weights.contiguous()), conditions, None).clamp(0, 1)
+
+    def _draw(self, gaussians: Gaussians, conditions: Conditions, background: Tensor | None) -> Tensor:
+        views, Ks = conditions.viewmats, conditions.Ks
+        return self.rasterizer(gaussians, views, Ks, self.width, self.height, backgrounds=background).image
+
+
+class Clock:
+    """Frames per second of calls that are timed one by one; the first is left out, as it compiles and fills caches."""
+
+    def __init__(self) -> None:
+        self.frames, self.seconds = 0, 0.0
+        self._warm = False
+
+    def add(self, frames: int, seconds: float) -> None:
+        """Count a chunk."""
+        if self._warm:
+            self.frames += frames
+            self.seconds += seconds
+        self._warm = True
+
+    @property
+    def fps(self) -> float | None:
+        """None where there was only one chunk."""
+        return self.frames / self.seconds if self.frames else None
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device, so that a clock read next sees its work done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def to_uint8(image: Float[Tensor, "*frame height width channel"]) -> UInt8[Tensor, "*frame height width channel"]:
+    """[0, 1] to 0..255, rounded."""
+    return (image * 255).round().to(torch.uint8)

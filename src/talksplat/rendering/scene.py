@@ -1,0 +1,98 @@
+"""The clip that an avatar was made from: its poses, blinks and backgrounds, from its folder or from the checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from omegaconf import DictConfig
+from torch import Tensor
+
+from talksplat.data.subject import Subject, read_subject
+from talksplat.errors import UserError
+from talksplat.rendering.frame_reader import FrameReader, PlateReader
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Scene:
+    """What is needed of a clip to render its avatar. `subject` is None where only the checkpoint is left of it."""
+
+    frame_ids: Int[np.ndarray, " frame"]
+    viewmats: Float[np.ndarray, "frame 4 4"]
+    K: Float[np.ndarray, "3 3"]
+    eye: Float[np.ndarray, " frame"]
+    width: int
+    height: int
+    fps: float
+    splits: dict[str, Int[np.ndarray, " part"]]  # "train" and "val": positions into `frame_ids`
+    subject: Subject | None
+    plate: UInt8[Tensor, "height width 3"]  # background with torso of the first training frame
+
+    @property
+    def plate_frame(self) -> int:
+        """Number of the frame that `plate` shows."""
+        return int(self.frame_ids[self.splits["train"][0]])
+
+    def reader(self, *names: str) -> FrameReader | PlateReader:
+        """Reads the named images of the clip's frames; without a folder, always the one background."""
+        return PlateReader(self.plate) if self.subject is None else FrameReader(self.subject, names)
+
+
+def open_scene(entry: dict[str, Any], audio: DictConfig, root: str | None) -> Scene:
+    """The scene of a checkpoint.
+
+    Args:
+        entry: the checkpoint's `talksplat.subject`.
+        audio: configuration node `audio` of its run.
+        root: subject folder; None: where it was when the avatar was trained.
+
+    Raises:
+        UserError: `root` is no subject folder, or one of other frames.
+    """
+    folder = Path(entry["root"] if root is None else root).expanduser()
+    if root is None and not folder.is_dir():
+        logger.warning(
+            "the subject folder %s is gone: the avatar is shown over the one background that its checkpoint carries. "
+            "If the folder has moved, give subject=FOLDER",
+            folder,
+        )
+        return _scene(entry, None)
+    subject = read_subject(folder, list(audio.files), audio.width, audio.window)
+    if (subject.width, subject.height) != (entry["width"], entry["height"]):
+        raise UserError(
+            f"{folder} has frames of {subject.width}x{subject.height} pixels, but the avatar was trained on "
+            f"{entry['width']}x{entry['height']}: give subject=FOLDER of the clip it was trained on"
+        )
+    return _scene(entry, _trained_frames(subject, entry["frame_ids"].numpy(), folder))
+
+
+def _trained_frames(subject: Subject, frame_ids: np.ndarray, folder: Path) -> Subject:
+    """The frames that the checkpoint knows, so that positions and splits mean the same in both."""
+    missing = np.setdiff1d(frame_ids, subject.frame_ids)
+    if len(missing):
+        raise UserError(
+            f"{folder} lacks frame {missing[0]} ({len(missing)} in all) of the clip that this avatar was trained on: "
+            f"give subject=FOLDER of that clip"
+        )
+    return subject.subset(np.flatnonzero(np.isin(subject.frame_ids, frame_ids)))
+
+
+def _scene(entry: dict[str, Any], subject: Subject | None) -> Scene:
+    return Scene(
+        frame_ids=entry["frame_ids"].numpy(),
+        viewmats=entry["viewmats"].numpy(),
+        K=entry["K"].numpy(),
+        eye=entry["eye"].numpy(),
+        width=entry["width"],
+        height=entry["height"],
+        fps=float(entry.get("fps", 25.0)),
+        splits={name: entry[name].numpy() for name in ("train", "val")},
+        subject=subject,
+        plate=entry["plate"],
+    )

@@ -1,0 +1,117 @@
+"""Checkpoints hold tensors, numbers and text only, and say what they are."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from talksplat import __version__
+from talksplat.config import instantiate
+from talksplat.errors import UserError
+from talksplat.models.talking_head import TalkingHead
+
+FORMAT = 1
+
+
+def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Load a checkpoint without running code from it.
+
+    Raises:
+        UserError: no such file, not a checkpoint, truncated, or written by another format of this project.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "last.ckpt"
+    if not path.is_file():
+        raise UserError(f"no such checkpoint: {path}; train.py writes RUN/last.ckpt")
+    try:
+        checkpoint = torch.load(path, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is no checkpoint of this project, or it is damaged ({_first_line(error)})") from error
+    entry = checkpoint.get("talksplat") if isinstance(checkpoint, dict) else None
+    if not isinstance(entry, dict) or "state_dict" not in checkpoint:
+        raise UserError(f"{path} is a torch file but no checkpoint of this project: it has no 'talksplat' entry")
+    if entry.get("format") != FORMAT:
+        raise UserError(
+            f"{path} has checkpoint format {entry.get('format')} (talksplat {entry.get('version')}); this is talksplat "
+            f"{__version__}, which reads format {FORMAT}: use the version that wrote it, or train again"
+        )
+    return checkpoint
+
+
+def checkpoint_config(checkpoint: dict[str, Any]) -> DictConfig:
+    """The resolved configuration of the run that wrote a checkpoint."""
+    return OmegaConf.create(checkpoint["talksplat"]["config_yaml"])
+
+
+def build_model(checkpoint: dict[str, Any], device: torch.device | str = "cpu") -> TalkingHead:
+    """The avatar of a checkpoint, in eval mode."""
+    model = instantiate(checkpoint_config(checkpoint).model)
+    load_weights(model, checkpoint, "the checkpoint")
+    return model.to(device).eval()
+
+
+def load_weights(model: TalkingHead, checkpoint: dict[str, Any], source: str) -> None:
+    """Load weights only: no optimiser, step or schedule.
+
+    Raises:
+        UserError: the checkpoint is of another model; names the first difference.
+    """
+    entry = checkpoint["talksplat"]
+    theirs = checkpoint_config(checkpoint).model["_target_"]
+    ours = f"{type(model).__module__}.{type(model).__qualname__}"
+    weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items() if k.startswith("model.")}
+    model.gaussians.resize(entry["num_gaussians"])
+    own = model.state_dict()
+    differing = [
+        f"{name}: {tuple(weights[name].shape) if name in weights else 'absent'} there, "
+        f"{tuple(own[name].shape) if name in own else 'absent'} here"
+        for name in sorted(own.keys() | weights.keys())
+        if name not in own or name not in weights or own[name].shape != weights[name].shape
+    ]
+    if differing:
+        raise UserError(f"{source} holds a {theirs}, which does not fit the {ours} of this run ({differing[0]})")
+    model.load_state_dict(weights)
+
+
+def save_atomically(save, path: Path) -> None:
+    """Call `save(temporary path)` and move the file into place, so that a killed process leaves the old file whole.
+
+    Raises:
+        UserError: the disk is full or cannot be written; the old file is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save(temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"cannot write {path}: {_first_line(error)}; free space or choose another hydra.run.dir"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def link_atomically(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source` (a hard link where the file system can, otherwise a copy)."""
+
+    def place(temporary: Path) -> None:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+    save_atomically(place, target)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__

@@ -1,0 +1,1 @@
+"""Density control: strategies that add and remove Gaussians while a stage trains."""

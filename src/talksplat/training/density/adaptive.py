@@ -1,0 +1,126 @@
+"""Adaptive density control of 3D Gaussian splatting, as the original talking heads use it, with its defects as settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from gsplat.strategy.ops import duplicate, remove, split
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from talksplat.training.density.base import screen_gradients
+from talksplat.types import RenderOutput
+
+
+class AdaptiveDensity:
+    """Clone small and split large Gaussians with large screen gradients; prune transparent and oversized ones.
+
+    (Kerbl et al. 2023, section 5.2; values of GaussianTalker specification, 5.3)
+
+    Args:
+        grad_threshold: mean gradient norm (normalised device coordinates) above which a Gaussian is densified.
+        start, stop: densification runs for start < step < stop.
+        every: steps between refinements.
+        max_gaussians: no densification above this number, so a run's memory is bounded.
+        percent_dense: clone below, split above this share of the scene scale.
+        min_opacity: prune below it; None switches opacity pruning off, which is what the original's stale copies amount to.
+        prune_start: pruning runs for prune_start < step < stop.
+        max_scale: after `size_prune_start`, prune above this share of the scene scale; None: never.
+        size_prune_start: step at which size pruning begins.
+        min_keep: never prune below this share of the Gaussians that the stage began with: a collapse helps nobody.
+    """
+
+    def __init__(
+        self,
+        grad_threshold: float = 1e-3,
+        start: int = 1000,
+        stop: int = 7000,
+        every: int = 100,
+        max_gaussians: int = 50_000,
+        percent_dense: float = 0.01,
+        min_opacity: float | None = 0.005,
+        prune_start: int = 500,
+        max_scale: float | None = 0.1,
+        size_prune_start: int = 3000,
+        min_keep: float = 0.5,
+    ) -> None:
+        self.grad_threshold = grad_threshold
+        self.start = start
+        self.stop = stop
+        self.every = every
+        self.max_gaussians = max_gaussians
+        self.percent_dense = percent_dense
+        self.min_opacity = min_opacity
+        self.prune_start = prune_start
+        self.max_scale = max_scale
+        self.size_prune_start = size_prune_start
+        self.min_keep = min_keep
+        self.initialize(1.0)
+
+    def initialize(self, scene_scale: float) -> None:
+        self.scene_scale = scene_scale
+        self.initial_count: int | None = None
+        self.stats: dict[str, Tensor] = {}
+
+    def is_active(self, step: int) -> bool:
+        return step < self.stop
+
+    def refines_at(self, step: int) -> bool:
+        return step < self.stop and step > min(self.start, self.prune_start) and step % self.every == 0
+
+    def observe(self, params: nn.ParameterDict, output: RenderOutput, width: int, height: int, step: int) -> None:
+        if self.initial_count is None:
+            self.initial_count = len(params["means"])
+        if not self.stats:
+            zeros = torch.zeros(len(params["means"]), device=params["means"].device)
+            self.stats = {"gradient": zeros, "count": zeros.clone()}
+        norms, visible = screen_gradients(output, width, height)
+        self.stats["gradient"] += torch.where(visible, norms, 0.0).sum(0)
+        self.stats["count"] += visible.sum(0)
+
+    def refine(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer], step: int) -> None:
+        if step > self.start and len(params["means"]) < self.max_gaussians:
+            self._densify(params, optimizers)
+        if step > self.prune_start:
+            self._prune(params, optimizers, step)
+        self.stats = {}
+
+    def _densify(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer]) -> None:
+        gradient = self.stats["gradient"] / self.stats["count"].clamp_min(1)
+        selected = gradient > self.grad_threshold
+        room = self.max_gaussians - len(gradient)
+        if int(selected.sum()) > room:
+            # The strongest gradients first, so that the cap is a cap and not a hint.
+            selected = torch.zeros_like(selected)
+            selected[gradient.topk(room).indices] = True
+        small = params["scales"].detach().exp().amax(-1) <= self.percent_dense * self.scene_scale
+        clone, divide = selected & small, selected & ~small
+        if clone.any():
+            duplicate(params=params, optimizers=optimizers, state=self.stats, mask=clone)
+        if divide.any():
+            divide = torch.cat([divide, divide.new_zeros(int(clone.sum()))])
+            split(params=params, optimizers=optimizers, state=self.stats, mask=divide)
+
+    def _prune(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer], step: int) -> None:
+        opacity = params["opacities"].detach().sigmoid().flatten()
+        doomed = torch.zeros_like(opacity, dtype=torch.bool)
+        if self.min_opacity is not None:
+            doomed |= opacity < self.min_opacity
+        if self.max_scale is not None and step > self.size_prune_start:
+            doomed |= params["scales"].detach().exp().amax(-1) > self.max_scale * self.scene_scale
+        spare = len(opacity) - int(self.min_keep * (self.initial_count or 0))
+        if int(doomed.sum()) > max(spare, 0):
+            worst = torch.where(doomed, opacity, torch.inf).topk(max(spare, 0), largest=False).indices
+            doomed = torch.zeros_like(doomed)
+            doomed[worst] = True
+        if doomed.any():
+            remove(params=params, optimizers=optimizers, state=self.stats, mask=doomed)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"scene_scale": self.scene_scale, "initial_count": self.initial_count, "stats": dict(self.stats)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.scene_scale = state["scene_scale"]
+        self.initial_count = state["initial_count"]
+        self.stats = dict(state["stats"])

@@ -1,0 +1,78 @@
+"""gsplat's own default strategy behind our contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gsplat.strategy import DefaultStrategy
+from torch import nn
+from torch.optim import Optimizer
+
+from talksplat.types import RenderOutput
+
+
+class GsplatDensity:
+    """`gsplat.DefaultStrategy` (Kerbl et al. 2023 as gsplat implements it).
+
+    Args:
+        grad_threshold: mean screen gradient (normalised device coordinates) above which a Gaussian grows.
+        start, stop, every: refinement runs every `every` steps for start < step < stop.
+        min_opacity: prune below it.
+        grow_scale: duplicate below, split above this share of the scene scale.
+        prune_scale: prune above this share of the scene scale after `size_prune_start`.
+        size_prune_start: step at which size pruning begins; None: never.
+    """
+
+    def __init__(
+        self,
+        grad_threshold: float = 2e-4,
+        start: int = 500,
+        stop: int = 15_000,
+        every: int = 100,
+        min_opacity: float = 0.005,
+        grow_scale: float = 0.01,
+        prune_scale: float = 0.1,
+        size_prune_start: int | None = 3000,
+    ) -> None:
+        self.strategy = DefaultStrategy(
+            prune_opa=min_opacity,
+            grow_grad2d=grad_threshold,
+            grow_scale3d=grow_scale,
+            prune_scale3d=prune_scale,
+            refine_start_iter=start,
+            refine_stop_iter=stop,
+            refine_every=every,
+            # gsplat ties size pruning to the period of its opacity reset, a reset that 1.5.3 never performs.
+            reset_every=stop + 1 if size_prune_start is None else size_prune_start,
+        )
+        self.initialize(1.0)
+
+    def initialize(self, scene_scale: float) -> None:
+        self.state = self.strategy.initialize_state(scene_scale=scene_scale)
+        self._info: dict[str, Any] | None = None
+
+    def is_active(self, step: int) -> bool:
+        return step < self.strategy.refine_stop_iter
+
+    def refines_at(self, step: int) -> bool:
+        return self.is_active(step)
+
+    def observe(self, params: nn.ParameterDict, output: RenderOutput, width: int, height: int, step: int) -> None:
+        self._info = {
+            "means2d": output.means2d,
+            "radii": output.radii,
+            "width": width,
+            "height": height,
+            "n_cameras": output.means2d.shape[0],
+            "gaussian_ids": None,
+        }
+
+    def refine(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer], step: int) -> None:
+        self.strategy.step_post_backward(params, optimizers, self.state, step, self._info, packed=False)
+        self._info = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self.state)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.state = dict(state)

@@ -1,0 +1,88 @@
+"""The folder of a run: refuses to overwrite, knows which stages are finished."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from talksplat.config import to_yaml
+from talksplat.errors import UserError
+from talksplat.training.provenance import write_json
+
+# What may differ between a run and its resumption without changing what is computed.
+FREE_KEYS = ("resume", "dry_run", "run_dir", "trainer", "tracker", "paths", "checkpoint")
+
+
+class RunFolder:
+    """`RUN/{config.yaml, run_info.json, metrics.json, last.ckpt, stages/}`.
+
+    Args:
+        path: the run folder.
+        config: configuration of this run.
+
+    Raises:
+        UserError: the folder holds a run and `resume` is off, or it holds a run of another configuration.
+    """
+
+    def __init__(self, path: Path, config: DictConfig) -> None:
+        self.path = path
+        self.config = config
+        saved = path / "config.yaml"
+        if saved.exists():
+            if not config.resume:
+                raise UserError(
+                    f"{path} already holds a run: give resume=true to go on with it, or another hydra.run.dir"
+                )
+            if (path / "metrics.json").exists():
+                raise UserError(f"the run in {path} is finished (metrics.json is there); nothing is overwritten")
+            self._compare(OmegaConf.load(saved))
+        elif config.resume:
+            raise UserError(f"resume=true, but {path} holds no run; give hydra.run.dir=RUN of the run to go on with")
+
+    def _compare(self, saved: DictConfig) -> None:
+        ours, theirs = _flatten(self.config), _flatten(saved)
+        for key in sorted(ours.keys() | theirs.keys()):
+            if key.split(".")[0] in FREE_KEYS:
+                continue
+            if ours.get(key, "absent") != theirs.get(key, "absent"):
+                raise UserError(
+                    f"cannot resume {self.path}: {key} was {theirs.get(key, 'absent')} and is now "
+                    f"{ours.get(key, 'absent')}; repeat the command of that run (it is in run_info.json)"
+                )
+
+    def open(self) -> None:
+        """Write the resolved configuration."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self.path / "config.yaml").exists():
+            (self.path / "config.yaml").write_text(to_yaml(self.config))
+
+    def stage_dir(self, index: int, name: str) -> Path:
+        """Folder of a stage."""
+        return self.path / "stages" / f"{index + 1:02d}_{name}"
+
+    @staticmethod
+    def is_finished(stage_dir: Path) -> bool:
+        """Whether a stage has run to its end."""
+        return (stage_dir / "finished.json").exists()
+
+    @staticmethod
+    def finish_stage(stage_dir: Path, facts: dict[str, Any]) -> None:
+        """Mark a stage as finished."""
+        write_json(stage_dir / "finished.json", facts)
+
+
+def _flatten(config: DictConfig) -> dict[str, str]:
+    flat: dict[str, str] = {}
+
+    def visit(value: Any, path: str) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                visit(item, f"{path}.{key}" if path else str(key))
+        else:
+            flat[path] = json.dumps(value)
+
+    visit(OmegaConf.to_container(config, resolve=True), "")
+    return flat

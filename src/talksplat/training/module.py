@@ -1,0 +1,165 @@
+"""The Lightning module of one stage: a training step, and what a checkpoint must hold to go on exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from talksplat.losses.base import Loss, total_loss
+from talksplat.models.talking_head import TalkingHead
+from talksplat.rasterizer.base import Rasterizer
+from talksplat.training.finite import check_finite
+from talksplat.training.optimizers import Optimizers
+from talksplat.training.stage import Stage
+from talksplat.types import FrameBatch, RenderOutput
+
+
+class TalkingHeadModule(pl.LightningModule):
+    """Trains a talking head for one stage.
+
+    Args:
+        model: the avatar.
+        rasterizer: draws its Gaussians.
+        losses: loss terms by name.
+        stage: what to train, its name is `stage_name`.
+        width, height: size of the frames in pixels.
+        spread: camera spread (dm) for learning rates that follow it.
+        scene_scale: size of the head (dm) for density control.
+        description: checkpoint entry "talksplat" (configuration, subject, versions).
+        autocast: dtype in which the networks run; None: float32.
+    """
+
+    def __init__(
+        self,
+        model: TalkingHead,
+        rasterizer: Rasterizer,
+        losses: Mapping[str, Loss],
+        stage: Stage,
+        stage_name: str,
+        width: int,
+        height: int,
+        spread: float,
+        scene_scale: float,
+        description: dict[str, Any],
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.rasterizer = rasterizer
+        self.losses = torch.nn.ModuleDict(losses)
+        self.stage = stage
+        self.stage_name = stage_name
+        self.width, self.height = width, height
+        self.spread = spread
+        self.density = stage.density
+        if self.density is not None:
+            self.density.initialize(scene_scale)
+        self.description = description
+        self.autocast = autocast
+        self._resumed: dict[str, Any] | None = None
+
+    def render(self, batch: FrameBatch, sh_degree: int | None = None) -> RenderOutput:
+        """Frames of the avatar over the batch's background."""
+        degree = self.sh_degree() if sh_degree is None else sh_degree
+        with torch.autocast(self.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
+            gaussians = self.model(batch.conditions, self.stage.mode, degree)
+        conditions = batch.conditions
+        return self.rasterizer(
+            gaussians, conditions.viewmats, conditions.Ks, self.width, self.height, backgrounds=batch.background
+        )
+
+    def sh_degree(self) -> int:
+        """Active spherical-harmonics degree at the current step."""
+        return self.stage.sh_degree(self.global_step, self.model.gaussians.sh_degree)
+
+    def training_step(self, batch: FrameBatch, batch_idx: int) -> dict[str, torch.Tensor]:
+        step = self.global_step
+        observing = self.density is not None and self.density.is_active(step)
+        self.all_optimizers.set_learning_rates(step)
+        output = self.render(batch)
+        if observing:
+            output.means2d.retain_grad()
+        loss, terms = total_loss(self.losses, output, batch, self.stage_name, step)
+        self.manual_backward(loss)
+        check_finite(step, terms, self.all_optimizers.parameters())
+        if observing:
+            self.density.observe(self.model.gaussians.params, output, self.width, self.height, step)
+        self.optimizers().step()
+        self.all_optimizers.step_gaussians()
+        if observing and self.density.refines_at(step):
+            self._refine(step)
+        self.all_optimizers.zero_grad()
+        error = (output.image.detach() - batch.target).square().mean(dim=(1, 2, 3))
+        return {"loss": loss.detach(), "psnr": -10 * torch.log10(error).mean(), **terms}
+
+    def _refine(self, step: int) -> None:
+        if self.stage.mode == "canonical":
+            # Pruning must see the opacities that were just drawn, not the ones the stage began with.
+            self.model.bake_canonical()
+        self.density.refine(self.model.gaussians.params, self.all_optimizers.gaussians, step)
+
+    def finish_stage(self) -> None:
+        """Once the last step is done: what the canonical networks predict becomes explicit, for the next stage."""
+        if self.stage.mode == "canonical" and self.global_step >= self.stage.steps:
+            self.model.bake_canonical()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        self.all_optimizers = Optimizers(
+            self.model.parameter_groups(), self.model.gaussians.params, self.stage, self.spread
+        )
+        if self._resumed is not None:
+            self.all_optimizers.load_gaussian_state_dict(self._resumed["gaussian_optimizers"])
+            if self.density is not None:
+                state = self._resumed["density"]
+                self.density.load_state_dict(_to_device(state, self.device))
+        return self.all_optimizers.networks
+
+    def on_train_start(self) -> None:
+        if self._resumed is not None:
+            restore_random_state(self._resumed["random"])
+            self._resumed = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["talksplat"] = {
+            **self.description,
+            "stage": self.stage_name,
+            "mode": self.stage.mode,
+            "active_sh_degree": self.sh_degree(),
+            "num_gaussians": self.model.gaussians.num_gaussians,
+            "step": self.global_step,
+        }
+        checkpoint["training"] = {
+            "gaussian_optimizers": self.all_optimizers.gaussian_state_dict(),
+            "density": None if self.density is None else self.density.state_dict(),
+            "random": random_state(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.model.gaussians.resize(checkpoint["talksplat"]["num_gaussians"])
+        self._resumed = checkpoint["training"]
+
+
+def random_state() -> dict[str, torch.Tensor]:
+    """State of torch's generators on the CPU and each GPU."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state |= {f"cuda{index}": value for index, value in enumerate(torch.cuda.get_rng_state_all())}
+    return state
+
+
+def restore_random_state(state: dict[str, torch.Tensor]) -> None:
+    """Inverse of `random_state`; generators of GPUs that are not here are skipped."""
+    torch.set_rng_state(state["cpu"].cpu())
+    for index in range(torch.cuda.device_count()):
+        if f"cuda{index}" in state:
+            torch.cuda.set_rng_state(state[f"cuda{index}"].cpu(), index)
+
+
+def _to_device(value: Any, device: torch.device) -> Any:
+    if isinstance(value, dict):
+        return {key: _to_device(item, device) for key, item in value.items()}
+    return value.to(device) if isinstance(value, torch.Tensor) else value

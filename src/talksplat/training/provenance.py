@@ -1,0 +1,97 @@
+"""Where a result came from: command, code, machine, versions, times."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from talksplat import __version__
+
+PACKAGES = ("torch", "pytorch-lightning", "gsplat", "numba", "torchmetrics", "lpips", "mediapipe", "hydra-core", "av")
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def git_state() -> dict[str, Any]:
+    """Commit of the code and whether it was changed since; None where there is no repository."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+
+
+def describe_machine() -> dict[str, Any]:
+    """Host, processor, GPU and package versions."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return {
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "cpu_count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "versions": versions,
+    }
+
+
+class RunInfo:
+    """`run_info.json` of a run folder, rewritten as the run goes on.
+
+    Args:
+        run_dir: the run folder; an existing file is continued (its earlier commands are kept).
+    """
+
+    def __init__(self, run_dir: Path, seed: int) -> None:
+        self.path = run_dir / "run_info.json"
+        before = json.loads(self.path.read_text()) if self.path.exists() else {}
+        self.data: dict[str, Any] = {
+            "talksplat": __version__,
+            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "earlier_commands": [*before.get("earlier_commands", []), *([before["command"]] if before else [])],
+            "started": before.get("started", now()),
+            "seed": seed,
+            "git": git_state(),
+            **describe_machine(),
+            "timings": before.get("timings", {}),
+        }
+        self.write()
+
+    def update(self, **values: Any) -> None:
+        """Add entries and write the file."""
+        self.data |= values
+        self.write()
+
+    def write(self) -> None:
+        """Write the file atomically."""
+        write_json(self.path, self.data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically; NaN is refused, since JSON has none."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    os.replace(temporary, path)
+
+
+def now() -> str:
+    """Time in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

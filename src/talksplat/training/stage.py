@@ -1,0 +1,120 @@
+"""A stage is one fit: what is trained, how long, and how fast it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from talksplat.errors import UserError
+from talksplat.geometry.cameras import camera_centers
+
+GAUSSIAN_GROUPS = ("means", "scales", "quats", "opacities", "sh0", "shN")
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Initial and final learning rate of each parameter group; a single number is constant.
+
+    Rates fall log-linearly from the first to the second value over `horizon` steps (None: over the whole stage).
+    `scale` multiplies means, triplane and networks, as the originals do with the spread of the cameras
+    ("camera_spread": 1.1 times the largest distance of a training camera from their mean, in dm), which makes learning
+    depend on how much the head moved. A number is the same for every clip. (GaussianTalker specification, 2 and 5.1)
+    """
+
+    means: Sequence[float] = (1.6e-4, 1.6e-6)
+    networks: Sequence[float] = (1e-4, 1e-5)
+    triplane: Sequence[float] = (1.6e-3, 1.6e-4)
+    scales: Sequence[float] = (5e-3,)
+    quats: Sequence[float] = (1e-3,)
+    opacities: Sequence[float] = (0.05,)
+    sh0: Sequence[float] = (2.5e-3,)
+    shN: Sequence[float] = (1.25e-4,)
+    scale: float | Literal["camera_spread"] = 1.0
+    horizon: int | None = None
+
+    def __post_init__(self) -> None:
+        for group in ("means", "networks", "triplane", *GAUSSIAN_GROUPS[1:]):
+            rates = list(getattr(self, group))
+            if len(rates) not in (1, 2) or min(rates) < 0 or (len(rates) == 2 and min(rates) == 0):
+                raise UserError(
+                    f"learning_rates.{group}: give one rate or [initial, final], both positive, not {rates}"
+                )
+
+    def at(self, group: str, step: int, num_steps: int, spread: float) -> float:
+        """Learning rate of a group at a step."""
+        rates = list(getattr(self, group))
+        fraction = min(step / max(self.horizon or num_steps, 1), 1.0)
+        rate = rates[0] if len(rates) == 1 else rates[0] ** (1 - fraction) * rates[1] ** fraction
+        if group in ("means", "networks", "triplane"):
+            rate *= spread if self.scale == "camera_spread" else float(self.scale)
+        return rate
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One fit.
+
+    Args:
+        mode: "canonical" trains a static head, "deform" the avatar that listens.
+        steps: optimiser steps.
+        batch_size: frames in a step.
+        learning_rates: see `LearningRates`.
+        density: a `DensityControl` or None; adds and removes Gaussians.
+        sh_degree_every: the active spherical-harmonics degree grows by one after so many steps; None: full from the start.
+    """
+
+    mode: Literal["canonical", "deform"]
+    steps: int
+    batch_size: int
+    learning_rates: LearningRates
+    density: Any = None
+    sh_degree_every: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("canonical", "deform"):
+            raise UserError(f"stage mode is 'canonical' or 'deform', not {self.mode!r}")
+        if self.steps < 1 or self.batch_size < 1:
+            raise UserError(f"a stage needs steps >= 1 and batch_size >= 1, not {self.steps} and {self.batch_size}")
+
+    def sh_degree(self, step: int, max_degree: int) -> int:
+        """Active spherical-harmonics degree at a step."""
+        return max_degree if self.sh_degree_every is None else min(step // self.sh_degree_every, max_degree)
+
+
+class StagePlan:
+    """The stages of a preset, in order.
+
+    Args:
+        order: names of the stages to run.
+        stages: all stages by name.
+        quality: False for presets that only try things out: the log says so.
+        purpose: one sentence, logged at the start.
+    """
+
+    def __init__(self, order: Sequence[str], stages: dict[str, Stage], quality: bool, purpose: str) -> None:
+        unknown = [name for name in order if stages.get(name) is None]
+        if unknown:
+            raise UserError(f"stage.order names {unknown[0]!r}; stage.stages has {', '.join(stages)}")
+        if not order:
+            raise UserError("stage.order is empty: name at least one of " + ", ".join(stages))
+        self.order = list(order)
+        self.stages = stages
+        self.quality = quality
+        self.purpose = purpose
+
+    def __iter__(self):
+        return iter((name, self.stages[name]) for name in self.order)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of all stages."""
+        return sum(stage.steps for _, stage in self)
+
+
+def camera_spread(viewmats: torch.Tensor) -> float:
+    """1.1 times the largest distance (dm) of a camera centre from their mean; viewmats [F,4,4] of the training frames."""
+    centers = camera_centers(viewmats)
+    return float(1.1 * (centers - centers.mean(0)).norm(dim=-1).max())

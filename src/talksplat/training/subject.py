@@ -1,0 +1,55 @@
+"""Opens the subject of a run, making the embedded sample where it is asked for, and describes it for checkpoints."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from talksplat.config import instantiate
+from talksplat.data.datamodule import PortraitDataModule
+from talksplat.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def open_subject(config: DictConfig) -> PortraitDataModule:
+    """Read and check the subject folder of a configuration.
+
+    Raises:
+        UserError: no folder given, no such folder, or something in it is missing or broken.
+    """
+    if config.dataset.root is None:
+        raise UserError("dataset.root is null: give the subject folder, e.g. dataset=portrait dataset.root=data/clip")
+    root = Path(config.dataset.root)
+    if config.dataset.sample is not None and not root.exists():
+        logger.info("making the embedded sample in %s", root)
+        instantiate(config.dataset.sample)(root=root)
+    data = instantiate(config.dataset.loader)
+    data.prepare()
+    return data
+
+
+def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
+    """What a checkpoint carries of its subject, so that an avatar can be rendered where the folder is gone.
+
+    `plate` is the background with the torso of the first training frame, uint8 [H, W, 3].
+    """
+    subject = data.subject
+    first = data.store.batch(torch.as_tensor(subject.train[:1]), "cpu")
+    return {
+        "root": str(Path(subject.root).resolve()),
+        "frame_ids": torch.as_tensor(subject.frame_ids),
+        "viewmats": torch.as_tensor(subject.viewmats),
+        "K": torch.as_tensor(subject.K),
+        "eye": torch.as_tensor(subject.eye),
+        "train": torch.as_tensor(subject.train),
+        "val": torch.as_tensor(subject.val),
+        "width": subject.width,
+        "height": subject.height,
+        "fps": float(subject.fps),
+        "plate": first.background_u8[0].cpu(),
+    }

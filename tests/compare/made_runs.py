@@ -1,0 +1,69 @@
+"""Run folders as a finished training leaves them, with made values."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from talksplat.metrics.definitions import metric_definitions
+from talksplat.rendering.video_writer import VideoWriter
+
+FRAMES = [20, 21, 22, 25]
+SIZE = 64
+
+BASE = {
+    "metrics": {
+        "split": "val",
+        "subject": "someone",
+        "resolution": [SIZE, SIZE],
+        "num_gaussians": 12345,
+        "fps": 50.0,
+        "definitions": metric_definitions("alex"),
+        "mean": {"psnr": 20.0, "ssim": 0.9, "lpips": 0.1, "psnr_head": 18.0, "psnr_mouth": 17.0, "lmd": 2.0},
+        "reasons": {"mouth_correlation": "no truth for this clip", "psnr_composite": "not asked for"},
+        "frames": [{"frame_id": i, "psnr": 20.0, "psnr_head": 18.0} for i in FRAMES],
+    },
+    "info": {
+        "seed": 0,
+        "timings": {"coarse": 10.0, "fine": 30.5},
+        "cpu_count": 2,
+        "host": "here",
+        "command": "train.py",
+    },
+    "config": {
+        "seed": 0,
+        "model": {"_target_": "talksplat.models.gaussiantalker.GaussianTalker"},
+        "stage": {"purpose": "quick: a first look"},
+        "loss": {"lip": {"weight": 0.4}},
+        "paths": {"outputs": "outputs"},
+        "dataset": {"root": "nowhere"},
+    },
+}
+
+
+def make_run(folder: Path, **changes) -> Path:
+    """Write a run folder; `changes` are dotted paths with "__" for the dot, e.g. metrics__mean__psnr=21."""
+    content = copy.deepcopy(BASE)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        node = content
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(json.dumps(content["metrics"]))
+    (folder / "run_info.json").write_text(json.dumps(content["info"]))
+    (folder / "config.yaml").write_text(yaml.safe_dump(content["config"]))
+    return folder
+
+
+def add_video(run: Path, level: int) -> None:
+    """A flat grey `test/render.mp4`."""
+    (run / "test").mkdir()
+    with VideoWriter(run / "test" / "render.mp4", SIZE, SIZE) as writer:
+        for _ in FRAMES:
+            writer.write(np.full((SIZE, SIZE, 3), level, np.uint8))

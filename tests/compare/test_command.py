@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from talksplat.compare.__main__ import main
+from talksplat.preprocess.video import read_frames
+from tests.compare.made_runs import FRAMES, SIZE, add_video, make_run
+
+
+def call(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["compare", *map(str, arguments)])
+    main()
+
+
+def test_the_command_writes_table_plots_and_video(monkeypatch, tmp_path, capsys):
+    subject = tmp_path / "subject" / "ori_imgs"
+    subject.mkdir(parents=True)
+    for frame_id in FRAMES:
+        cv2.imwrite(str(subject / f"{frame_id}.jpg"), np.full((SIZE, SIZE, 3), 10, np.uint8))
+    dataset = {"config__dataset": {"root": str(subject.parent)}}
+    first = make_run(tmp_path / "runs" / "seed=0,x y", **dataset)
+    second = make_run(tmp_path / "runs" / "b", metrics__mean__psnr=23.0, **dataset)
+    make_run(tmp_path / "runs" / "c")
+    add_video(first, 120)
+    add_video(second, 240)
+    out = tmp_path / "out"
+    call(monkeypatch, f"runs={first},{second},{tmp_path / 'runs' / 'c'}", f"out={out}")
+    printed = capsys.readouterr().out
+    assert "23.00" in printed and "seed=0,x y" in printed
+    names = {"comparison.md", "comparison.csv", "psnr_per_frame.png", "metrics.png", "side_by_side.mp4"}
+    assert {path.name for path in out.iterdir()} == names
+    text = (out / "comparison.md").read_text()
+    assert "**23.00**" in text and "split val, 4 frames of 64x64" in text and "c is not in the video" in text
+    frames = list(read_frames(out / "side_by_side.mp4"))
+    assert len(frames) == len(FRAMES)
+    columns = [frames[1][-SIZE // 2 :, k * SIZE + 8 : (k + 1) * SIZE - 8].mean() for k in range(3)]
+    assert columns == pytest.approx([10, 120, 240], abs=6)
+    with pytest.raises(SystemExit):
+        call(monkeypatch, f"runs={first}", f"out={out}")
+    assert "overwrite=true" in capsys.readouterr().err
+    call(monkeypatch, f"runs={first}", f"out={out}", "overwrite=true", "video=false")
+    assert "Comparison of 1 run\n" in (out / "comparison.md").read_text()
+
+
+def test_without_videos_there_is_a_note(monkeypatch, tmp_path):
+    run = make_run(tmp_path / "a")
+    call(monkeypatch, f"runs={run}", f"out={tmp_path / 'out'}")
+    assert not (tmp_path / "out" / "side_by_side.mp4").exists()
+    assert "no video: no run has test/render.mp4" in (tmp_path / "out" / "comparison.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "missing setting runs"),
+        (["outputs"], "is no setting"),
+        (["runs=/nowhere/at/all"], "no such folder"),
+        (["runs=", "out=x"], "give run folders"),
+        (["runs=a", "metric=psnr"], "metric"),
+    ],
+)
+def test_mistakes_are_one_line(monkeypatch, tmp_path, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        call(monkeypatch, *arguments)
+    error = capsys.readouterr().err
+    assert caught.value.code == 2 and message in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir()), "nothing is written"

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from rich.console import Console
+
+from talksplat.compare.agreement import check_comparable
+from talksplat.compare.groups import differing_settings, seed_averages
+from talksplat.compare.run_result import read_run
+from talksplat.compare.table import build_table, csv_text
+from talksplat.errors import UserError
+from talksplat.metrics.definitions import metric_definitions
+from tests.compare.made_runs import make_run
+
+
+def runs_of(tmp_path, *changes):
+    return [read_run(make_run(tmp_path / f"r{i}", **change), f"r{i}") for i, change in enumerate(changes)]
+
+
+def cells(table, title):
+    return [row[table.titles.index(title)] for row in table.rows]
+
+
+def test_values_best_ones_and_footnotes(tmp_path):
+    runs = runs_of(
+        tmp_path,
+        {},
+        {"metrics__mean__psnr": 21.0, "metrics__mean__lpips": 0.2, "info__timings": {"fine": 20.0}},
+        {"metrics__mean__psnr": None, "metrics__reasons": {"psnr": "broken"}},
+    )
+    table = build_table(runs)
+    assert [cell.text for cell in cells(table, "PSNR")] == ["20.00", "21.00", "n/a"]
+    assert [cell.best for cell in cells(table, "PSNR")] == [False, True, False]
+    assert [cell.best for cell in cells(table, "LPIPS (AlexNet)")] == [True, False, True], "less is better, ties share"
+    assert [cell.text for cell in cells(table, "training (s)")] == ["40", "20", "40"]
+    assert [cell.best for cell in cells(table, "training (s)")] == [False, True, False]
+    assert [cell.text for cell in cells(table, "model")] == ["GaussianTalker"] * 3
+    assert [cell.text for cell in cells(table, "stage")] == ["quick"] * 3
+    text = table.markdown()
+    note = cells(table, "PSNR")[2].note
+    assert f"[{note}] PSNR: broken" in text and f"n/a [{note}]" in text and "**21.00**" in text
+    assert "mouth correlation: no truth for this clip" in text
+    assert text.count("no truth for this clip") == 1, "equal reasons share a footnote"
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(table.rich())
+    printed = console.export_text()
+    assert "GaussianTalker" in printed and "broken" in printed
+
+
+def test_times_on_different_machines_are_not_ranked(tmp_path):
+    runs = runs_of(tmp_path, {}, {"info__host": "there", "metrics__fps": 500.0})
+    assert not any(cell.best for cell in cells(build_table(runs), "FPS"))
+
+
+def test_csv_has_full_precision_and_empty_cells(tmp_path):
+    runs = runs_of(tmp_path, {"metrics__mean__psnr": 20.123456789}, {"metrics__mean__lmd": None})
+    rows = list(csv.DictReader(io.StringIO(csv_text(runs))))
+    assert rows[0]["psnr"] == "20.123456789" and rows[1]["lmd"] == "" and rows[0]["training"] == "40.5"
+    assert rows[1]["path"] == str(tmp_path / "r1")
+
+
+@pytest.mark.parametrize(
+    "change, what",
+    [
+        ({"metrics__subject": "someone else"}, "subject is 'someone' in the first and 'someone else'"),
+        ({"metrics__split": "train"}, "split"),
+        ({"metrics__resolution": [128, 128]}, "resolution"),
+        ({"metrics__frames": [{"frame_id": 3}]}, "4 frames, 20 to 25"),
+        ({"metrics__definitions": metric_definitions("vgg")}, "meaning of lpips.*AlexNet.*VGG16"),
+    ],
+)
+def test_runs_that_do_not_compare_are_refused(tmp_path, change, what):
+    runs = runs_of(tmp_path, {}, change)
+    with pytest.raises(UserError, match=what) as caught:
+        check_comparable(runs)
+    assert "r0 and r1" in str(caught.value)
+
+
+def test_a_metric_that_was_not_measured_compares_with_anything(tmp_path):
+    off = {"metrics__definitions": metric_definitions(None), "metrics__mean__lpips": None}
+    runs = runs_of(tmp_path, off, {})
+    check_comparable(runs)
+    assert "LPIPS (AlexNet)" in build_table(runs).titles
+
+
+def test_damaged_files_are_named(tmp_path):
+    run = make_run(tmp_path / "a")
+    (run / "metrics.json").write_text('{"split": "val"}')
+    with pytest.raises(UserError, match=r"metrics.json has no 'subject'"):
+        read_run(run, "a")
+    (run / "metrics.json").write_text("{")
+    with pytest.raises(UserError, match="cannot read"):
+        read_run(run, "a")
+
+
+def test_settings_that_differ_and_averages_over_seeds(tmp_path):
+    seed1 = {"config__seed": 1, "info__seed": 1, "metrics__mean__psnr": 22.0, "config__paths": {"outputs": "x"}}
+    other = {"config__loss": {"lip": {"weight": 0.8}}}
+    runs = runs_of(tmp_path, {}, seed1, other)
+    assert differing_settings(runs) == {"seed": ["0", "1", "0"], "loss.lip.weight": ["0.4", "0.4", "0.8"]}
+    [(group, values)] = seed_averages(runs)
+    assert [run.name for run in group] == ["r0", "r1"]
+    assert values["psnr"] == pytest.approx((21.0, 2**0.5)) and values["ssim"] == pytest.approx((0.9, 0))
+    assert "mouth_correlation" not in values

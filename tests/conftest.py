@@ -1,0 +1,39 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers.tiny_subject import write_tiny_subject
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_subject(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete small subject folder; read only."""
+    return write_tiny_subject(tmp_path_factory.mktemp("subject") / "tiny")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine lacks, and say what it is."""
+    clips = os.environ.get("TALKSPLAT_CLIPS")
+    assets = os.environ.get("TALKSPLAT_ASSETS")
+    missing = {
+        "gpu": None if torch.cuda.is_available() else "no CUDA GPU",
+        "clips": None if clips and list(Path(clips).glob("*.mp4")) else "TALKSPLAT_CLIPS names no folder with clips",
+        "assets": None
+        if assets and (Path(assets) / "face_landmarker.task").exists()
+        else "TALKSPLAT_ASSETS names no folder with face_landmarker.task",
+    }
+    for item in items:
+        for marker, reason in missing.items():
+            if reason and marker in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,109 @@
+"""A killed run goes on to the same bits; nothing finished is overwritten."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from talksplat.config import CONF_DIR
+from talksplat.errors import UserError
+from talksplat.training.checkpoint import read_checkpoint
+from talksplat.training.run import train
+from tests.helpers.runs import small_config, small_overrides, weights
+
+ROOT = CONF_DIR.parent
+
+
+def command(subject: Path, run_dir: Path, *extra: str) -> list[str]:
+    return [sys.executable, str(ROOT / "train.py"), *small_overrides(subject, f"hydra.run.dir={run_dir}", *extra)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny_subject: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run_dir = tmp_path_factory.mktemp("runs") / "whole"
+    train(small_config(tiny_subject), run_dir)
+    return run_dir
+
+
+def kill_when(path: Path, arguments: list[str], seconds: float = 180) -> None:
+    """Start a run and SIGKILL it as soon as a file appears."""
+    process = subprocess.Popen(arguments, cwd=path.parents[3], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        if process.poll() is not None:
+            pytest.fail(f"the run ended before {path.name} appeared:\n{process.stdout.read().decode()}")
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["01_coarse", "02_fine"])
+def test_sigkill_and_resume_gives_the_same_bits(
+    stage: str, tiny_subject: Path, tmp_path: Path, uninterrupted: Path
+) -> None:
+    run_dir = tmp_path / "killed"
+    kill_when(run_dir / "stages" / stage / "last.ckpt", command(tiny_subject, run_dir))
+    assert not (run_dir / "metrics.json").exists()
+    subprocess.run(command(tiny_subject, run_dir, "resume=true"), check=True, cwd=tmp_path, capture_output=True)
+    whole, resumed = (weights(read_checkpoint(path / "last.ckpt")) for path in (uninterrupted, run_dir))
+    assert whole.keys() == resumed.keys()
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name]), name
+    first, second = (json.loads((path / "metrics.json").read_text()) for path in (uninterrupted, run_dir))
+    assert first["frames"] == second["frames"]
+    history = (run_dir / "metrics.csv").read_text()
+    assert history == (run_dir / "metrics.csv").read_text()
+
+
+def test_checkpoints_hold_no_code(uninterrupted: Path) -> None:
+    checkpoint = torch.load(uninterrupted / "last.ckpt", weights_only=True)
+    assert checkpoint["talksplat"]["stage"] == "fine"
+    assert checkpoint["talksplat"]["num_gaussians"] == len(checkpoint["state_dict"]["model.gaussians.params.means"])
+
+
+def test_density_control_changed_the_number(uninterrupted: Path) -> None:
+    """Otherwise the resume test would say nothing about resizing."""
+    first = read_checkpoint(uninterrupted / "stages" / "01_coarse" / "last.ckpt")
+    assert first["talksplat"]["num_gaussians"] != 400
+
+
+def test_history_is_whole(uninterrupted: Path) -> None:
+    rows = (uninterrupted / "metrics.csv").read_text().splitlines()
+    assert rows[0] == "step,name,value"
+    steps = [int(row.split(",")[0]) for row in rows if ",fine/loss," in row]
+    assert steps == [14, 16, 18, 20]
+
+
+def test_a_finished_run_is_not_overwritten(tiny_subject: Path, uninterrupted: Path) -> None:
+    with pytest.raises(UserError, match="already holds a run"):
+        train(small_config(tiny_subject), uninterrupted)
+    with pytest.raises(UserError, match="finished"):
+        train(small_config(tiny_subject, "resume=true"), uninterrupted)
+
+
+def test_resume_refuses_another_configuration(tiny_subject: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / "config.yaml").write_text((uninterrupted / "config.yaml").read_text())
+    with pytest.raises(UserError, match="seed was 0 and is now 3"):
+        train(small_config(tiny_subject, "resume=true", "seed=3"), run_dir)
+
+
+def test_resume_without_a_run(tiny_subject: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no run"):
+        train(small_config(tiny_subject, "resume=true"), tmp_path / "nothing")
+
+
+def test_dry_run_trains_nothing(tiny_subject: Path, tmp_path: Path) -> None:
+    assert train(small_config(tiny_subject, "dry_run=true"), tmp_path / "dry") is None
+    assert not (tmp_path / "dry").exists()
