@@ -1,7 +1,7 @@
 """Times the rasterisers on one scene, interleaved in one run: milliseconds for forward, and forward + backward.
 
 CPU: numba against the torch reference. CUDA: gsplat, with numba and torch on the CPU for comparison if asked for.
-Every figure is projection + rasterisation + background, from Gaussians to the gradients of all inputs.
+Every figure is projection + rasterisation + background, from 3D Gaussians to the gradients of their five tensors.
 """
 
 from __future__ import annotations

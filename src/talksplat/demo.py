@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 from talksplat.compare.__main__ import compare
+from talksplat.compare.__main__ import overrides_of as compare_overrides
 from talksplat.config import compose
 from talksplat.errors import UserError, exits_cleanly
 from talksplat.metrics.table import print_metrics
+from talksplat.rendering.request import overrides_of
 from talksplat.rendering.run import render
 from talksplat.training.run import log_to_console, train
 
@@ -30,10 +32,11 @@ def run_demo(out: Path) -> None:
         config = compose("train", ["experiment=demo", f"resume={str(resume).lower()}"])
         print_metrics(train(config, run_dir), run_dir)
     talking = out / "talking.mp4"
-    render(compose("render", [f"checkpoint={run_dir}/last.ckpt", f"text='{SENTENCE}'", f"output={talking}", "overwrite=true"]))
+    wishes = [f"checkpoint={run_dir}/last.ckpt", f"text={SENTENCE}", f"output={talking}", "overwrite=true"]
+    render(compose("render", overrides_of(wishes)))
     tables = out / "comparison"
     shutil.rmtree(tables, ignore_errors=True)
-    compare(compose("compare", [f"runs={run_dir}", f"out={tables}"]))
+    compare(compose("compare", compare_overrides([f"runs={run_dir}", f"out={tables}", "video=false"])))
     shutil.copyfile(tables / "comparison.md", out / "comparison.md")
     print(f"\n{time.perf_counter() - began:.0f} s. Watch {talking}; the table is {out / 'comparison.md'}.")
 

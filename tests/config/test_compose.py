@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,12 +65,10 @@ def test_mistakes_are_named(overrides: list[str], parts: list[str]) -> None:
 
 def test_misspelt_key_inside_an_experiment_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hydra merges such a key silently; the check against the constructor finds it."""
-    import shutil
-
     conf = tmp_path / "conf"
     shutil.copytree(CONF_DIR, conf)
     (conf / "experiment" / "typo.yaml").write_text("# @package _global_\nmodel:\n  cross_attention:\n    num_heds: 4\n")
-    monkeypatch.setattr("talksplat.config.compose.CONF_DIR", conf)
+    monkeypatch.setattr(sys.modules["talksplat.config.compose"], "CONF_DIR", conf)
     with pytest.raises(UserError, match=r"model\.cross_attention\.num_heds.*did you mean 'num_heads'"):
         compose("train", ["experiment=typo"])
 

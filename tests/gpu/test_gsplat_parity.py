@@ -48,7 +48,14 @@ def assert_same(result, expected, image_tolerance=2e-5, gradient_tolerance=2e-3)
 
 @pytest.mark.parametrize(
     "width,height,channels,frames,count",
-    [(128, 128, 3, 1, 3000), (117, 90, 3, 3, 3000), (64, 64, 1, 2, 800), (64, 48, 8, 2, 800), (48, 48, 40, 1, 500)],
+    [
+        (128, 128, 3, 1, 3000),
+        (117, 90, 3, 3, 3000),
+        (64, 64, 1, 2, 800),
+        (64, 48, 8, 2, 800),
+        (48, 48, 40, 1, 500),
+        (32, 32, 3, 4, 10),
+    ],
 )
 def test_three_rasterizers_agree(width, height, channels, frames, count):
     scene = shell_scene(count, width, height, channels, frames)

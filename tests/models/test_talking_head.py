@@ -215,7 +215,8 @@ def test_lower_sh_degree_everywhere():
 
 def test_fits_a_moving_target():
     torch.manual_seed(0)
-    model = set_up(build(), count=200, overwrite_outputs=False)
+    small = ("model.triplane.resolutions=[8,16]", "model.triplane.init_resolution=8")
+    model = set_up(build(overrides=small), count=100, overwrite_outputs=False)
     model.bake_canonical()
     conditions = make_conditions(8)
     with torch.no_grad():
@@ -229,7 +230,7 @@ def test_fits_a_moving_target():
         ]
     )
     errors = []
-    for _ in range(120):
+    for _ in range(80):
         optimizer.zero_grad()
         error = (model(conditions, "deform", 3).means - target).square().mean()
         error.backward()
@@ -237,4 +238,4 @@ def test_fits_a_moving_target():
         errors.append(error.item())
     model.eval()
     final = (model(conditions, "deform", 3).means - target).square().mean().item()
-    assert final < 0.05 * errors[0]
+    assert final < 0.1 * errors[0]

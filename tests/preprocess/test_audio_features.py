@@ -8,7 +8,7 @@ import pytest
 import soxr
 
 from talksplat.errors import UserError
-from talksplat.preprocess.audio_features import MelFeatures, audio_context
+from talksplat.preprocess.audio_features import MelFeatures
 from talksplat.preprocess.speech import SPEECH_RATE, speak
 
 
@@ -81,17 +81,6 @@ def test_other_rates_stay_centred():
     energy = features[20].mean(-1)
     assert features.shape == (50, 32, 32)
     assert abs((energy * np.arange(32)).sum() / energy.sum() - 15.5) < 0.2
-
-
-def test_context_is_zero_outside_and_ordered_inside():
-    features = np.arange(1, 11, dtype=np.float32)[:, None, None] * np.ones((1, 16, 3), np.float32)
-    context = audio_context(features, np.array([0, 5, 9, 20]))
-    assert context.shape == (4, 8, 16, 3)
-    np.testing.assert_array_equal(
-        context[:, :, 0, 0], [[0] * 4 + [1, 2, 3, 4], range(2, 10), [6, 7, 8, 9, 10, 0, 0, 0], [0] * 8]
-    )
-    assert features[0, 0, 0] == 1  # the padding did not touch the input
-    assert audio_context(features, np.array([5]), context=2)[0, :, 0, 0].tolist() == [5, 6]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import hydra.utils
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig
 
 from talksplat.errors import UserError
@@ -28,8 +29,18 @@ def check_targets(config: DictConfig) -> None:
 
 
 def instantiate(node: Any, **extra: Any) -> Any:
-    """Build the object of a checked node; `extra` are run-time arguments that no file can hold."""
-    return hydra.utils.instantiate(node, **extra, _convert_="all")
+    """Build the object of a checked node; `extra` are run-time arguments that no file can hold.
+
+    Raises:
+        UserError: a constructor refuses a value.
+    """
+    try:
+        return hydra.utils.instantiate(node, **extra, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise UserError("; ".join(lines)) from error
 
 
 def _nodes(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:

@@ -63,9 +63,7 @@ class AttentionLayer(nn.Module):
         super().__init__()
         self.attention = FoldedCrossAttention(width, num_heads)
         self.attention_norm = nn.LayerNorm(width, eps=norm_eps)
-        self.ffn = nn.Sequential(
-            nn.Linear(width, ffn_width), nn.ReLU(), Dropout(dropout), nn.Linear(ffn_width, width)
-        )
+        self.ffn = nn.Sequential(nn.Linear(width, ffn_width), nn.ReLU(), Dropout(dropout), nn.Linear(ffn_width, width))
         self.ffn_norm = nn.LayerNorm(width, eps=norm_eps)
         self.dropout = Dropout(dropout)
 

@@ -34,7 +34,7 @@ class GaussianTalker(TalkingHead):
         tokens: ConditionTokens,
         cross_attention: nn.Module,
         deformation: DeformationHeads,
-        max_points: int = 262_144,
+        max_points: int = 524_288,
     ):
         super().__init__(gaussians, triplane, canonical, max_points)
         require_equal("triplane features", triplane.out_features, "cross_attention.width", cross_attention.width)

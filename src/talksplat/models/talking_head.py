@@ -35,7 +35,7 @@ class TalkingHead(nn.Module):
     """
 
     def __init__(
-        self, gaussians: GaussianParameters, triplane: TriPlane, canonical: CanonicalMLP, max_points: int = 262_144
+        self, gaussians: GaussianParameters, triplane: TriPlane, canonical: CanonicalMLP, max_points: int = 524_288
     ):
         super().__init__()
         require_equal("triplane features", triplane.out_features, "canonical.in_features", canonical.in_features)

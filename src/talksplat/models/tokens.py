@@ -14,9 +14,7 @@ class TokenMLP(nn.Sequential):
     """Linear-ReLU-Linear to the width of a token, without biases in the original."""
 
     def __init__(self, in_features: int, width: int = 64, bias: bool = False):
-        super().__init__(
-            nn.Linear(in_features, width, bias=bias), nn.ReLU(), nn.Linear(width, width, bias=bias)
-        )
+        super().__init__(nn.Linear(in_features, width, bias=bias), nn.ReLU(), nn.Linear(width, width, bias=bias))
 
 
 class AudioToken(nn.Module):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from pathlib import Path
 
 import pooch
 
 from talksplat.errors import UserError
-
-logger = logging.getLogger(__name__)
 
 FACE_LANDMARKER_NAME = "face_landmarker.task"
 FACE_LANDMARKER_URL = (
@@ -29,13 +26,22 @@ def face_landmarker_path(assets: Path | None = None) -> Path:
     Raises:
         UserError: a found file is not that model, or there is none and no network.
     """
-    folders = [Path(folder) for folder in (assets, os.environ.get("TALKSPLAT_ASSETS")) if folder]
-    for folder in folders:
+    path = find_face_landmarker(assets)
+    return path if path is not None else _download(_folders(assets))
+
+
+def find_face_landmarker(assets: Path | None = None) -> Path | None:
+    """Like `face_landmarker_path`, but only looks: None where the model is not on this machine."""
+    for folder in (*_folders(assets), Path(pooch.os_cache("talksplat"))):
         path = folder / FACE_LANDMARKER_NAME
         if path.is_file():
             _check_hash(path)
             return path
-    return _download(folders)
+    return None
+
+
+def _folders(assets: Path | None) -> list[Path]:
+    return [Path(folder) for folder in (assets, os.environ.get("TALKSPLAT_ASSETS")) if folder]
 
 
 def _check_hash(path: Path) -> None:
@@ -48,9 +54,6 @@ def _check_hash(path: Path) -> None:
 
 
 def _download(folders: list[Path]) -> Path:
-    quiet = logging.getLogger("pooch")
-    level = quiet.level
-    quiet.setLevel(logging.WARNING)
     try:
         return Path(
             pooch.retrieve(
@@ -66,5 +69,3 @@ def _download(folders: list[Path]) -> Path:
             f"the face landmarker model is missing and could not be downloaded ({type(error).__name__}): get "
             f"{FACE_LANDMARKER_URL} and put it into {place}"
         ) from error
-    finally:
-        quiet.setLevel(level)

@@ -92,12 +92,3 @@ def _take_or_zero(array: np.ndarray, index: np.ndarray) -> np.ndarray:
     taken = array[np.where(inside, index, 0)]
     taken[~inside] = 0
     return taken
-
-
-def audio_context(features: np.ndarray, index: np.ndarray, context: int = 8) -> np.ndarray:
-    """The windows around frames: `features` [N, window, width] at [k - context/2, k + context/2) for k in `index` [B].
-
-    Returns [B, context, window, width], zero where a window lies outside the array (GaussianTalker section 1.7).
-    """
-    index = np.asarray(index, np.int64)
-    return _take_or_zero(np.asarray(features), index[:, None] + np.arange(context) - context // 2)

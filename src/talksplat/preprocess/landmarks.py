@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +78,8 @@ class FaceLandmarker:
             output_facial_transformation_matrixes=True,
         )
         try:
-            self._landmarker = vision.FaceLandmarker.create_from_options(options)
+            with _without_native_log():
+                self._landmarker = vision.FaceLandmarker.create_from_options(options)
         except Exception as error:
             raise UserError(f"{self.model_path} cannot be opened as a face landmarker model: {error}") from error
         return self
@@ -112,3 +116,17 @@ class FaceLandmarker:
             )
         ]
         return sorted(faces, key=lambda face: -np.prod(face.box[2:] - face.box[:2]))
+
+
+@contextmanager
+def _without_native_log() -> Iterator[None]:
+    """MediaPipe's C++ side writes start-up notes straight to file descriptor 2, past Python's logging; drop those."""
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from talksplat.data.labels import Label
 
 SAFE = 5.0  # pixels at 512 that a pixel must lie from the nearest foreground to count as background
+EDGE_MEAN = 8  # pixels at 512 over which the edge of a hole is averaged before it is continued
 ROUNDS = 400  # of diffusion at the coarsest level
 
 
@@ -20,7 +21,7 @@ def background_plate(
     """Plate and the mask of pixels that no frame shows, from images and their labels.
 
     Each pixel is taken where foreground was farthest away (GaussianTalker section 1.8), averaged over the frames that come
-    close to that distance, which removes noise. Pixels never seen are filled smoothly from around them.
+    close to that distance, which removes noise. Pixels never seen are filled from their sides (`fill_hole`).
     """
     distances, colors = [], []
     for image, labels in frames:
@@ -35,7 +36,36 @@ def background_plate(
         weight += near_best
     plate = total / weight[..., None]
     hole = farthest <= SAFE * max(farthest.shape) / 512
-    return np.round(fill_smoothly(plate, ~hole)).astype(np.uint8), hole
+    return np.round(fill_hole(plate, ~hole)).astype(np.uint8), hole
+
+
+def fill_hole(
+    image: Float[np.ndarray, "height width 3"], known: Bool[np.ndarray, "height width"]
+) -> Float[np.ndarray, "height width 3"]:
+    """Unknown pixels from the known ones at the left and right in the same row.
+
+    Window bars, frames and skirting boards mostly run level, so they go on behind the head; a head that moves then
+    uncovers what one expects and no grey smear. Further inside rows are blended, which avoids streaks. Rows without any
+    known pixel are filled smoothly.
+    """
+    height, width = known.shape
+    reach = max(2, round(EDGE_MEAN * max(height, width) / 512))
+    mass = cv2.blur(known.astype(np.float32), (2 * reach + 1, 1))
+    near = cv2.blur(np.where(known[..., None], image, 0).astype(np.float32), (2 * reach + 1, 1))
+    near = near / np.maximum(mass, 1e-6)[..., None]
+    filled = np.where(known[..., None], image, 0).astype(np.float32)
+    columns = np.arange(width)
+    for row in np.flatnonzero(~known.all(1) & known.any(1)):
+        at = np.flatnonzero(known[row])
+        for channel in range(3):
+            filled[row, :, channel] = np.interp(columns, at, near[row, at, channel])
+    empty = ~known.any(1)
+    if empty.any():
+        filled = fill_smoothly(filled, np.repeat(~empty[:, None], width, axis=1))
+    depth = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, 3)
+    soft = cv2.GaussianBlur(filled, (0, 0), sigmaX=1.0, sigmaY=EDGE_MEAN * height / 512)
+    share = np.clip(depth / (0.1 * height), 0, 1)[..., None]
+    return np.where(known[..., None], image, (1 - share) * filled + share * soft)
 
 
 def fill_smoothly(
@@ -85,20 +115,30 @@ def torso_image(
     color = np.where(visible[..., None], image, 0).astype(np.float32)
     head = labels == Label.HEAD
     for label, steps in ((Label.TORSO, reach / 4), (Label.NECK, reach)):
-        _extend(color, alpha, labels == label, head, round(steps * height), height)
+        _extend(color, alpha, labels == label, head, round(steps * height), continuous=label == Label.NECK)
     return np.dstack([np.round(color).astype(np.uint8), np.where(alpha, 255, 0).astype(np.uint8)]) * alpha[..., None]
 
 
-def _extend(color: np.ndarray, alpha: np.ndarray, part: np.ndarray, head: np.ndarray, steps: int, height: int) -> None:
-    """Continue the top of `part` upward under `head`, in place."""
+def _extend(
+    color: np.ndarray, alpha: np.ndarray, part: np.ndarray, head: np.ndarray, steps: int, continuous: bool
+) -> None:
+    """Continue the top of `part` upward under `head`, in place; a `continuous` part also across its gaps."""
+    height = len(color)
     columns = np.flatnonzero(part.any(0))
     if not len(columns) or steps < 1:
         return
     top = part[:, columns].argmax(0)
     inner = np.minimum(top + max(2, round(4 * height / 512)), height - 1)  # below the edge, where head colours mix in
     inner = np.where(part[inner, columns], inner, top)
-    start = np.zeros((len(columns), 3), np.float32)
-    np.copyto(start, color[inner, columns])
+    start = color[inner, columns].astype(np.float32)
+    if continuous:  # a chin that reaches the frame's lower edge cuts the neck in two: close the gap behind it
+        between = np.arange(columns[0], columns[-1] + 1)
+        start = np.stack([np.interp(between, columns, channel) for channel in start.T], axis=1).astype(np.float32)
+        gaps = np.setdiff1d(between, columns)
+        top, columns = np.round(np.interp(between, columns, top)).astype(int), between
+        for column in gaps:
+            low = np.flatnonzero(head[:, column] & (np.arange(height) >= top[column - between[0]]))
+            color[low, column], alpha[low, column] = start[column - between[0]], True
     start = cv2.GaussianBlur(start[None], (0, 0), 2.0 * height / 512, borderType=cv2.BORDER_REPLICATE)[0]
     fade = 0.98 ** (512 / height)
     for step in range(-2, steps + 1):

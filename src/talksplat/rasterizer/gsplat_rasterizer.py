@@ -12,6 +12,7 @@ from talksplat.errors import UserError
 from talksplat.rasterizer.base import TILE_SIZE, check_inputs, composite
 from talksplat.types import Gaussians, RenderOutput
 
+WARP = 32
 MAX_CHANNELS = 32  # a launch; more would need more shared memory than a kernel has
 
 
@@ -42,20 +43,42 @@ class GsplatRasterizer:
         check_inputs(gaussians, viewmats, Ks, width, height, backgrounds)
         gsplat = _load_gsplat(gaussians.means.device)
         with torch.autocast("cuda", enabled=False):
-            opacities = gaussians.opacities.float()
+            count = gaussians.means.shape[1]
+            padded = _pad_to_warps(gaussians, viewmats.requires_grad)
             radii, means2d, depths, conics, _ = gsplat.fully_fused_projection(
-                gaussians.means.float(), None, gaussians.quats.float(), gaussians.scales.float(),
+                padded.means.float(), None, padded.quats.float(), padded.scales.float(),
                 viewmats.float()[:, None], Ks.float()[:, None], width, height, eps2d=self.eps2d,
-                near_plane=self.near_plane, packed=False, opacities=opacities.detach(),
+                near_plane=self.near_plane, packed=False, opacities=padded.opacities.detach().float(),
             )  # fmt: skip
+            radii, depths, conics = (part[:, :, :count].contiguous() for part in (radii, depths, conics))
             # gsplat.rasterization hands out means2d with a camera axis; a view of that is no part of the graph and
             # would never receive a gradient. Its parts are called one by one so that this tensor lies on the path.
-            means2d = means2d.squeeze(1)
+            means2d = means2d[:, 0, :count].contiguous()
+            opacities, colors = gaussians.opacities.float(), gaussians.colors.float()
             image, transmittance = _rasterize(
-                gsplat, means2d[:, None], conics, depths, radii, opacities, gaussians.colors.float(), width, height
+                gsplat, means2d[:, None], conics, depths, radii, opacities, colors, width, height
             )
             image = composite(image, transmittance, backgrounds)
         return RenderOutput(image, transmittance, means2d, radii.squeeze(1))
+
+
+def _pad_to_warps(gaussians: Gaussians, pose_gradient: bool) -> Gaussians:
+    """Invisible Gaussians at the end, so that no warp of 32 threads holds Gaussians of two frames.
+
+    Gsplat 1.5.3 sums gradients within a warp by camera and by Gaussian number, not by frame (the two
+    `labeled_partition` calls of ProjectionEWA3DGSFused.cu), so that in a shared warp the pose gradient, and with fewer
+    than 32 Gaussians every gradient, would go to the wrong frame.
+    """
+    frames, count = gaussians.opacities.shape
+    missing = -count % WARP
+    if frames == 1 or missing == 0 or not (pose_gradient or count < WARP):
+        return gaussians
+    pad = torch.nn.functional.pad
+    return Gaussians(
+        *(pad(part, (0, 0, 0, missing)) for part in (gaussians.means, gaussians.quats, gaussians.scales)),
+        opacities=pad(gaussians.opacities, (0, missing)),
+        colors=gaussians.colors,
+    )
 
 
 def _rasterize(

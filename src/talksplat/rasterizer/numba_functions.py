@@ -79,7 +79,7 @@ class RasterizeFunction(torch.autograd.Function):
             table, reaches, boxes, sizes = gather(order, *arrays, radii.numpy(), width, height, count)
             first_pair = np.cumsum(sizes)
             tiles_x, tiles_y = -(-width // TILE_SIZE), -(-height // TILE_SIZE)
-            tile_start, ranks, rows, slots, pair_counts = bin_tiles(
+            tile_start, ranks, rows, origins, pair_counts = bin_tiles(
                 order, arrays[0], arrays[1], reaches, boxes, first_pair, tiles_x, tiles_y, height, count
             )
             tile_order = np.argsort(tile_start[:-1] - tile_start[1:], kind="stable")
@@ -87,8 +87,8 @@ class RasterizeFunction(torch.autograd.Function):
                 table, tile_start, ranks, rows, tile_order, tiles_x, image.numpy(), transmittance.numpy(), count
             )
         ctx.save_for_backward(conics, opacities, image, transmittance)
-        ctx.tiles = (table, tile_start, ranks, rows, used, tile_order, tiles_x)
-        ctx.pairs = (first_pair, pair_counts, slots, order)
+        ctx.tiles = (table, (tile_start, ranks, rows, origins, used), tile_order, tiles_x, first_pair[-1])
+        ctx.pairs = (first_pair, pair_counts, order)
         ctx.threads = threads
         return image, transmittance
 
@@ -101,6 +101,6 @@ class RasterizeFunction(torch.autograd.Function):
         gradients = [torch.zeros(count, *shape) for shape in ((2,), (3,), (), (channels,))]
         outputs = tuple(gradient.numpy() for gradient in gradients)
         with launch(ctx.threads) as threads:
-            pairs = rasterize_vjp(*ctx.tiles, image, transmittance, v_image, v_transmittance, threads)
+            pairs = rasterize_vjp(*ctx.tiles, image, transmittance, (v_image, v_transmittance), threads)
             reduce_pairs(pairs, *ctx.pairs, conics, opacities, outputs, threads)
         return *gradients, None, None, None, None, None

@@ -19,7 +19,7 @@ class NumbaRasterizer:
     call it in a forked DataLoader worker: OpenMP ends such a process.
 
     Raises:
-        UserError: numba is not installed, or `threads` is below 1.
+        UserError: numba is not installed, `threads` is below 1, or the tensors are not on the CPU.
     """
 
     def __init__(self, threads: int | None = None, near_plane: float = 0.2, eps2d: float = 0.3):
@@ -45,6 +45,11 @@ class NumbaRasterizer:
         from talksplat.rasterizer.numba_functions import ProjectFunction, RasterizeFunction
 
         check_inputs(gaussians, viewmats, Ks, width, height, backgrounds)
+        if gaussians.means.device.type != "cpu":
+            raise UserError(
+                f"the numba rasteriser draws CPU tensors, not {gaussians.means.device.type}: "
+                "choose the rasteriser auto or gsplat"
+            )
         means2d, conics, depths, radii = ProjectFunction.apply(
             gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.colors,
             viewmats, Ks, width, height, self.near_plane, self.eps2d, self.threads,

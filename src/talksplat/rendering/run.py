@@ -64,6 +64,10 @@ def render(config: DictConfig) -> RenderReport:
     model = build_model(checkpoint, device)
     if config.attention and (entry["mode"] != "deform" or not model.token_names):
         raise UserError("attention=true: the avatar of this checkpoint attends to nothing; leave it out")
+    if entry["mode"] != "deform" and config.split is None:
+        logger.warning(
+            "%s is of the canonical stage, which has no speech yet: the mouth will stay still", config.checkpoint
+        )
     model.freeze_for_inference()
     settings = {key: trained.rasterizer[key] for key in ("near_plane", "eps2d") if key in trained.rasterizer}
     renderer = AvatarRenderer(

@@ -25,15 +25,14 @@ EYE_CORNERS = (33, 133, 263, 362)
 BROWS = (276, 282, 283, 285, 293, 295, 296, 300, 334, 336, 46, 52, 53, 55, 63, 65, 66, 70, 105, 107)
 IRISES = tuple(range(468, 478))
 
-MOVING_WEIGHT = 0.02  # of jaw, lips, lids and brows, against 1 for the skull: they only help where little else is seen
 LID_REACH = 0.09  # dm; skin so near to an eye's outline moves with the lid
 
 
 def pose_weights(mesh: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, " 478"]:
     """Weight of each landmark in the head pose, for a canonical mesh in dm (y up).
 
-    1 for forehead, temples, nose and cheekbones; `MOVING_WEIGHT` for everything that speech and expression move; 0 for
-    the irises.
+    1 for forehead, temples, nose and cheekbones; 0 for everything that speech and expression move: even small weights
+    of many lips' and jaw's landmarks make a head that keeps still nod with its words.
     """
     weights = np.ones(len(mesh))
     below_nose = mesh[:, 1] < mesh[NOSE_BASE, 1] + 0.02
@@ -41,12 +40,11 @@ def pose_weights(mesh: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, " 478"]:
     near_lids = np.linalg.norm(mesh[:, None] - mesh[eyes][None], axis=-1).min(1) < LID_REACH
     near_lids[list(EYE_CORNERS)] = False
     brows = np.linalg.norm(mesh[:, None] - mesh[list(BROWS)][None], axis=-1).min(1) < LID_REACH
-    weights[below_nose | near_lids | brows] = MOVING_WEIGHT
-    weights[list(LIPS)] = MOVING_WEIGHT
-    weights[list(IRISES)] = 0.0
+    weights[below_nose | near_lids | brows] = 0.0
+    weights[list(LIPS + IRISES)] = 0.0
     return weights
 
 
 def rigid_mask(mesh: Float[np.ndarray, "478 3"]) -> Bool[np.ndarray, " 478"]:
-    """Landmarks that move with the skull: those of full weight in `pose_weights`."""
-    return pose_weights(mesh) == 1.0
+    """Landmarks that move with the skull: those that `pose_weights` counts."""
+    return pose_weights(mesh) > 0

@@ -74,6 +74,26 @@ def fit_mesh(
     return mesh, poses, log_focal
 
 
+def fit_points(
+    problem: Problem,
+    priors: Priors,
+    mesh: Float[Tensor, "point 3"],
+    poses: Float[Tensor, "frame 6"],
+    log_focal: Tensor,
+    iterations: int = 5,
+) -> Float[Tensor, "point 3"]:
+    """Mesh with the poses held: where each landmark is on average, those that move included (Gauss-Newton by point)."""
+    for _ in range(iterations):
+        system = linearize(problem, slice(0, len(poses)), mesh, poses, log_focal)
+        point, residual = system["point"], system["residual"]
+        hessian = (
+            torch.einsum("fnki,fnkj->nij", point, point) + torch.eye(3, dtype=mesh.dtype) / priors.mesh_deviation**2
+        )
+        gradient = torch.einsum("fnki,fnk->ni", point, residual) + (mesh - priors.mesh) / priors.mesh_deviation**2
+        mesh = mesh - torch.linalg.solve(hessian, gradient)
+    return mesh
+
+
 def _schur_step(
     system: dict[str, Tensor], priors: Priors, mesh: Tensor, log_focal: Tensor, damping: float
 ) -> tuple[Tensor, Tensor, Tensor]:

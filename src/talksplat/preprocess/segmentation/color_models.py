@@ -23,6 +23,7 @@ from talksplat.preprocess.segmentation.still import still_background
 
 NEVER = -30.0  # log prior of what cannot be
 STILL_SUPPORT = 0.35  # share of frames that must agree on a background colour
+FIRST_PLACES = (0.15, 0.4)  # weights of places in the first rounds
 LIMIT = 6.0  # log odds that colours alone may give
 
 
@@ -40,7 +41,9 @@ class StillPlate:
         support = cv2.resize(self.support, (width, height), interpolation=cv2.INTER_LINEAR)
         difference = np.abs(view.image - color).max(-1)
         known = (support > STILL_SUPPORT) & (view.shape.up > SHOULDER_Y + 0.1)
-        return np.where(known, np.clip((difference - 24) / 6, -4, 4), 0.0).astype(np.float32)
+        # inside a head the plate cannot be background; hair that hardly moves gets into it
+        odds = np.clip((difference - 24) / 6, np.where(view.shape.head, 0, -4), 4)
+        return np.where(known, odds, 0.0).astype(np.float32)
 
 
 @dataclass
@@ -81,7 +84,7 @@ def _features(view: View, label: Label) -> np.ndarray:
 def person_prior(view: View) -> Float[np.ndarray, "height width"]:
     """Log odds of a person at each pixel, from the head pose."""
     shape = view.shape
-    odds = np.where(shape.far, -5.0, 0.0)
+    odds = np.where(shape.far, -5.0, np.where(shape.head, 5.0, 0.0))
     shoulders = shape.up < SHOULDER_Y - 0.45 * np.maximum(np.abs(shape.across) - 0.6, 0)
     odds[shoulders & (np.abs(shape.across) < 2.2)] += 2.0
     odds[shape.inside | view.face] = 12.0
@@ -94,7 +97,8 @@ def part_prior(view: View, hair: Float[np.ndarray, "height width"]) -> Float[np.
     under_chin = (below > 0.02) & (across < 0.5)
     head = np.where(under_chin, -2.0, 0.0) - 1.5 * np.clip(-1.1 - up, 0, 2) - 2.0 * np.clip(across - 1.2, 0, 2)
     neck = np.where((below < 0.02) | (across > 0.9) | (up > -0.35), NEVER, 0.0) + np.where(under_chin, 1.0, -1.0)
-    neck = neck - 4.0 * np.clip(view.unlike_skin - 1.6, 0, 2)
+    neck = neck - 4.0 * np.clip((across - 0.5) / 0.2, 0, 1)
+    neck = neck - 6.0 * np.clip(view.unlike_skin - 1.0, 0, 2)
     torso = np.where(up > -0.95, NEVER, -3.0 + 3.0 * np.clip((-1.0 - up) / 0.4, 0, 1)) - 5.0 * hair
     head = np.where(view.face, -NEVER, head)
     return np.stack([head, neck, torso], axis=-1).astype(np.float32)
@@ -107,11 +111,15 @@ def learn(views: list[View], rounds: int = 3) -> ColorModels:
     plate = StillPlate(*still_background(images, weights.astype(np.float32)))
     person, background = _seeds(views, plate)
     person_model = back_model = None
-    for _ in range(rounds):
-        person_model = LocalMixture().fit(np.concatenate([v.by_head[m.ravel()] for v, m in zip(views, person)]))
-        back_model = LocalMixture().fit(np.concatenate([v.by_image[m.ravel()] for v, m in zip(views, background)]))
+    for place in (*FIRST_PLACES, *[1.0] * (rounds - 1)):
+        # seeds cover only the core of either region, so at first colours must carry further than places
+        person_model, back_model = LocalMixture(place=place), LocalMixture(place=place)
+        person_model.fit(np.concatenate([v.by_head[m.ravel()] for v, m in zip(views, person)]))
+        back_model.fit(np.concatenate([v.by_image[m.ravel()] for v, m in zip(views, background)]))
         odds = [_person_odds(view, person_model, back_model, plate) for view in views]
         person, background = [o > 1 for o in odds], [o < -1 for o in odds]
+        if place < 1:  # a better plate now that more background is known
+            plate = StillPlate(*still_background(images, np.stack(background).astype(np.float32)))
     labels = [_first_parts(view, mask) for view, mask in zip(views, person)]
     hair = learn_hair(views, labels)
     for view, label in zip(views, labels):
@@ -135,9 +143,8 @@ def _seeds(views: list[View], plate: StillPlate) -> tuple[list[Bool[np.ndarray, 
     for view in views:
         shape, odds = view.shape, plate.log_odds(view)
         chest = (shape.up < SHOULDER_Y) & (np.abs(shape.across) < 0.5)
-        unseen = (plate.support <= STILL_SUPPORT) & shape.hair & (shape.up > -0.9)
         inside = shape.inside | view.face
-        person.append(inside | chest | (unseen & (odds == 0)) | ((odds >= 3) & ~shape.far))
+        person.append(inside | chest | ((odds >= 3) & ~shape.far))
         background.append(~inside & ((shape.far & (odds <= 0)) | (odds <= -2)))
     return person, background
 
@@ -157,7 +164,7 @@ def smooth(view: View, values: np.ndarray, radius: int = 3, epsilon: float = 60.
 def _first_parts(view: View, person: Bool[np.ndarray, "height width"]) -> np.ndarray:
     """Labels from place and skin colour alone."""
     shape = view.shape
-    skin = view.unlike_skin < 2.0
+    skin = view.unlike_skin < 1.2
     neck = skin & (view.below_jaw > 0.03) & (np.abs(shape.across) < 0.7) & (shape.up < -0.35)
     labels = np.where(person, int(Label.HEAD), int(Label.BACKGROUND))
     labels[person & (shape.up < -1.15)] = Label.TORSO  # long hair is taken back from it next

@@ -42,7 +42,8 @@ def learn_hair(views: list[View], labels: list[UInt8[np.ndarray, "height width"]
     """Hair of a clip, from keyframes whose person is labelled (head, neck and torso may still be wrong below the chin)."""
     samples = []
     for view, label in zip(views, labels):
-        crown = (label == Label.HEAD) & (view.shape.up > -0.2) & ~view.face & (view.unlike_skin > 2.0)
+        crown = (view.shape.up > 0.95) | ((view.shape.up > -0.2) & (np.abs(view.shape.across) > 0.9))
+        crown &= (label == Label.HEAD) & ~view.face
         samples.append(_colors(view)[crown.ravel()])
     samples = np.concatenate(samples)
     if len(samples) < 20 * len(views):

@@ -12,9 +12,9 @@ from talksplat.preprocess.face_tracker.face_regions import FACE_OVAL
 
 # Ellipsoids in the head frame (dm): centre and radii. The chin is at y = -0.84 and the forehead's top at 0.86.
 SURE_HEAD = ((0.0, 0.35, -0.35), (0.72, 0.92, 0.75))  # inside the skull
-HAIR = ((0.0, 0.30, -0.45), (1.0, 1.2, 1.1))  # ordinary hair
+HEAD = ((0.0, 0.30, -0.45), (0.92, 1.2, 1.0))  # skull and thin hair: the crown lies about 2.3 dm above the chin
 BIG_HAIR = ((0.0, 0.30, -0.45), (1.5, 1.55, 1.4))  # any hair
-FAR = ((0.0, 0.30, -0.45), (1.8, 1.7, 1.6))  # no hair reaches further, above the shoulders
+FAR = ((0.0, 0.30, -0.45), (2.0, 1.75, 1.7))  # no hair reaches further, above the shoulders
 CHIN_Y, SHOULDER_Y = -0.84, -1.35
 
 
@@ -25,7 +25,7 @@ class HeadShape:
     across: Float[np.ndarray, "height width"]  # dm from the head's axis, image-right positive, in the head's roll
     up: Float[np.ndarray, "height width"]  # dm above the head's centre
     inside: Bool[np.ndarray, "height width"]  # sure head: skull and face
-    hair: Bool[np.ndarray, "height width"]  # an ordinary head and what is below it
+    head: Bool[np.ndarray, "height width"]  # a head with little hair
     possible: Bool[np.ndarray, "height width"]  # a person may be here
     far: Bool[np.ndarray, "height width"]  # no person here
 
@@ -71,13 +71,12 @@ def head_shape(
     size = focal / viewmat[2, 3]
     across, up = (-dx * axis[1] + dy * axis[0]) / size, (dx * axis[0] + dy * axis[1]) / size
     inside = hull_of(SURE_HEAD) | _hull(place(mesh[list(FACE_OVAL)]), width, height)
-    hair = hull_of(HAIR) | ((up < -0.3) & (np.abs(across) < 0.75))
     below = ((up < -0.3) & (np.abs(across) < 1.6 - (up + 0.3))) | (up < SHOULDER_Y + 0.15)
     return HeadShape(
         across=across.astype(np.float32),
         up=up.astype(np.float32),
         inside=inside,
-        hair=hair,
+        head=hull_of(HEAD),
         possible=hull_of(BIG_HAIR) | below,
-        far=~hull_of(FAR) & (up > -0.6),
+        far=~hull_of(FAR) & (up > -0.5),
     )

@@ -11,7 +11,9 @@ _I, _J = np.triu_indices(FEATURES)
 
 
 def color_place_features(
-    image: Float[np.ndarray, "height width 3"], x: Float[np.ndarray, "height width"], y: Float[np.ndarray, "height width"]
+    image: Float[np.ndarray, "height width 3"],
+    x: Float[np.ndarray, "height width"],
+    y: Float[np.ndarray, "height width"],
 ) -> Float[np.ndarray, "pixel 5"]:
     """CIE Lab colour and place of each pixel, scaled so that one unit weighs about the same in each.
 
@@ -31,13 +33,22 @@ class LocalMixture:
         floor: added to each variance, in squared feature units: camera noise and compression.
         samples: pixels used for the fit.
         iterations: of expectation maximisation.
+        place: weight of places against colours; 1 as in the features, 0 for colours alone.
     """
 
-    def __init__(self, components: int = 20, floor: float = 2.0, samples: int = 8000, iterations: int = 12) -> None:
+    def __init__(
+        self,
+        components: int = 20,
+        floor: float = 2.0,
+        samples: int = 8000,
+        iterations: int = 12,
+        place: float = 1.0,
+    ) -> None:
         self.components = components
         self.floor = floor
         self.samples = samples
         self.iterations = iterations
+        self._scale = np.array([1, 1, 1, place, place], np.float32)
         self._weights: np.ndarray | None = None  # [21, components]: log density as a linear map of monomials
 
     def fit(self, features: Float[np.ndarray, "pixel 5"], seed: int = 0) -> LocalMixture:
@@ -46,7 +57,7 @@ class LocalMixture:
         if len(features) > self.samples:
             features = features[generator.choice(len(features), self.samples, replace=False)]
         count = int(np.clip(len(features) // 10, 1, self.components))
-        features = np.ascontiguousarray(features, np.float32)
+        features = np.ascontiguousarray(features * self._scale, np.float32)
         cv2.setRNGSeed(seed)
         criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 1.0)
         _, labels, _ = cv2.kmeans(features, count, None, criteria, 1, cv2.KMEANS_PP_CENTERS)
@@ -73,7 +84,7 @@ class LocalMixture:
 
     def log_density(self, features: Float[np.ndarray, "pixel 5"]) -> Float[np.ndarray, " pixel"]:
         """Log density up to a constant that all mixtures share."""
-        return _log_sum_exp(_monomials(features) @ self._weights)
+        return _log_sum_exp(_monomials(features * self._scale) @ self._weights)
 
 
 def _monomials(features: np.ndarray) -> np.ndarray:

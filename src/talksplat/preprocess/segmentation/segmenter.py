@@ -15,6 +15,8 @@ from talksplat.preprocess.segmentation.color_models import ColorModels, learn
 from talksplat.preprocess.segmentation.keyframes import view_of
 
 LEARNING_SIZE = 128  # longer side of the keyframes
+NOTCH = 0.3  # dm, radius of what fits into a notch of the crown
+PART_BORDER = 10  # pixels at 512 over which the border between head, neck and torso is straightened
 
 
 class ColorModelSegmenter:
@@ -62,6 +64,8 @@ class ColorModelSegmenter:
         radius = max(2, round(self.edge_radius * max(clip.width, clip.height) / 512))
         scores = cv2.ximgproc.createGuidedFilter(image, radius, self.edge_epsilon).filter(scores)
         labels = scores.argmax(-1).astype(np.uint8)
+        notches = crown_notches(view, _at_view(labels, view)) & (self._models.plate.log_odds(view) > -2)
+        labels[_full_size(notches, clip)] = Label.HEAD
         return clean(labels, _full_size(view.face, clip), round(self.smallest_part * labels.size))
 
 
@@ -69,21 +73,44 @@ def _full_size(mask: Bool[np.ndarray, "h w"], clip: ClipImages) -> Bool[np.ndarr
     return cv2.resize(mask.astype(np.uint8), (clip.width, clip.height), interpolation=cv2.INTER_NEAREST) > 0
 
 
+def _at_view(labels: UInt8[np.ndarray, "height width"], view: View) -> UInt8[np.ndarray, "h w"]:
+    height, width = view.size
+    return cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
+
+
+def crown_notches(view: View, labels: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Narrow notches in the top of the head, where hair has the background's colour: heads are round there."""
+    unit = 1 / max(abs(float(view.shape.up[1, 0] - view.shape.up[0, 0])), 1e-3)  # pixels in a dm
+    radius = max(1, round(NOTCH * unit))
+    person = ((labels != Label.BACKGROUND) & (view.shape.up > 0.3)).astype(np.uint8)
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    padded = cv2.copyMakeBorder(person, radius, radius, radius, radius, cv2.BORDER_CONSTANT, value=0)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disk)[radius:-radius, radius:-radius]
+    return (closed > 0) & (person == 0) & (view.shape.up > 0.8)
+
+
 def clean(
     labels: UInt8[np.ndarray, "height width"], face: Bool[np.ndarray, "height width"], smallest: int
 ) -> UInt8[np.ndarray, "height width"]:
-    """Remove islands: of persons without a face, of background inside the person, and of small parts.
+    """Straighten borders between parts and remove islands: persons without a face, small patches of any label.
 
-    Islands below `smallest` pixels take the label that is most frequent around them.
+    Islands below `smallest` pixels (parts of neck and torso: four times as many) take the label that is most frequent
+    around them. The person's silhouette stays as sharp as it was.
     """
     labels = labels.copy()
+    side = 2 * round(PART_BORDER * max(labels.shape) / 512 / 2) + 1
+    parts = [cv2.blur((labels == label).astype(np.float32), (side, side)) for label in list(Label)[1:]]
+    labels = np.where(labels == Label.BACKGROUND, labels, 1 + np.argmax(parts, axis=0).astype(np.uint8))
     person = (labels != Label.BACKGROUND).astype(np.uint8)
     _, components = cv2.connectedComponents(person, connectivity=4)
     with_face = np.unique(components[face & (person > 0)])
     labels[~np.isin(components, with_face)] = Label.BACKGROUND
     for label in Label:
-        count, components, stats, _ = cv2.connectedComponentsWithStats((labels == label).astype(np.uint8), connectivity=4)
-        for island in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] < smallest) + 1:
+        count, components, stats, _ = cv2.connectedComponentsWithStats(
+            (labels == label).astype(np.uint8), connectivity=4
+        )
+        limit = 4 * smallest if label in (Label.NECK, Label.TORSO) else smallest
+        for island in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] < limit) + 1:
             x, y, w, h = stats[island, :4]
             box = np.s_[max(y - 1, 0) : y + h + 1, max(x - 1, 0) : x + w + 1]
             inside = components[box] == island

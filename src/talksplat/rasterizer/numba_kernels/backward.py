@@ -3,7 +3,7 @@
 With R = what lies behind the current Gaussian times the image gradient, dL/dalpha = T q - R / (1 - alpha), where q is
 its colour times the image gradient. R starts as image . v_image + T_final v_T and loses w q at each Gaussian; nothing
 is divided to recover T, which is where back to front passes lose digits. Each (tile, Gaussian) pair owns a row of
-[pairs, 6 + K]; a second loop sums the rows of each Gaussian, in the same order for any number of threads.
+[pairs, 6 + K], those of one Gaussian side by side; `reduce_pairs` sums them, in the same order for any thread count.
 """
 
 from __future__ import annotations
@@ -131,12 +131,16 @@ def _load_gradients(scratch, tile_x, tile_y, image, transmittance, v_image, v_tr
 
 
 @parallel_kernel
-def rasterize_vjp(
-    table, tile_start, ranks, rows, used, tile_order, tiles_x, image, transmittance, v_image, v_transmittance, threads
-):
-    """Rows [pairs, 6 + K] of moments and colour gradients; `image` is the forward result without background."""
+def rasterize_vjp(table, lists, tile_order, tiles_x, capacity, image, transmittance, gradients, threads):
+    """Rows [capacity, 6 + K] of moments and colour gradients of the pairs.
+
+    `lists` = (tile_start, ranks, rows, origins, used), `gradients` = (v_image, v_transmittance); `image` is the forward
+    result without background.
+    """
+    tile_start, ranks, rows, origins, used = lists
+    v_image, v_transmittance = gradients
     height, width, channels = image.shape
-    pairs = np.empty((ranks.size, MOMENTS + channels), np.float32)
+    pairs = np.empty((capacity, MOMENTS + channels), np.float32)
     for thread in prange(threads):
         scratch = np.empty(V0 + U(channels) * PIXELS, np.float32)
         for index in range(np.int64(thread), tile_order.size, threads):
@@ -149,8 +153,9 @@ def rasterize_vjp(
             for p in range(start, start + used[tile]):
                 first, last = U(rows[p, 0]) * SIDE, U(rows[p, 1]) * SIDE
                 if channels == 3:
-                    _pair_rgb(scratch, table, U(ranks[p]), first, last, pairs[p])
+                    _pair_rgb(scratch, table, U(ranks[p]), first, last, pairs[origins[p]])
                 else:
-                    _pair_any(scratch, table, U(ranks[p]), first, last, channels, pairs[p])
-            pairs[start + used[tile] : end] = ZERO
+                    _pair_any(scratch, table, U(ranks[p]), first, last, channels, pairs[origins[p]])
+            for p in range(start + used[tile], end):
+                pairs[origins[p]] = ZERO
     return pairs

@@ -58,7 +58,7 @@ def bin_tiles(order, means2d, conics, reaches, boxes, first_pair, tiles_x, tiles
 
     `first_pair` int64[V+1] holds the running sum of the box sizes. Returns
     tile_start int64[tiles+1], ranks int32[pairs] and rows uint8[pairs, 2] (first row, end) of each tile's list,
-    slots int32[boxes' total] (where pair i of Gaussian j, at first_pair[j] + i, stands in the lists) and
+    origins int32[pairs] (the number of the pair, first_pair[j] + i for the i-th of Gaussian j) and
     pair_counts int32[V] (pairs of each Gaussian that exist).
     """
     count, tiles, capacity = order.size, tiles_x * tiles_y, first_pair[order.size]
@@ -83,15 +83,15 @@ def bin_tiles(order, means2d, conics, reaches, boxes, first_pair, tiles_x, tiles
 
     tile_start = _exclusive_sum(offsets)
     ranks, rows = np.empty(tile_start[tiles], np.int32), np.empty((tile_start[tiles], 2), np.uint8)
-    slots = np.empty(capacity, np.int32)
+    origins = np.empty(tile_start[tiles], np.int32)
     for part in prange(threads):
         for j in range(np.int64(part) * count // threads, (np.int64(part) + 1) * count // threads):
             for p in range(first_pair[j], first_pair[j] + pair_counts[j]):
                 place = offsets[part, pair_tile[p]]
                 offsets[part, pair_tile[p]] = place + 1
                 ranks[place], rows[place, 0], rows[place, 1] = j, pair_rows[p, 0], pair_rows[p, 1]
-                slots[p] = place
-    return tile_start, ranks, rows, slots, pair_counts
+                origins[place] = p
+    return tile_start, ranks, rows, origins, pair_counts
 
 
 @serial_kernel

@@ -11,7 +11,7 @@ from talksplat.rasterizer.numba_kernels.runtime import parallel_kernel
 
 
 @parallel_kernel
-def reduce_pairs(pairs, first_pair, pair_counts, slots, order, conics, opacities, outputs, threads):
+def reduce_pairs(pairs, first_pair, pair_counts, order, conics, opacities, outputs, threads):
     """Fill `outputs` = (v_means2d, v_conics, v_opacities, v_colors) of the visible Gaussians; others stay as they are.
 
     For sigma = (A dx^2 + C dy^2) / 2 + B dx dy, with moments S of dL/dsigma: v_mean = (A Sx + B Sy, B Sx + C Sy),
@@ -25,7 +25,7 @@ def reduce_pairs(pairs, first_pair, pair_counts, slots, order, conics, opacities
             sums[:] = ZERO
             for p in range(first_pair[j], first_pair[j] + pair_counts[j]):
                 for k in range(columns):
-                    sums[k] += pairs[slots[p], k]
+                    sums[k] += pairs[p, k]
             n = order[j]
             a, b, c = conics[n, 0], conics[n, 1], conics[n, 2]
             v_means2d[n, 0], v_means2d[n, 1] = a * sums[1] + b * sums[2], b * sums[1] + c * sums[2]

@@ -1,0 +1,61 @@
+"""`python -m talksplat.preprocess video=clip.mp4 subject=data/clip`: a subject folder from a video."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from talksplat.config import compose, instantiate
+from talksplat.errors import UserError, exits_cleanly
+
+
+@exits_cleanly
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; bad input is one line on stderr and exit status 2."""
+    config = compose("preprocess", sys.argv[1:] if arguments is None else arguments)
+    from talksplat.preprocess.pipeline import Preprocessor
+    from talksplat.preprocess.progress import ProgressBars
+    from talksplat.preprocess.report import print_report
+    from talksplat.preprocess.subject_folder import REPORT_NAME
+
+    if config.audio.extractor is None:
+        raise UserError(f"audio={config.audio.name} features cannot be computed here: use audio=mel")
+    console = Console(stderr=True)
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
+    )
+    preprocessor = Preprocessor(
+        face_tracker=instantiate(config.face_tracker),
+        segmenter=instantiate(config.segmentation),
+        features=instantiate(config.audio.extractor),
+        feature_name=config.audio.name,
+        resolution=config.resolution,
+        min_seconds=config.clip.min_seconds,
+        on_cut=config.clip.on_cut,
+        points=config.points,
+        workers=config.workers,
+        assets=Path(config.paths.assets) if config.paths.assets else None,
+        bars=ProgressBars(console),
+    )
+    manifest = preprocessor.run(
+        Path(config.video),
+        Path(config.subject),
+        audio=Path(config.audio_file) if config.audio_file else None,
+        work=Path(config.work_dir) if config.work_dir else None,
+    )
+    output = Console()
+    print_report(output, manifest)
+    subject = Path(config.subject)
+    output.print(
+        f"{subject} is ready; look at {subject / REPORT_NAME}. Train with: python train.py dataset=portrait "
+        f"dataset.root={subject}",
+        soft_wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""From a video to a subject folder: checks first, then cached steps, then the folder in one move."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from talksplat.errors import UserError
+from talksplat.preprocess import steps
+from talksplat.preprocess.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
+from talksplat.preprocess.audio_features import MelFeatures
+from talksplat.preprocess.audio_io import read_audio
+from talksplat.preprocess.cache import StepCache, StepResult, content_hash
+from talksplat.preprocess.clip_plan import FPS, plan_clip
+from talksplat.preprocess.face_tracker.base import FaceTracker
+from talksplat.preprocess.faces import FaceStream
+from talksplat.preprocess.progress import ProgressBars
+from talksplat.preprocess.segmentation.base import Segmenter
+from talksplat.preprocess.subject_folder import Made, Source, settings_of, write_subject
+from talksplat.preprocess.video import probe
+
+logger = logging.getLogger(__name__)
+
+# Raised whenever a step's code gives other results; kept results of older versions are made again.
+VERSIONS = {"faces": 2, "frames": 1, "track": 2, "labels": 5, "plate": 2, "points": 1}
+
+
+class Preprocessor:
+    """Makes subject folders.
+
+    Args:
+        face_tracker: finds head poses.
+        segmenter: labels head, neck, torso and background.
+        features: computes audio windows; written as `aud_{feature_name}.npy`.
+        feature_name: name of those features.
+        resolution: side of the square frames in pixels.
+        min_seconds: shortest usable clip.
+        on_cut: "longest" keeps the longest scene of a clip with cuts, "fail" refuses it.
+        points: number of start points.
+        workers: threads for segmentation; None: one for each processor.
+        assets: folder with the face landmarker model.
+        bars: progress bars.
+    """
+
+    def __init__(
+        self,
+        face_tracker: FaceTracker,
+        segmenter: Segmenter,
+        features: MelFeatures,
+        feature_name: str = "mel",
+        resolution: int = 512,
+        min_seconds: float = 2.0,
+        on_cut: Literal["longest", "fail"] = "longest",
+        points: int = 30000,
+        workers: int | None = None,
+        assets: Path | None = None,
+        bars: ProgressBars | None = None,
+    ) -> None:
+        if resolution < 64 or resolution % 2:
+            raise UserError(f"resolution={resolution} must be even and at least 64")
+        if on_cut not in ("longest", "fail"):
+            raise UserError(f"clip.on_cut={on_cut!r}: use longest or fail")
+        self.face_tracker = face_tracker
+        self.segmenter = segmenter
+        self.features = features
+        self.feature_name = feature_name
+        self.resolution = resolution
+        self.min_seconds = min_seconds
+        self.on_cut = on_cut
+        self.points = points
+        self.workers = workers or os.cpu_count() or 1
+        self.assets = assets
+        self.bars = bars or ProgressBars()
+
+    def run(self, video: Path, subject: Path, audio: Path | None = None, work: Path | None = None) -> dict[str, Any]:
+        """Make the folder `subject` from `video`; returns the manifest.
+
+        Args:
+            audio: sound of the clip if it is a separate file.
+            work: folder of kept steps; by default `<subject>.work` next to the subject.
+
+        Raises:
+            UserError: anything wrong with the input, before or after looking at the pictures; `subject` is then not made.
+        """
+        video, subject = Path(video).expanduser(), Path(subject).expanduser()
+        source = self._check(video, subject, audio)
+        model = face_landmarker_path(self.assets)
+        cache = StepCache(work or subject.with_name(subject.name + ".work"))
+        done: list[StepResult] = []
+
+        def step(name: str, inputs: dict[str, Any], compute) -> StepResult:
+            done.append(cache.run(name, VERSIONS[name], inputs, compute))
+            return done[-1]
+
+        seen = {
+            "video": source.sha256,
+            "model": FACE_LANDMARKER_SHA256,
+            "mediapipe": importlib.metadata.version("mediapipe"),
+        }
+        found = step("faces", seen, lambda f: steps.detect_faces(f, video, source.info, model, self.bars))
+        faces = FaceStream.load(found.folder / "faces.npz")
+        plan = plan_clip(faces, self.resolution, self.min_seconds, self.on_cut, str(video))
+
+        area = {
+            "video": source.sha256,
+            "crop": list(plan.crop),
+            "size": plan.resolution,
+            "ids": [int(plan.frame_ids[0]), int(plan.frame_ids[-1]), *plan.lost],
+        }
+        frames = step("frames", area, lambda f: steps.cut_frames(f, video, plan, self.bars))
+        posed = {"faces": found.key, "frames": frames.key, "tracker": settings_of(self.face_tracker)}
+        tracked = step("track", posed, lambda f: steps.track_head(f, plan, faces, self.face_tracker))
+        track = steps.load_track(tracked.folder)
+        clip = steps.clip_images(frames.folder, track, plan, faces)
+        inputs = {"frames": frames.key, "track": tracked.key, "segmenter": settings_of(self.segmenter)}
+        labels = step("labels", inputs, lambda f: steps.segment(f, clip, self.segmenter, self.workers, self.bars))
+        plate = step("plate", {"labels": labels.key}, lambda f: steps.make_plate(f, clip, labels.folder))
+        inputs = {"labels": labels.key, "count": self.points}
+        points = step("points", inputs, lambda f: steps.make_points(f, clip, labels.folder, self.points))
+        made = Made(source, plan, faces, clip, labels.folder, plate.folder, points.folder, done)
+        settings = {"face_tracker": settings_of(self.face_tracker), "segmenter": settings_of(self.segmenter)}
+        return write_subject(subject, made, self.features, self.feature_name, settings, self.workers, self.bars)
+
+    def _check(self, video: Path, subject: Path, audio: Path | None) -> Source:
+        info = probe(video)
+        if subject.exists() and (not subject.is_dir() or any(subject.iterdir())):
+            raise UserError(f"{subject} exists and is not empty: remove it, or choose another subject=FOLDER")
+        if audio is None and not info.has_audio:
+            raise UserError(f"{video} has no audio track: give the sound as audio_file=FILE")
+        if 0 < info.duration < self.min_seconds - 1 / FPS:
+            raise UserError(
+                f"{video} is too short: {info.duration:.2f} s, at least clip.min_seconds={self.min_seconds:g} s are needed"
+            )
+        return Source(video, info, content_hash(video), read_audio(audio or video))

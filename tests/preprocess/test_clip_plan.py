@@ -1,0 +1,140 @@
+"""Clips are refused or trimmed for stated reasons, and cropped around the face."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from talksplat.errors import UserError
+from talksplat.preprocess.clip_plan import find_cuts, frame_list, plan_clip
+from talksplat.preprocess.faces import FaceStream
+from talksplat.preprocess.verdicts import judge
+from tests.preprocess.face_fixtures import landmarks_of, make_track
+
+
+def stream(count: int = 100, width: int = 512, height: int = 512) -> FaceStream:
+    thumbnails = np.random.default_rng(0).integers(90, 110, (count, 24, 24, 3), dtype=np.uint8)
+    thumbnails[:] = thumbnails[:1] + np.arange(count, dtype=np.uint8)[:, None, None, None] % 2
+    return FaceStream(
+        landmarks=landmarks_of(make_track(count)),
+        second=np.full((count, 4), np.nan),
+        blendshapes=np.zeros((count, 51)),
+        blendshape_names=np.array(["jawOpen"]),
+        thumbnails=thumbnails,
+        sharpness=np.full(count, 300.0),
+        light=np.full(count, 120.0),
+        size=np.array([width, height]),
+    )
+
+
+def test_a_good_clip_is_used_whole():
+    plan = plan_clip(stream())
+    assert plan.frame_ids.tolist() == list(range(100))
+    assert plan.crop == (0, 0, 512) and plan.resolution == 512 and not plan.notes
+
+
+def test_too_short():
+    with pytest.raises(UserError, match=r"too short: 0.48 s.*clip.min_seconds=2"):
+        plan_clip(stream(12))
+
+
+def test_no_face_in_most_frames():
+    faces = stream()
+    faces.landmarks[20:] = np.nan
+    with pytest.raises(UserError, match="no face in most frames.*20 of 100"):
+        plan_clip(faces)
+
+
+def test_two_people_throughout_and_for_a_moment():
+    faces = stream()
+    faces.second[10:14] = 1.0
+    plan = plan_clip(faces)
+    assert plan.second_person == [10, 11, 12, 13] and "10-13" in plan.notes[0]
+    faces.second[:] = 1.0
+    with pytest.raises(UserError, match="two people"):
+        plan_clip(faces)
+
+
+def test_lost_frames_keep_the_numbers_of_the_others():
+    faces = stream()
+    faces.landmarks[40:43] = np.nan
+    plan = plan_clip(faces)
+    assert plan.lost == [40, 41, 42] and len(plan.frame_ids) == 97 and plan.frame_ids[40] == 43
+    assert plan.landmarks(faces).shape == (97, 478, 3)
+
+
+def test_a_cut_keeps_the_longest_scene_or_fails():
+    faces = stream(150)
+    faces.thumbnails[:60, :, 8:] = 150  # the same place, another picture
+    assert find_cuts(faces) == [60]
+    plan = plan_clip(faces)
+    assert plan.frame_ids[0] == 60 and plan.frame_ids[-1] == 149 and "60" in plan.notes[0]
+    with pytest.raises(UserError, match="cut at frame 60"):
+        plan_clip(faces, on_cut="fail")
+    with pytest.raises(UserError, match="in one scene"):
+        plan_clip(faces, min_seconds=4.0)
+
+
+def test_a_moving_camera_is_no_cut():
+    faces = stream()
+    picture = np.random.default_rng(1).integers(0, 255, (24, 124, 3), dtype=np.uint8)
+    faces.thumbnails = np.stack([picture[:, i : i + 24] for i in range(100)])
+    assert find_cuts(faces) == []
+
+
+def test_crop_of_a_wide_video_holds_the_face_with_margins():
+    faces = stream(width=1280, height=720)
+    faces.landmarks[..., :2] = faces.landmarks[..., :2] * 0.5 + [500, 250]
+    plan = plan_clip(faces)
+    x, y, side = plan.crop
+    assert x >= 0 and x + side <= 1280 and y >= 0 and y + side <= 720
+    moved = plan.landmarks(faces)[..., :2]
+    assert moved.min() > 0 and moved.max() < plan.resolution
+    face = np.ptp(faces.landmarks[0, :, 1])
+    assert faces.landmarks[..., 1].min() - y > 0.3 * face  # room for hair
+    assert plan.resolution <= 1.5 * side
+
+
+def test_a_small_face_is_not_blown_up():
+    faces = stream(width=640, height=360)
+    faces.landmarks[..., :2] = faces.landmarks[..., :2] * 0.15 + [300, 100]
+    plan = plan_clip(faces)
+    assert plan.resolution < 512 and plan.resolution % 2 == 0 and "instead of 512" in plan.notes[-1]
+
+
+def test_frame_numbers_are_readable():
+    assert frame_list([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"
+    assert frame_list(list(range(0, 40, 2))).endswith("14 more stretches")
+
+
+def verdicts(**changes):
+    count = 2500
+    track = make_track(count)
+    good = dict(
+        seconds=100.0,
+        source_fps=25.0,
+        face_height=np.full(count, 0.45),
+        viewmats=track.viewmats,
+        sharpness=np.full(count, 300.0),
+        light=np.full(count, 120.0),
+        samples=np.sin(np.arange(16000)) * 0.3,
+    )
+    return judge(**{**good, **changes})
+
+
+def test_verdicts_name_what_a_clip_breaks():
+    assert verdicts() == []
+    turned = make_track(2500).viewmats
+    turned[:, :3, :3] = turned[:, :3, :3] @ np.array([[0.8, 0, 0.6], [0, 1, 0], [-0.6, 0, 0.8]])
+    for expected, change in {
+        "short": {"seconds": 8.0},
+        "small face": {"face_height": np.full(2500, 0.2)},
+        "turned head": {"viewmats": turned},
+        "blur": {"sharpness": np.full(2500, 5.0)},
+        "uneven light": {"light": np.linspace(50, 200, 2500)},
+        "frames a second": {"source_fps": 12.0},
+        "clipped sound": {"samples": np.clip(np.sin(np.arange(16000)) * 3, -1, 1)},
+        "hardly any sound": {"samples": np.zeros(16000)},
+    }.items():
+        found = verdicts(**change)
+        assert len(found) == 1 and expected in found[0], (expected, found)

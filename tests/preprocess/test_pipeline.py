@@ -1,0 +1,157 @@
+"""The command: bad input is refused in one line, a real clip becomes a subject that can be read, steps are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from talksplat.config import compose, instantiate
+from talksplat.data.labels import Label, decode_parsing
+from talksplat.errors import UserError
+from talksplat.geometry.cameras import project
+from talksplat.preprocess.__main__ import main
+from talksplat.preprocess.assets import face_landmarker_path
+from talksplat.preprocess.audio_features import MelFeatures
+from talksplat.preprocess.face_tracker.mediapipe import MediapipeTracker
+from talksplat.preprocess.landmarks import DLIB68, FaceLandmarker
+from talksplat.preprocess.pipeline import Preprocessor
+from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter
+from talksplat.rendering.video_writer import VideoWriter
+
+TONE = (0.2 * np.sin(np.arange(16000 * 4) * 0.1)).astype(np.float32)
+
+
+def preprocessor(**changes) -> Preprocessor:
+    parts = dict(
+        face_tracker=MediapipeTracker(),
+        segmenter=ColorModelSegmenter(keyframes=8, size=128),
+        features=MelFeatures(),
+        resolution=256,
+        points=6000,
+    )
+    return Preprocessor(**{**parts, **changes})
+
+
+def write_clip(path: Path, frames, audio=TONE) -> Path:
+    frames = list(frames)
+    with VideoWriter(path, frames[0].shape[1], frames[0].shape[0], fps=25, audio=audio) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return path
+
+
+def gray(count: int):
+    return (np.full((96, 96, 3), 100 + i % 50, np.uint8) for i in range(count))
+
+
+def test_no_such_file_and_not_a_video(tmp_path):
+    with pytest.raises(UserError, match="no such video"):
+        preprocessor().run(tmp_path / "none.mp4", tmp_path / "subject")
+    (tmp_path / "text.mp4").write_text("not a video")
+    with pytest.raises(UserError, match="text.mp4"):
+        preprocessor().run(tmp_path / "text.mp4", tmp_path / "subject")
+    assert [p.name for p in tmp_path.iterdir()] == ["text.mp4"]  # nothing half-made
+
+
+def test_too_short_silent_and_existing(tmp_path):
+    with pytest.raises(UserError, match="too short"):
+        preprocessor().run(write_clip(tmp_path / "short.mp4", gray(12)), tmp_path / "subject")
+    with pytest.raises(UserError, match="no audio track.*audio_file"):
+        preprocessor().run(write_clip(tmp_path / "mute.mp4", gray(60), audio=None), tmp_path / "subject")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(UserError, match="not empty"):
+        preprocessor().run(write_clip(tmp_path / "clip.mp4", gray(60)), tmp_path / "full")
+
+
+@pytest.mark.assets
+def test_no_face(tmp_path):
+    with pytest.raises(UserError, match="no face in most frames"):
+        preprocessor().run(write_clip(tmp_path / "clip.mp4", gray(55)), tmp_path / "subject")
+    assert not (tmp_path / "subject").exists()
+
+
+def test_settings_are_checked_and_composed():
+    for changes, word in (({"resolution": 33}, "resolution"), ({"on_cut": "guess"}, "on_cut")):
+        with pytest.raises(UserError, match=word):
+            preprocessor(**changes)
+    config = compose("preprocess", ["video=a.mp4", "subject=b"])
+    assert isinstance(instantiate(config.face_tracker), MediapipeTracker)
+    assert isinstance(instantiate(config.segmentation), ColorModelSegmenter)
+    with pytest.raises(UserError, match="video"):
+        compose("preprocess", ["subject=b"])
+
+
+def test_command_prints_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([f"video={tmp_path}/none.mp4", f"subject={tmp_path}/s"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_wrong_model_file_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "face_landmarker.task").write_bytes(b"something else")
+    with pytest.raises(UserError, match="not the face landmarker"):
+        face_landmarker_path(tmp_path)
+
+
+@pytest.mark.assets
+def test_landmarker_on_a_photograph():
+    from skimage.data import astronaut
+
+    image = astronaut()
+    with FaceLandmarker(face_landmarker_path(None), video=False) as landmarker:
+        faces = landmarker.detect(image)
+        assert landmarker.detect(np.zeros_like(image)) == []
+    assert len(faces) == 1
+    points = faces[0].landmarks68
+    assert points.shape == (68, 2) and len(DLIB68) == 68
+    assert points[:17, 1].max() > points[48:, 1].max()  # the chin is below the lips
+    assert points[36:42, 0].mean() < points[42:48, 0].mean()  # the right eye is at image-left
+    assert faces[0].blendshapes["mouthSmileLeft"] > 0.3
+
+
+@pytest.mark.clips
+@pytest.mark.assets
+@pytest.mark.slow
+def test_a_real_clip_becomes_a_subject(tmp_path):
+    import cv2
+
+    from talksplat.data.subject import load_frame, read_subject
+    from talksplat.preprocess.audio_io import read_audio
+    from talksplat.preprocess.video import read_frames
+
+    source = sorted(Path(os.environ["TALKSPLAT_CLIPS"]).glob("*.mp4"))[0]
+    frames = [frame for _, frame in zip(range(55), read_frames(source))]
+    clip = write_clip(tmp_path / "clip.mp4", frames, read_audio(source)[: 55 * 640])
+    manifest = preprocessor().run(clip, tmp_path / "subject")
+    track = manifest["track"]
+    assert np.mean(track["rigid_error_px"]) < 1.2  # at 256 pixels
+    assert not any(step["cached"] for step in manifest["steps"])
+
+    subject = read_subject(tmp_path / "subject", ["aud_mel.npy"], 32, 16)
+    assert subject.frame_ids.tolist() == list(range(55)) and (subject.width, subject.height) == (256, 256)
+    assert len(subject.train) == 50 and len(subject.val) == 5
+    assert 5 < subject.viewmats[:, 2, 3].mean() < 20 and len(subject.vertices) > 5000
+    assert subject.eye.min() >= 0 and subject.eye.max() <= 1
+    import torch
+
+    pixels, _ = project(
+        torch.tensor(subject.vertices)[None], torch.tensor(subject.viewmats), torch.tensor(subject.K)[None]
+    )
+    nose = pixels[:, 1].numpy()  # start points begin with the landmarks
+    assert np.abs(nose - subject.landmarks[:, 30]).max() < 12
+    frame = load_frame(subject, 20)
+    assert 0.2 < frame["head_mask"].mean() < 0.9
+    labels = decode_parsing(cv2.imread(str(tmp_path / "subject" / "parsing" / "20.png")))
+    assert (labels == Label.NECK).mean() > 0.005
+
+    again = preprocessor().run(clip, tmp_path / "second", work=tmp_path / "subject.work")
+    assert all(step["cached"] for step in again["steps"])
+    other = preprocessor(face_tracker=MediapipeTracker(smoothing_hz=4)).run(
+        clip, tmp_path / "third", work=tmp_path / "subject.work"
+    )
+    assert [step["name"] for step in other["steps"] if step["cached"]] == ["faces", "frames"]

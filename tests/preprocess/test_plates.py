@@ -1,0 +1,79 @@
+"""The plate shows what some frame shows; holes are continued from their sides; the torso goes on under the head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talksplat.data.labels import Label
+from talksplat.preprocess.plates import background_plate, fill_hole, fill_smoothly, torso_image
+
+
+def scene(size: int = 96) -> np.ndarray:
+    rows = np.arange(size)[:, None] * np.ones(size)
+    return np.stack([rows * 2, 200 - rows, np.full((size, size), 90.0)], -1).astype(np.uint8)
+
+
+def test_what_a_moving_head_uncovers_is_found():
+    background, frames = scene(), []
+    for left in (10, 30, 50):
+        image, labels = background.copy(), np.zeros((96, 96), np.uint8)
+        image[20:, left : left + 30], labels[20:, left : left + 30] = (250, 0, 250), Label.HEAD
+        frames.append((image, labels))
+    plate, hole = background_plate(frames)
+    assert not hole[:, :38].any() and hole.mean() < 0.02
+    assert np.abs(plate.astype(int) - background)[~hole].max() == 0
+
+
+def test_level_structures_go_on_behind_the_head():
+    background = scene().astype(np.float32)
+    background[40:48] = 5.0  # a dark bar across the picture
+    known = np.ones((96, 96), bool)
+    known[10:, 30:66] = False
+    filled = fill_hole(np.where(known[..., None], background, 128.0), known)
+    assert np.array_equal(filled[known], background[known])
+    assert filled[43:45, 33:36].mean() < 40  # the bar, near the edge of the hole
+    assert np.abs(filled - background)[~known].mean() < 15
+
+
+def test_smooth_fill_stays_between_its_borders():
+    image = np.zeros((40, 60, 3), np.float32)
+    image[:, :20], image[:, 40:] = 50.0, 150.0
+    known = np.ones((40, 60), bool)
+    known[:, 20:40] = False
+    filled = fill_smoothly(image, known)
+    middle = filled[20, 20:40, 0]
+    assert (np.diff(middle) > -1).all() and 55 < middle[10] < 145
+    assert np.all(fill_smoothly(image, np.zeros((40, 60), bool)) == 127.5)
+
+
+def test_torso_continues_upward_under_the_head_only():
+    labels = np.zeros((128, 128), np.uint8)
+    labels[20:80, 40:90], labels[80:110, 55:75], labels[110:, 20:110] = Label.HEAD, Label.NECK, Label.TORSO
+    image = np.full((128, 128, 3), 30, np.uint8)
+    image[labels == Label.NECK], image[labels == Label.TORSO] = (200, 150, 120), (20, 40, 160)
+    torso = torso_image(image, labels, reach=0.1)
+    alpha = torso[..., 3] > 0
+    assert set(np.unique(torso[..., 3])) == {0, 255} and (torso[~alpha] == 0).all()
+    visible = (labels == Label.NECK) | (labels == Label.TORSO)
+    assert alpha[visible].all() and (torso[visible][:, :3] == image[visible]).all()
+    extra = alpha & ~visible
+    assert (labels[extra] == Label.HEAD).all()
+    assert alpha[70:80, 60:70].all() and not alpha[:66].any()
+    under = torso[79, 60:70, :3].astype(int)
+    assert np.abs(under - [200, 150, 120]).max() < 20 and torso[68, 65, 0] < under[:, 0].mean()
+
+
+def test_a_neck_cut_in_two_by_the_chin_is_closed():
+    labels = np.zeros((128, 128), np.uint8)
+    labels[20:128, 40:90] = Label.HEAD
+    labels[100:, 45:60] = labels[105:, 66:80] = Label.NECK
+    image = np.full((128, 128, 3), 30, np.uint8)
+    image[labels == Label.NECK] = (200, 150, 120)
+    torso = torso_image(image, labels, reach=0.1)
+    assert (torso[100:, 45:80, 3] == 255).all()
+    assert np.abs(torso[110:, 60:66, :3].astype(int) - [200, 150, 120]).max() < 20
+    assert not torso[110:, 82:, 3].any()
+
+
+def test_no_torso_is_a_transparent_image():
+    assert not torso_image(scene(), np.full((96, 96), Label.HEAD, np.uint8)).any()
