@@ -36,7 +36,9 @@ def check_gpu() -> Finding:
     import torch
 
     if not torch.cuda.is_available():
-        return Finding("gpu", "missing", "torch sees no CUDA GPU; everything runs on the CPU, smaller", "install an NVIDIA driver")
+        return Finding(
+            "gpu", "missing", "torch sees no CUDA GPU; everything runs on the CPU, smaller", "install an NVIDIA driver"
+        )
     properties = torch.cuda.get_device_properties(0)
     return Finding("gpu", "ok", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
 
@@ -58,8 +60,14 @@ def check_rasterizer() -> Finding:
     K = torch.tensor([[[20.0, 0, 8], [0, 20, 8], [0, 0, 1]]], device=device)
     image = AutoRasterizer()(one, torch.eye(4, device=device)[None], K, 16, 16).image
     if not float(image.max()) > 0.5:
-        return Finding("rasteriser", "broken", f"a test splat on {device} came out black", "report this with the versions above")
-    return Finding("rasteriser", "ok", f"{'gsplat ' + version('gsplat') if device == 'cuda' else 'numba ' + version('numba')} on {device}")
+        return Finding(
+            "rasteriser", "broken", f"a test splat on {device} came out black", "report this with the versions above"
+        )
+    return Finding(
+        "rasteriser",
+        "ok",
+        f"{'gsplat ' + version('gsplat') if device == 'cuda' else 'numba ' + version('numba')} on {device}",
+    )
 
 
 def check_video() -> Finding:
@@ -67,7 +75,9 @@ def check_video() -> Finding:
 
     codecs = av.codecs_available
     if not {"libx264", "aac"} <= set(codecs):
-        return Finding("video", "broken", f"PyAV {av.__version__} lacks libx264 or aac", "pip install --force-reinstall av")
+        return Finding(
+            "video", "broken", f"PyAV {av.__version__} lacks libx264 or aac", "pip install --force-reinstall av"
+        )
     return Finding("video", "ok", f"PyAV {av.__version__} with H.264 and AAC")
 
 
@@ -91,7 +101,9 @@ def check_face_model() -> Finding:
     from talksplat.preprocess.assets import find_face_landmarker
 
     path = find_face_landmarker(_assets())
-    remedy = "it is downloaded on first use; without a network put face_landmarker.task into the folder TALKSPLAT_ASSETS"
+    remedy = (
+        "it is downloaded on first use; without a network put face_landmarker.task into the folder TALKSPLAT_ASSETS"
+    )
     if path is None:
         return Finding("face model", "missing", "no face_landmarker.task (needed by preprocess and LMD)", remedy)
     return Finding("face model", "ok", f"MediaPipe {version('mediapipe')}, {path}")
@@ -136,7 +148,9 @@ def examine() -> list[Finding]:
         except UserError as error:
             findings.append(Finding(part, "broken", str(error)))
         except Exception as error:
-            findings.append(Finding(part, "broken", f"{type(error).__name__}: {error}", "make install, or pip install -e ."))
+            findings.append(
+                Finding(part, "broken", f"{type(error).__name__}: {error}", "make install, or pip install -e .")
+            )
     return findings
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from talksplat.errors import UserError
 
 SLOPE = 0.02  # of every LeakyReLU here
+MIN_DEVIATION = 1e-2  # of a feature that hardly moves in the clip
 
 
 class AudioEncoder(nn.Module):
@@ -24,6 +25,11 @@ class AudioEncoder(nn.Module):
         channels: of the later convolutions; the earlier ones have half.
         out_features: length of the vector.
         smoothing: weight the windows by softmax attention over them; off, the frame's own window counts alone.
+        normalize: standardise each feature by its mean and deviation over the training frames (`fit`); original: off.
+        he_init: variance-keeping start weights and zero biases, so that the vector varies with the sound from the first
+            step; original: off, where its variation starts at a thousandth of the null token.
+        center_bias: added to the start score of the frame's own window; original 0, which begins with a mean over all
+            windows, i.e. with 0.6 s of sound.
     """
 
     def __init__(
@@ -34,6 +40,9 @@ class AudioEncoder(nn.Module):
         channels: int = 64,
         out_features: int = 32,
         smoothing: bool = True,
+        normalize: bool = True,
+        he_init: bool = True,
+        center_bias: float = 3.0,
     ):
         super().__init__()
         if min(width, window, context) < 1:
@@ -48,7 +57,20 @@ class AudioEncoder(nn.Module):
         self.projection = nn.Sequential(
             nn.Linear(channels, channels), nn.LeakyReLU(SLOPE), nn.Linear(channels, out_features)
         )
-        self.smoothing = WindowSmoothing(out_features, context) if smoothing else None
+        self.smoothing = WindowSmoothing(out_features, context, center_bias) if smoothing else None
+        self.normalize = normalize
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+        if he_init:
+            _he_init(self.convolutions)
+            _he_init(self.projection)
+
+    def fit(self, features: Float[Tensor, "frame window feature"]) -> None:
+        """Take mean and deviation of each feature from the training frames' windows."""
+        if self.normalize:
+            rows = features.flatten(0, 1).float()
+            self.mean.copy_(rows.mean(0))
+            self.deviation.copy_(rows.std(0).clamp_min(MIN_DEVIATION))
 
     def forward(self, audio: Float[Tensor, "frame context window feature"]) -> Float[Tensor, "frame out"]:
         """All windows of all frames in one pass.
@@ -66,13 +88,14 @@ class AudioEncoder(nn.Module):
         return self.smoothing(self._encode(audio.flatten(0, 1)).unflatten(0, audio.shape[:2]))
 
     def _encode(self, windows: Float[Tensor, "item window feature"]) -> Float[Tensor, "item out"]:
+        windows = (windows - self.mean) / self.deviation
         return self.projection(self.convolutions(windows.mT).squeeze(-1))
 
 
 class WindowSmoothing(nn.Module):
     """Softmax weights over the context windows from their own vectors; returns the weighted sum."""
 
-    def __init__(self, features: int, context: int):
+    def __init__(self, features: int, context: int, center_bias: float = 0.0):
         super().__init__()
         sizes = [features]
         while sizes[-1] > 1:
@@ -82,8 +105,19 @@ class WindowSmoothing(nn.Module):
             layers += [nn.Conv1d(before, after, 3, padding=1), nn.LeakyReLU(SLOPE)]
         self.convolutions = nn.Sequential(*layers)
         self.scores = nn.Linear(context, context)
+        with torch.no_grad():
+            self.scores.bias[context // 2] += center_bias
 
     def forward(self, vectors: Float[Tensor, "frame context feature"]) -> Float[Tensor, "frame feature"]:
         """Weighted sum over the context."""
         scores = self.scores(self.convolutions(vectors.mT).squeeze(1))
         return (torch.softmax(scores, dim=-1)[..., None] * vectors).sum(dim=1)
+
+
+def _he_init(layers: nn.Sequential) -> None:
+    """He et al. 2015 for the leaky ReLUs here; a last layer without one keeps the variance as well."""
+    for layer, follower in zip(layers, [*layers[1:], None]):
+        if isinstance(layer, (nn.Conv1d, nn.Linear)):
+            nonlinearity = "linear" if follower is None else "leaky_relu"
+            nn.init.kaiming_normal_(layer.weight, a=SLOPE, nonlinearity=nonlinearity)
+            nn.init.zeros_(layer.bias)

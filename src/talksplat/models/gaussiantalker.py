@@ -58,6 +58,9 @@ class GaussianTalker(TalkingHead):
     def _fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
         self.tokens.fit_cameras(viewmats)
 
+    def _fit_audio(self, features: Float[Tensor, "frame window feature"]) -> None:
+        self.tokens.fit_audio(features)
+
     def _deform(self, features: Float[Tensor, "gaussian feature"], conditions: Conditions) -> dict[str, Tensor]:
         return self.deformation(self.cross_attention(features, self.tokens(conditions)))
 

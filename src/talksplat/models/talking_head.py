@@ -64,6 +64,9 @@ class TalkingHead(nn.Module):
     def _fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
         """Take what is needed from the training cameras."""
 
+    def _fit_audio(self, features: Float[Tensor, "frame window feature"]) -> None:
+        """Take what is needed from the training frames' audio windows."""
+
     @torch.no_grad()
     def attention(self, conditions: Conditions) -> Float[Tensor, "frame gaussian token"]:
         """How much each Gaussian attends to each of `token_names`."""
@@ -81,6 +84,7 @@ class TalkingHead(nn.Module):
         vertices: np.ndarray | Tensor,
         vertex_colors: np.ndarray | Tensor | None,
         viewmats_train: np.ndarray | Tensor,
+        audio_train: np.ndarray | Tensor | None = None,
         num_points: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -90,6 +94,7 @@ class TalkingHead(nn.Module):
             vertices: [V, 3] start points in dm.
             vertex_colors: uint8 [V, 3], or None for grey.
             viewmats_train: [F, 4, 4] of the training frames only.
+            audio_train: [F, window, width] audio windows of the training frames; None: not standardised.
             num_points: thin out or densify the start points to this number; None keeps them.
 
         Raises:
@@ -103,6 +108,8 @@ class TalkingHead(nn.Module):
         self.gaussians.initialize(points, colors)
         self.triplane.fit_bounds(torch.as_tensor(points, device=device))
         self._fit_cameras(torch.as_tensor(viewmats_train, dtype=torch.float32, device=device))
+        if audio_train is not None:
+            self._fit_audio(torch.as_tensor(audio_train, dtype=torch.float32, device=device))
         self._frozen_features = None
 
     def resize(self, num_gaussians: int) -> None:

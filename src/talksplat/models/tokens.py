@@ -113,11 +113,14 @@ class CameraToken(nn.Module):
 
 
 class NullToken(nn.Module):
-    """A learned vector, the same in every frame: takes attention where nothing drives a Gaussian."""
+    """A learned vector, the same in every frame: takes attention where nothing drives a Gaussian.
 
-    def __init__(self, width: int = 64):
+    `init_std`: of its start; the original's 1 makes it several times as long as what the sound begins with.
+    """
+
+    def __init__(self, width: int = 64, init_std: float = 0.1):
         super().__init__()
-        self.vector = nn.Parameter(torch.randn(width))
+        self.vector = nn.Parameter(init_std * torch.randn(width))
 
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame width"]:
         """One token a frame."""
@@ -161,6 +164,11 @@ class ConditionTokens(nn.Module):
         """Hand the training cameras to the camera token."""
         if "camera" in self.sources:
             self.sources["camera"].fit(viewmats)
+
+    def fit_audio(self, features: Float[Tensor, "frame window feature"]) -> None:
+        """Hand the training frames' audio windows to the audio token."""
+        if "audio" in self.sources:
+            self.sources["audio"].encoder.fit(features)
 
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame token width"]:
         """Tokens of B frames."""

@@ -66,7 +66,7 @@ class TrainingRun:
         viewmats = torch.as_tensor(subject.viewmats)[torch.as_tensor(subject.train)]
         vertices = torch.as_tensor(subject.vertices)
         colors = None if subject.vertex_colors is None else torch.as_tensor(subject.vertex_colors)
-        self.model.setup_subject(vertices, colors, viewmats)
+        self.model.setup_subject(vertices, colors, viewmats, subject.features[subject.train])
         self.spread = camera_spread(viewmats)
         self.scene_scale = float((vertices - vertices.mean(0)).norm(dim=-1).quantile(0.95))
         if self.config.checkpoint is not None:
