@@ -91,10 +91,9 @@ def check_audio() -> Finding:
 
 
 def check_speech() -> Finding:
-    from talksplat.preprocess.speech import speak
+    from talksplat.preprocess.speech import SPEECH_RATE, speak
 
-    samples, rate = speak("one")
-    return Finding("speech", "ok", f"espeak-ng says 'one' in {len(samples) / rate:.2f} s")
+    return Finding("speech", "ok", f"espeak-ng says 'one' in {len(speak('one')) / SPEECH_RATE:.2f} s")
 
 
 def check_face_model() -> Finding:

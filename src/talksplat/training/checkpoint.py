@@ -34,7 +34,9 @@ def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu")
     try:
         checkpoint = torch.load(path, map_location=device, weights_only=True)
     except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is no checkpoint of this project, or it is damaged ({_first_line(error)})") from error
+        raise UserError(
+            f"{path} is no checkpoint of this project, or it is damaged: give RUN/last.ckpt of a finished copy"
+        ) from error
     entry = checkpoint.get("talksplat") if isinstance(checkpoint, dict) else None
     if not isinstance(entry, dict) or "state_dict" not in checkpoint:
         raise UserError(f"{path} is a torch file but no checkpoint of this project: it has no 'talksplat' entry")

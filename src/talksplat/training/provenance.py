@@ -32,7 +32,8 @@ def git_state() -> dict[str, Any]:
         return done.stdout.strip() if done.returncode == 0 else None
 
     status = git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+    commit = git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(status) if status is not None and commit else None}
 
 
 def describe_machine() -> dict[str, Any]:

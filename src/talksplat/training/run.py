@@ -7,11 +7,12 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
+from pytorch_lightning.loggers import Logger
 
 from talksplat import __version__
 from talksplat.callbacks.checkpointing import KeepNewest
@@ -59,6 +60,7 @@ class TrainingRun:
         self.data: PortraitDataModule = open_subject(config)
         self.rasterizer = instantiate(config.rasterizer)
         self.model = instantiate(config.model)
+        self.tracker: Logger | Literal[False] | None = None  # made when the first stage begins
         self._initialize_model()
 
     def _initialize_model(self) -> None:
@@ -161,11 +163,18 @@ class TrainingRun:
             self.settings.autocast(self.device),
         )
 
+    def _build_tracker(self, step: int) -> Logger | Literal[False]:
+        """One tracker for all stages of a run; False, as Lightning wants it, for none."""
+        if self.config.tracker is None:
+            return False
+        return instantiate(self.config.tracker, save_dir=str(self.folder.path), resume_step=step)() or False
+
     def _trainer(
         self, index: int, name: str, stage: Stage, stage_dir: Path, step_offset: int, start: int
     ) -> pl.Trainer:
         settings = self.settings
-        tracker = instantiate(self.config.tracker, save_dir=str(self.folder.path), resume_step=step_offset + start)()
+        if self.tracker is None:
+            self.tracker = self._build_tracker(step_offset + start)
         callbacks = [
             StageProgress(f"stage {index + 1}/{len(self.plan.order)} {name}"),
             History(settings.log_every, step_offset),
@@ -179,7 +188,7 @@ class TrainingRun:
                 devices=1,
                 max_steps=stage.steps,
                 max_epochs=-1,
-                logger=tracker or False,
+                logger=self.tracker,
                 callbacks=callbacks,
                 enable_checkpointing=False,
                 enable_progress_bar=False,
