@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +66,7 @@ class FaceLandmarker:
         self._landmarker = None
 
     def __enter__(self) -> FaceLandmarker:
+        _survive_profiling_timer()
         try:
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
@@ -116,6 +119,17 @@ class FaceLandmarker:
             )
         ]
         return sorted(faces, key=lambda face: -np.prod(face.box[2:] - face.box[:2]))
+
+
+def _survive_profiling_timer() -> None:
+    """Give SIGPROF a handler that does nothing, where it has none.
+
+    MediaPipe's library carries a CPU profiler with a timer of its own. Now and then a tick arrives while the signal has its
+    default action, which ends the process ("Profiling timer expired"), in the middle of a run.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()  # only there Python can set handlers
+    if in_main_thread and hasattr(signal, "SIGPROF") and signal.getsignal(signal.SIGPROF) == signal.SIG_DFL:
+        signal.signal(signal.SIGPROF, lambda number, frame: None)
 
 
 @contextmanager
