@@ -14,7 +14,8 @@ from talksplat.errors import UserError, exits_cleanly
 from talksplat.metrics.table import print_metrics
 from talksplat.rendering.request import overrides_of
 from talksplat.rendering.run import render
-from talksplat.training.run import log_to_console, train
+from talksplat.training.console import log_to_console
+from talksplat.training.run import train
 
 SENTENCE = "Hello. I am made of three dimensional Gaussians, and I learned to speak from eleven seconds of video."
 

@@ -31,7 +31,8 @@ def test_every_choice_composes(choice: str, tiny_subject: Path) -> None:
 
 @pytest.mark.parametrize("name", choices("experiment"))
 def test_every_experiment_composes(name: str) -> None:
-    assert compose("train", [f"experiment={name}"]).stage.order
+    base = "gaussiantalker/paper," if name == "gaussiantalker/as_published" else ""
+    assert compose("train", [f"experiment=[{base}{name}]"]).stage.order
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,7 @@ def test_every_experiment_composes(name: str) -> None:
         (["stage.stages.coarse.density.start=900"], ["density.start", "density.stop"]),
         (["+loss.l1.stages=[middle]"], ["loss.l1.stages", "middle"]),
         (["evaluation.lpips_net=squeeze"], ["evaluation.lpips_net"]),
+        (["model.tokens.audio.encoder.width=44"], ["model.tokens.audio.encoder.width", "44", "32"]),
         (["checkpoint=/no/such.ckpt"], ["/no/such.ckpt"]),
         (["paths.assets=/no/such"], ["/no/such", "TALKSPLAT_ASSETS"]),
     ],

@@ -28,7 +28,9 @@ def test_sweep_render_and_compare(tiny_subject: Path, tmp_path: Path) -> None:
     runs = sorted(path.parent for path in (tmp_path / "sweep").rglob("metrics.json"))
     assert len(runs) == 2
     assert {json.loads((path / "run_info.json").read_text())["seed"] for path in runs} == {0, 1}
-    talk = run(str(ROOT / "render.py"), f"checkpoint={runs[0]}/last.ckpt", "text=Hello", "output=talk.mp4", cwd=tmp_path)
+    talk = run(
+        str(ROOT / "render.py"), f"checkpoint={runs[0]}/last.ckpt", "text=Hello", "output=talk.mp4", cwd=tmp_path
+    )
     assert talk.returncode == 0, talk.stderr
     assert (tmp_path / "talk.mp4").stat().st_size > 1000
     table = run("-m", "talksplat.compare", "runs=sweep", "out=compare", "video=false", cwd=tmp_path)
@@ -40,5 +42,12 @@ def test_doctor_finds_every_part() -> None:
     done = run("-m", "talksplat.doctor", "--json", cwd=ROOT)
     findings = json.loads(done.stdout)
     assert done.returncode == 0, findings
-    assert {finding["part"] for finding in findings} >= {"torch", "rasteriser", "video", "audio", "speech", "face model"}
+    assert {finding["part"] for finding in findings} >= {
+        "torch",
+        "rasteriser",
+        "video",
+        "audio",
+        "speech",
+        "face model",
+    }
     assert all(finding["remedy"] for finding in findings if finding["state"] == "missing")

@@ -27,7 +27,8 @@ class KeepNewest(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step % self.every == 0:
+        # The last step is saved in on_train_end, once the stage is handed over: a run killed in between repeats the end.
+        if trainer.global_step % self.every == 0 and trainer.global_step < trainer.max_steps:
             self._keep(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

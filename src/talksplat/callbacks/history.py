@@ -22,6 +22,10 @@ class History(pl.Callback):
         self.step_offset = step_offset
         self._last: tuple[float, int] | None = None
 
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -35,7 +39,7 @@ class History(pl.Callback):
         if self._last is not None:
             values["images_per_second"] = (step - self._last[1]) * module.stage.batch_size / (now - self._last[0])
         self._last = (now, step)
-        if torch.cuda.is_available():
+        if module.device.type == "cuda":
             values["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
         metrics = {f"{module.stage_name}/{name}": value for name, value in values.items()}
         for tracker in trainer.loggers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytorch_lightning.loggers import Logger
 
@@ -94,8 +94,16 @@ def tensorboard_tracker(save_dir: str, resume_step: int = 0) -> Logger:
     from pytorch_lightning.loggers import TensorBoardLogger
 
     try:
-        return TensorBoardLogger(save_dir, name="tensorboard", version="")
+        return TensorBoardLogger(save_dir, name="tensorboard", version="", purge_step=resume_step + 1)
     except ModuleNotFoundError as error:
         raise UserError(
             "tracker=tensorboard needs the package tensorboard: pip install 'talksplat[tensorboard]'"
         ) from error
+
+
+def finish_tracker(tracker: Logger | Literal[False] | None, succeeded: bool) -> None:
+    """End a run's tracking, so that the next job of a sweep in this process begins a run of its own."""
+    from pytorch_lightning.loggers import WandbLogger
+
+    if isinstance(tracker, WandbLogger):
+        tracker.experiment.finish(exit_code=0 if succeeded else 1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from talksplat.errors import UserError
+
+AUDIO_KEYS = ("width", "window", "context")
 
 
 def validate_train(config: DictConfig) -> None:
@@ -20,14 +23,14 @@ def validate_train(config: DictConfig) -> None:
 
 
 def _audio_widths(config: DictConfig) -> None:
-    audio, model = config.audio, config.model
-    for key, ours in (("audio_width", audio.width), ("audio_window", audio.window)):
-        theirs = _find(model, key)
-        if theirs is not None and theirs != ours:
-            raise UserError(
-                f"model expects {key}={theirs}, but audio={audio.name} has {ours}; leave the model's value at "
-                f"${{audio.{key.removeprefix('audio_')}}}"
-            )
+    audio = config.audio
+    for path, encoder in _audio_encoders(config.model, "model"):
+        for key in AUDIO_KEYS:
+            if encoder[key] != audio[key]:
+                raise UserError(
+                    f"{path}.{key} is {encoder[key]}, but audio={audio.name} has {key}={audio[key]}; leave the model's "
+                    f"value at ${{audio.{key}}} or choose the audio group it was made for"
+                )
     if audio.context < 1:
         raise UserError(f"audio.context must be at least 1, not {audio.context}")
 
@@ -91,13 +94,10 @@ def _paths(config: DictConfig) -> None:
         raise UserError(f"no such folder: {assets} (paths.assets, or the environment variable TALKSPLAT_ASSETS)")
 
 
-def _find(node: DictConfig, key: str) -> int | None:
-    """First value of `key` anywhere below a node."""
-    if key in node:
-        return node[key]
-    for value in node.values():
+def _audio_encoders(node: DictConfig, path: str) -> Iterator[tuple[str, DictConfig]]:
+    """Nodes below `node` that take audio windows, with their paths."""
+    if all(key in node for key in AUDIO_KEYS):
+        yield path, node
+    for key, value in node.items():
         if isinstance(value, DictConfig):
-            found = _find(value, key)
-            if found is not None:
-                return found
-    return None
+            yield from _audio_encoders(value, f"{path}.{key}")

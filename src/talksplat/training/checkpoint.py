@@ -95,6 +95,9 @@ def save_atomically(save, path: Path) -> None:
         save(temporary)
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
+        # torch reports a full disk as a RuntimeError of its archive writer; others are not about the file.
+        if isinstance(error, RuntimeError) and "Writer" not in str(error):
+            raise
         raise UserError(
             f"cannot write {path}: {_first_line(error)}; free space or choose another hydra.run.dir"
         ) from error

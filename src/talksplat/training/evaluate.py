@@ -20,6 +20,7 @@ from talksplat.rasterizer.base import Rasterizer
 from talksplat.rendering.video_writer import VideoWriter
 from talksplat.training.mouth import add_mouth_correlation
 from talksplat.training.provenance import write_json
+from talksplat.training.stage import Stage
 from talksplat.types import FrameBatch
 
 logger = logging.getLogger(__name__)
@@ -31,12 +32,16 @@ class FrameRenderer:
 
     Args:
         mode: "canonical" or "deform".
+        sh_degree: spherical-harmonics degree that was active when training ended.
     """
 
-    def __init__(self, model: TalkingHead, rasterizer: Rasterizer, mode: str, width: int, height: int) -> None:
+    def __init__(
+        self, model: TalkingHead, rasterizer: Rasterizer, mode: str, sh_degree: int, width: int, height: int
+    ) -> None:
         self.model = model.eval()
         self.rasterizer = rasterizer
         self.mode = mode
+        self.sh_degree = sh_degree
         self.width, self.height = width, height
         self.seconds, self.frames = 0.0, 0
 
@@ -46,7 +51,7 @@ class FrameRenderer:
         _synchronize(batch.conditions.viewmats.device)
         began = time.perf_counter()
         conditions = batch.conditions
-        gaussians = self.model(conditions, self.mode, self.model.gaussians.sh_degree)
+        gaussians = self.model(conditions, self.mode, self.sh_degree)
         output = self.rasterizer(
             gaussians, conditions.viewmats, conditions.Ks, self.width, self.height, backgrounds=batch.background
         )
@@ -72,12 +77,13 @@ def evaluate_run(
     data: PortraitDataModule,
     device: torch.device,
     run_dir: Path,
-    mode: str,
+    stage: Stage,
 ) -> dict[str, Any]:
     """Measure, and write `metrics.json`, `test/render.mp4` and `test/grid.png` into the run folder."""
     subject = data.subject
     model.to(device)
-    render = FrameRenderer(model, rasterizer, mode, subject.width, subject.height)
+    degree = stage.sh_degree(stage.steps - 1, model.gaussians.sh_degree)
+    render = FrameRenderer(model, rasterizer, stage.mode, degree, subject.width, subject.height)
     test_dir = run_dir / "test"
     test_dir.mkdir(exist_ok=True)
     logger.info("measuring %d held-out frames", len(subject.val))

@@ -10,10 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config import to_yaml
 from talksplat.errors import UserError
-from talksplat.training.provenance import write_json
+from talksplat.training.provenance import write_json, write_text
 
 # What may differ between a run and its resumption without changing what is computed.
-FREE_KEYS = ("resume", "dry_run", "run_dir", "trainer", "tracker", "paths", "checkpoint")
+FREE_KEYS = ("resume", "dry_run", "run_dir", "tracker", "paths")
+FREE_TRAINER_KEYS = ("threads", "checkpoint_every", "log_every", "preview_every")
 
 
 class RunFolder:
@@ -45,7 +46,8 @@ class RunFolder:
     def _compare(self, saved: DictConfig) -> None:
         ours, theirs = _flatten(self.config), _flatten(saved)
         for key in sorted(ours.keys() | theirs.keys()):
-            if key.split(".")[0] in FREE_KEYS:
+            group, _, rest = key.partition(".")
+            if group in FREE_KEYS or (group == "trainer" and rest in FREE_TRAINER_KEYS):
                 continue
             if ours.get(key, "absent") != theirs.get(key, "absent"):
                 raise UserError(
@@ -57,7 +59,7 @@ class RunFolder:
         """Write the resolved configuration."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / "config.yaml").exists():
-            (self.path / "config.yaml").write_text(to_yaml(self.config))
+            write_text(self.path / "config.yaml", to_yaml(self.config))
 
     def stage_dir(self, index: int, name: str) -> Path:
         """Folder of a stage."""

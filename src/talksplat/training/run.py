@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from talksplat import __version__
@@ -19,10 +18,12 @@ from talksplat.callbacks.checkpointing import KeepNewest
 from talksplat.callbacks.history import History
 from talksplat.callbacks.preview import Preview
 from talksplat.callbacks.progress import StageProgress
+from talksplat.callbacks.trackers import finish_tracker
 from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import UserError
 from talksplat.training.checkpoint import FORMAT, load_weights, read_checkpoint
+from talksplat.training.console import quiet_libraries, stop_between_steps
 from talksplat.training.evaluate import evaluate_run
 from talksplat.training.finite import NonFiniteError
 from talksplat.training.folder import RunFolder
@@ -48,6 +49,7 @@ class TrainingRun:
         self.config = config
         self.settings = instantiate(config.trainer)
         self.device = self.settings.device()
+        self.autocast = self.settings.autocast(self.device)
         self.settings.apply()
         self.folder = RunFolder(run_dir, config)
         self.plan = instantiate(config.stage)
@@ -80,6 +82,16 @@ class TrainingRun:
         self.info = RunInfo(self.folder.path, self.config.seed)
         self.info.update(subject=self.data.describe(), model=self.config.model["_target_"])
         self._announce()
+        succeeded = False
+        try:
+            metrics = self._train_and_measure()
+            succeeded = True
+        finally:
+            finish_tracker(self.tracker, succeeded)
+        self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
+        return metrics
+
+    def _train_and_measure(self) -> dict[str, Any]:
         step_offset = 0
         for index, (name, stage) in enumerate(self.plan):
             stage_dir = self.folder.stage_dir(index, name)
@@ -89,11 +101,7 @@ class TrainingRun:
             else:
                 self._fit(index, name, stage, stage_dir, step_offset)
             step_offset += stage.steps
-        metrics = evaluate_run(
-            self.config, self.model, self.rasterizer, self.data, self.device, self.folder.path, stage.mode
-        )
-        self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
-        return metrics
+        return evaluate_run(self.config, self.model, self.rasterizer, self.data, self.device, self.folder.path, stage)
 
     def _announce(self) -> None:
         logger.info("run folder %s", self.folder.path)
@@ -120,7 +128,8 @@ class TrainingRun:
         began = time.perf_counter()
         self.model.train()
         try:
-            trainer.fit(module, batches, ckpt_path=str(checkpoint) if resumed else None, weights_only=True)
+            with stop_between_steps(trainer):
+                trainer.fit(module, batches, ckpt_path=str(checkpoint) if resumed else None, weights_only=True)
         except NonFiniteError as error:
             path = stage_dir / "last_good.ckpt"
             KeepNewest.save(trainer, path)
@@ -158,16 +167,20 @@ class TrainingRun:
             subject.width,
             subject.height,
             self.spread,
-            self.scene_scale,
+            self.spread if stage.density_scale == "camera_spread" else self.scene_scale,
             description,
-            self.settings.autocast(self.device),
+            self.autocast,
         )
 
     def _build_tracker(self, step: int) -> Logger | Literal[False]:
         """One tracker for all stages of a run; False, as Lightning wants it, for none."""
         if self.config.tracker is None:
             return False
-        return instantiate(self.config.tracker, save_dir=str(self.folder.path), resume_step=step)() or False
+        tracker = instantiate(self.config.tracker, save_dir=str(self.folder.path), resume_step=step)()
+        if tracker is None:
+            return False
+        tracker.log_hyperparams(OmegaConf.to_container(self.config))
+        return tracker
 
     def _trainer(
         self, index: int, name: str, stage: Stage, stage_dir: Path, step_offset: int, start: int
@@ -211,16 +224,3 @@ def train(config: DictConfig, run_dir: Path) -> dict[str, Any] | None:
         logger.info("dry run: everything is built and checked, nothing is trained")
         return None
     return run.run()
-
-
-def log_to_console() -> None:
-    """Plain messages on standard output, for commands that Hydra does not start."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
-
-
-def quiet_libraries() -> None:
-    """Lightning's hints about data loaders and logging do not apply here and would hide what matters."""
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    for text in (".*does not have many workers.*", ".*ended before the epoch ended.*", ".*LeafSpec.*"):
-        warnings.filterwarnings("ignore", message=text)

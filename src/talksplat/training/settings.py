@@ -25,7 +25,6 @@ class TrainerSettings:
         checkpoint_every: steps between checkpoints.
         log_every: steps between rows of the metric history.
         preview_every: steps between previews of held-out frames (picture and PSNR); None: only at the end of a stage.
-        deterministic: refuse operations whose result is not reproducible (CPU runs always are).
     """
 
     accelerator: str = "auto"
@@ -34,7 +33,12 @@ class TrainerSettings:
     checkpoint_every: int = 500
     log_every: int = 25
     preview_every: int | None = 500
-    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoint_every", "log_every", "preview_every", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"trainer.{name} must be at least 1, not {value}")
 
     def device(self) -> torch.device:
         """The device to train on.
@@ -74,4 +78,3 @@ class TrainerSettings:
             else:
                 numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))
         torch.set_float32_matmul_precision("high")
-        torch.use_deterministic_algorithms(self.deterministic)

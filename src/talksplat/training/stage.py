@@ -63,6 +63,8 @@ class Stage:
         batch_size: frames in a step.
         learning_rates: see `LearningRates`.
         density: a `DensityControl` or None; adds and removes Gaussians.
+        density_scale: what sizes in `density` are relative to: "head" (radius of the start points), or "camera_spread" as in
+            the originals, where it measures how much the head moved.
         sh_degree_every: the active spherical-harmonics degree grows by one after so many steps; None: full from the start.
     """
 
@@ -71,11 +73,14 @@ class Stage:
     batch_size: int
     learning_rates: LearningRates
     density: Any = None
+    density_scale: Literal["head", "camera_spread"] = "head"
     sh_degree_every: int | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in ("canonical", "deform"):
             raise UserError(f"stage mode is 'canonical' or 'deform', not {self.mode!r}")
+        if self.density_scale not in ("head", "camera_spread"):
+            raise UserError(f"density_scale is 'head' or 'camera_spread', not {self.density_scale!r}")
         if self.steps < 1 or self.batch_size < 1:
             raise UserError(f"a stage needs steps >= 1 and batch_size >= 1, not {self.steps} and {self.batch_size}")
 
@@ -107,11 +112,6 @@ class StagePlan:
 
     def __iter__(self):
         return iter((name, self.stages[name]) for name in self.order)
-
-    @property
-    def total_steps(self) -> int:
-        """Optimiser steps of all stages."""
-        return sum(stage.steps for _, stage in self)
 
 
 def camera_spread(viewmats: torch.Tensor) -> float:

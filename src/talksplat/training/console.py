@@ -1,0 +1,49 @@
+"""What a run says on the console."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytorch_lightning as pl
+
+logger = logging.getLogger(__name__)
+
+
+def log_to_console() -> None:
+    """Plain messages on standard output, for commands that Hydra does not start."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+
+
+def quiet_libraries() -> None:
+    """Lightning's hints about data loaders and logging do not apply here and would hide what matters."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for text in (".*does not have many workers.*", ".*ended before the epoch ended.*", ".*LeafSpec.*"):
+        warnings.filterwarnings("ignore", message=text)
+
+
+@contextmanager
+def stop_between_steps(trainer: pl.Trainer) -> Iterator[None]:
+    """While this lasts, the first Ctrl-C ends the fit after the step in hand, so that what is saved is whole; a second one
+    interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(number, frame) -> None:
+        logger.warning("stopping after this step; press Ctrl-C again to stop at once, without saving")
+        trainer.should_stop = True
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
