@@ -49,6 +49,7 @@ def test_every_experiment_composes(name: str) -> None:
         (["stage.order=[fine,coarse]"], ["canonical", "coarse"]),
         (["stage.order=[coarse,finer]"], ["finer", "fine"]),
         (["stage.stages.coarse.density.start=900"], ["density.start", "density.stop"]),
+        (["stage.stages.coarse.density=adaptive"], ["density", "_target_", "'adaptive'"]),
         (["+loss.l1.stages=[middle]"], ["loss.l1.stages", "middle"]),
         (["evaluation.lpips_net=squeeze"], ["evaluation.lpips_net"]),
         (["model.tokens.audio.encoder.width=44"], ["model.tokens.audio.encoder.width", "44", "32"]),

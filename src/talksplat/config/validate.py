@@ -56,6 +56,8 @@ def _density_windows(config: DictConfig) -> None:
         if density is None:
             continue
         path = f"stage.stages.{name}.density"
+        if not isinstance(density, DictConfig):
+            raise UserError(f"{path} is null or a node with _target_, not {density!r}")
         if density.get("start", 0) >= density.get("stop", 1):
             raise UserError(
                 f"{path}.start={density.start} is not before {path}.stop={density.stop}: nothing would grow"
