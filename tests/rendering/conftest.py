@@ -29,9 +29,7 @@ def write_checkpoint(path: Path, subject: Path, mode: str = "deform", *overrides
         model.gaussians.params["opacities"].fill_(3.0)
         for name, parameter in model.named_parameters():
             if "deformation" in name and parameter.ndim == 2:
-                parameter.normal_(0, 0.15)
-            if "tokens.audio" in name and parameter.ndim > 1:
-                parameter.mul_(3)
+                parameter.normal_(0, 0.05)
     entry = {
         "format": FORMAT,
         "version": "0",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from pathlib import Path
@@ -114,7 +115,7 @@ class MetricSuite:
             return build()
         except (UserError, ImportError) as error:
             self._unavailable[name] = str(error)
-            logger.warning("%s is not measured: %s", name, error)
+            _warn_once(f"{name} is not measured: {error}")
             return None
 
     def _measure_mouths(self, original_u8: Tensor, rendered: Tensor) -> None:
@@ -164,6 +165,12 @@ class MetricSuite:
             lost = [sum(m[f"lip_gap_{side}"] is None for m in self._mouths) for side in ("original", "rendered")]
             notes["lmd"] += f" (no face found in {lost[0]} originals and {lost[1]} renderings)"
         return notes
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    """A run measures several sets of frames; once is enough."""
+    logger.warning(message)
 
 
 def _is_number(value: float | None) -> bool:
