@@ -55,7 +55,6 @@ class PathsConfig:
     """Folders and files outside the project."""
 
     data: str = MISSING
-    outputs: str = MISSING
     assets: str | None = None
 
 
