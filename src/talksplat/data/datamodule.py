@@ -39,6 +39,7 @@ class PortraitDataModule(pl.LightningDataModule):
         cache_dir: str | None = None,
         max_frames: int | None = None,
         audio_across_split: bool = True,
+        motion_lags: Sequence[float] = (),
     ):
         """Raises UserError for a setting out of range; the folder itself is read by `prepare`."""
         super().__init__()
@@ -52,6 +53,7 @@ class PortraitDataModule(pl.LightningDataModule):
         self.cache, self.cache_dir = cache, cache_dir
         self.max_frames = max_frames
         self.audio_across_split = audio_across_split
+        self.motion_lags = tuple(motion_lags)
         self._subject: Subject | None = None
         self._store: FrameStore | None = None
 
@@ -64,7 +66,9 @@ class PortraitDataModule(pl.LightningDataModule):
             subject = _first_frames(subject, self.max_frames)
         for note in subject.notes:
             logger.warning("%s: %s", self.root, note)
-        self._store = FrameStore(subject, self.cache, self.cache_dir, self.audio_context, self.audio_across_split)
+        self._store = FrameStore(
+            subject, self.cache, self.cache_dir, self.audio_context, self.audio_across_split, self.motion_lags
+        )
         self._subject = subject
 
     def setup(self, stage: str | None = None) -> None:

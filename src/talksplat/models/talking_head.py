@@ -61,6 +61,9 @@ class TalkingHead(nn.Module):
         """Offsets [frame, gaussian, ...] of raw attributes, float32."""
         return {}
 
+    def _fit_mouth(self, center: Float[Tensor, 3]) -> None:
+        """Take the place of the mouth (dm)."""
+
     def _fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
         """Take what is needed from the training cameras."""
 
@@ -85,6 +88,7 @@ class TalkingHead(nn.Module):
         vertex_colors: np.ndarray | Tensor | None,
         viewmats_train: np.ndarray | Tensor,
         audio_train: np.ndarray | Tensor | None = None,
+        mouth: np.ndarray | Tensor | None = None,
         num_points: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -95,6 +99,7 @@ class TalkingHead(nn.Module):
             vertex_colors: uint8 [V, 3], or None for grey.
             viewmats_train: [F, 4, 4] of the training frames only.
             audio_train: [F, window, width] audio windows of the training frames; None: not standardised.
+            mouth: [3] middle of the lips in dm; None: unknown.
             num_points: thin out or densify the start points to this number; None keeps them.
 
         Raises:
@@ -108,6 +113,8 @@ class TalkingHead(nn.Module):
         self.gaussians.initialize(points, colors)
         self.triplane.fit_bounds(torch.as_tensor(points, device=device))
         self._fit_cameras(torch.as_tensor(viewmats_train, dtype=torch.float32, device=device))
+        if mouth is not None:
+            self._fit_mouth(torch.as_tensor(mouth, dtype=torch.float32, device=device))
         if audio_train is not None:
             self._fit_audio(torch.as_tensor(audio_train, dtype=torch.float32, device=device))
         self._frozen_features = None

@@ -30,7 +30,7 @@ from talksplat.training.folder import RunFolder
 from talksplat.training.module import TalkingHeadModule
 from talksplat.training.provenance import RunInfo, git_state
 from talksplat.training.stage import Stage, camera_spread
-from talksplat.training.subject import open_subject, subject_entry
+from talksplat.training.subject import mouth_center, open_subject, subject_entry
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class TrainingRun:
         viewmats = torch.as_tensor(subject.viewmats)[torch.as_tensor(subject.train)]
         vertices = torch.as_tensor(subject.vertices)
         colors = None if subject.vertex_colors is None else torch.as_tensor(subject.vertex_colors)
-        self.model.setup_subject(vertices, colors, viewmats, subject.features[subject.train])
+        self.model.setup_subject(vertices, colors, viewmats, subject.features[subject.train], mouth_center(subject))
         self.spread = camera_spread(viewmats)
         self.scene_scale = float((vertices - vertices.mean(0)).norm(dim=-1).quantile(0.95))
         if self.config.checkpoint is not None:
