@@ -144,6 +144,7 @@ def finetune_settings(checkpoint: Path, layers: int = 1) -> list[str]:
 
 def test_a_speech_model_is_finetuned_in_a_second_stage(folder: Path, models: Path, tmp_path: Path) -> None:
     checkpoint = shutil.copytree(models / "wavlm", tmp_path / "wavlm")
+    assert "finetune" in compose("train", ["experiment=finetune_speech"]).loss.lip.stages
     preprocess([f"features={folder}", "audio=waveform", "overwrite=true"])
     saved = run_and_render(folder, tmp_path, *finetune_settings(checkpoint))
     fine, tuned = (

@@ -205,3 +205,28 @@ def test_without_transformers_the_extra_is_named(ctc: Path, monkeypatch) -> None
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UserError, match=r'pip install "talksplat\[speech\]"'):
         SpeechModelFeatures(str(ctc), LETTERS)
+
+
+def test_checkpoints_as_they_were_published(ctc: Path, tmp_path: Path) -> None:
+    """The well-known ones are torch files with older names of the weight norm, without the embedding of masked steps."""
+    from safetensors.torch import load_file
+
+    folder = shutil.copytree(ctc, tmp_path / "old")
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    for new, old in (
+        ("parametrizations.weight.original0", "weight_g"),
+        ("parametrizations.weight.original1", "weight_v"),
+    ):
+        name = next(key for key in weights if key.endswith(new))
+        weights[name.replace(new, old)] = weights.pop(name)
+    del weights["wav2vec2.masked_spec_embed"]
+    torch.save(weights, folder / "pytorch_model.bin")
+    expected = SpeechModelFeatures(str(ctc), LETTERS).rows(noise(1))
+    np.testing.assert_array_equal(SpeechModelFeatures(str(folder), LETTERS).rows(noise(1)), expected)
+    hidden = SpeechModelFeatures(str(folder), HIDDEN, layer=-1)
+    np.testing.assert_array_equal(hidden.rows(noise(1)), SpeechModelFeatures(str(ctc), HIDDEN, layer=-1).rows(noise(1)))
+    del weights["wav2vec2.encoder.layers.1.attention.k_proj.weight"]
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"lack encoder.layers.1.attention.k_proj.weight \(1 in all\)"):
+        hidden.rows(noise(1))

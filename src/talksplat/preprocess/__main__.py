@@ -73,10 +73,11 @@ def _add_features(config: DictConfig, features: AudioFeatures, name: str) -> Non
     from talksplat.preprocess.feature_step import add_features
 
     work = Path(config.work_dir) if config.work_dir else None
+    choice = "experiment=finetune_speech" if config.audio.name == "waveform" else f"audio={config.audio.name}"
     path, shape = add_features(Path(config.features), features, name, config.overwrite, work)
     Console().print(
         f"{path}: {shape[0]} windows of {shape[1]} rows of width {shape[2]}. Train with: python train.py "
-        f"dataset=portrait dataset.root={config.features} audio={config.audio.name}",
+        f"dataset=portrait dataset.root={config.features} {choice}",
         soft_wrap=True,
     )
 
