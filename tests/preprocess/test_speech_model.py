@@ -75,9 +75,9 @@ def test_other_rates_come_out_at_50_rows_a_second(tmp_path: Path, strides: tuple
     samples = noise(2)
     rows = features.rows(samples)
     assert rows.shape == (100, HIDDEN)
-    moved = np.abs(features.rows(with_click(samples, 1.21)) - rows).mean(-1)  # the middle of row 60
+    moved = np.abs(features.rows(with_click(samples, 1.22)) - rows).mean(-1)  # between rows 60 and 61
     centre = (moved[40:81] * np.arange(40, 81)).sum() / moved[40:81].sum()
-    assert abs(centre - 60) < 1
+    assert abs(centre - 60.5) < 0.7
 
 
 def test_chunks_equal_one_pass(ctc: Path) -> None:
@@ -228,5 +228,5 @@ def test_checkpoints_as_they_were_published(ctc: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(hidden.rows(noise(1)), SpeechModelFeatures(str(ctc), HIDDEN, layer=-1).rows(noise(1)))
     del weights["wav2vec2.encoder.layers.1.attention.k_proj.weight"]
     torch.save(weights, folder / "pytorch_model.bin")
-    with pytest.raises(UserError, match=r"lack encoder.layers.1.attention.k_proj.weight \(1 in all\)"):
+    with pytest.raises(UserError, match=r"lack .*encoder.layers.1.attention.k_proj.weight \(1 in all\)"):
         hidden.rows(noise(1))

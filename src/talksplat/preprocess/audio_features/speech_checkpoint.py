@@ -64,8 +64,8 @@ def _from_hub(name: str, places: list[Path]) -> Path:
         found = Path(snapshot_download(name, local_files_only=True))
         if _weight_files(found):
             return found
-    except Exception:
-        pass
+    except (OSError, ValueError):
+        pass  # not there yet
     try:
         for pattern in WEIGHTS:
             found = Path(snapshot_download(name, allow_patterns=[*SETTINGS, pattern], etag_timeout=5))
