@@ -154,4 +154,4 @@ def test_a_real_clip_becomes_a_subject(tmp_path):
     other = preprocessor(face_tracker=MediapipeTracker(smoothing_hz=4)).run(
         clip, tmp_path / "third", work=tmp_path / "subject.work"
     )
-    assert [step["name"] for step in other["steps"] if step["cached"]] == ["faces", "frames"]
+    assert [step["name"] for step in other["steps"] if step["cached"]] == ["faces", "features_mel", "frames"]

@@ -12,13 +12,30 @@ from talksplat.errors import UserError
 AUDIO_KEYS = ("width", "window", "context")
 
 
+def validate_audio(config: DictConfig) -> None:
+    """Check that the extractor makes what the audio group says, and that there is a file to keep it in.
+
+    Raises:
+        UserError: naming the setting that differs.
+    """
+    audio = config.audio
+    if not audio.files:
+        raise UserError("audio.files is empty: name the feature file of a subject folder, e.g. [aud_mel.npy]")
+    for key in ("width", "window"):
+        if audio.extractor is not None and audio.extractor.get(key, audio[key]) != audio[key]:
+            raise UserError(
+                f"audio.extractor.{key} is {audio.extractor[key]}, but audio.{key} is {audio[key]}: set one of them and "
+                "let the other follow, as in the shipped group"
+            )
+
+
 def validate_train(config: DictConfig) -> None:
     """Check what no single class can see.
 
     Raises:
         UserError: the first rule that is broken.
     """
-    for rule in (_audio_widths, _stage_order, _density_windows, _loss_stages, _evaluation, _paths):
+    for rule in (validate_audio, _audio_widths, _stage_order, _density_windows, _loss_stages, _evaluation, _paths):
         rule(config)
 
 

@@ -56,7 +56,7 @@ def find_audio_file(root: Path, names: Sequence[str]) -> Path:
     there = f"it has {', '.join(found)}: choose the audio=... setting made for one of those" if found else "it has none"
     raise UserError(
         f"{root} has no audio features {' or '.join(names)}; {there}, or make them with "
-        f"`python -m talksplat.preprocess`, or put the file there"
+        f"`python -m talksplat.preprocess features={root} audio=KIND`, or put the file there"
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from talksplat.models.canonical import CanonicalMLP
 from talksplat.models.deformation import DeformationHeads
 from talksplat.models.gaussians import GaussianParameters
+from talksplat.models.speech_encoder import SpeechEncoder
 from talksplat.models.talking_head import TalkingHead, require_equal
 from talksplat.models.tokens import ConditionTokens
 from talksplat.models.triplane import TriPlane
@@ -58,6 +59,11 @@ class GaussianTalker(TalkingHead):
     def deform_modules(self) -> list[nn.Module]:
         """Tokens, attention and heads."""
         return [self.tokens, self.cross_attention, self.deformation, *([] if self.motion is None else [self.motion])]
+
+    @property
+    def speech_encoder(self) -> SpeechEncoder | None:
+        """The audio token's encoder if it has a speech model inside."""
+        return self.tokens.speech_encoder
 
     def _fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
         self.tokens.fit_cameras(viewmats)

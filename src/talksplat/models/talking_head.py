@@ -13,6 +13,7 @@ from talksplat.errors import UserError
 from talksplat.models.canonical import CanonicalMLP
 from talksplat.models.gaussians import GaussianParameters, RawGaussians
 from talksplat.models.heads import without_autocast
+from talksplat.models.speech_encoder import SpeechEncoder
 from talksplat.models.start_points import resample_points
 from talksplat.models.triplane import TriPlane
 from talksplat.types import Conditions, Gaussians
@@ -52,6 +53,11 @@ class TalkingHead(nn.Module):
     def token_names(self) -> tuple[str, ...]:
         """Names of what drives the avatar, in the order of `attention`."""
         return ()
+
+    @property
+    def speech_encoder(self) -> SpeechEncoder | None:
+        """The part that has a pretrained speech model inside."""
+        return None
 
     def deform_modules(self) -> list[nn.Module]:
         """Modules that work in mode "deform" only."""
@@ -195,10 +201,29 @@ class TalkingHead(nn.Module):
         return [self.canonical]
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Parameters besides the Gaussians' own: "networks" and "triplane"."""
+        """Parameters besides the Gaussians' own: "networks", "triplane", and "audio_backbone" for the layers of a speech
+        model that are not frozen."""
         modules = [*self.canonical_modules(), *self.deform_modules()]
-        networks = [parameter for module in modules for parameter in module.parameters()]
-        return {"networks": networks, "triplane": list(self.triplane.parameters())}
+        speech = [] if self.speech_encoder is None else list(self.speech_encoder.backbone.parameters())
+        known = {id(parameter) for parameter in speech}
+        networks = [parameter for module in modules for parameter in module.parameters() if id(parameter) not in known]
+        groups = {"networks": networks, "triplane": list(self.triplane.parameters())}
+        opened = [parameter for parameter in speech if parameter.requires_grad]
+        return {**groups, "audio_backbone": opened} if opened else groups
+
+    def unfreeze_audio_layers(self, count: int) -> None:
+        """Train the last `count` layers of the speech model inside, and freeze the others.
+
+        Raises:
+            UserError: there is no speech model, or it has fewer layers.
+        """
+        if self.speech_encoder is not None:
+            self.speech_encoder.unfreeze(count)
+        elif count:
+            raise UserError(
+                f"unfreeze_audio_layers={count}, but this avatar listens to features made beforehand: choose "
+                "experiment=finetune_speech, whose model has a speech model inside"
+            )
 
 
 def require_equal(first_name: str, first: int, second_name: str, second: int) -> None:

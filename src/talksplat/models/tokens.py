@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
+from talksplat.models.speech_encoder import SpeechEncoder
 from talksplat.types import Conditions
 
 
@@ -169,6 +170,12 @@ class ConditionTokens(nn.Module):
         """Hand the training frames' audio windows to the audio token."""
         if "audio" in self.sources:
             self.sources["audio"].encoder.fit(features)
+
+    @property
+    def speech_encoder(self) -> SpeechEncoder | None:
+        """The audio token's encoder if it has a speech model inside."""
+        encoder = self.sources["audio"].encoder if "audio" in self.sources else None
+        return encoder if isinstance(encoder, SpeechEncoder) else None
 
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame token width"]:
         """Tokens of B frames."""

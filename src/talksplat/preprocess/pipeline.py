@@ -11,15 +11,16 @@ from typing import Any, Literal
 from talksplat.errors import UserError
 from talksplat.preprocess import steps
 from talksplat.preprocess.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
-from talksplat.preprocess.audio_features import MelFeatures
+from talksplat.preprocess.audio_features import AudioFeatures
 from talksplat.preprocess.audio_io import read_audio
-from talksplat.preprocess.cache import StepCache, StepResult, content_hash
+from talksplat.preprocess.cache import StepCache, StepResult, content_hash, settings_of
 from talksplat.preprocess.clip_plan import FPS, plan_clip
 from talksplat.preprocess.face_tracker.base import FaceTracker
 from talksplat.preprocess.faces import FaceStream
+from talksplat.preprocess.feature_step import keep_features
 from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import Segmenter
-from talksplat.preprocess.subject_folder import Made, Source, settings_of, write_subject
+from talksplat.preprocess.subject_folder import Made, Source, write_subject
 from talksplat.preprocess.video import probe
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Preprocessor:
         self,
         face_tracker: FaceTracker,
         segmenter: Segmenter,
-        features: MelFeatures,
+        features: AudioFeatures,
         feature_name: str = "mel",
         resolution: int = 512,
         min_seconds: float = 2.0,
@@ -103,6 +104,10 @@ class Preprocessor:
         found = step("faces", seen, lambda f: steps.detect_faces(f, video, source.info, model, self.bars))
         faces = FaceStream.load(found.folder / "faces.npz")
         plan = plan_clip(faces, self.resolution, self.min_seconds, self.on_cut, str(video))
+        heard = keep_features(
+            cache, self.feature_name, self.features, source.samples, len(faces.light), Path(audio or video)
+        )
+        done.append(heard)
 
         area = {
             "video": source.sha256,
@@ -120,7 +125,7 @@ class Preprocessor:
         plate = step("plate", {"labels": labels.key}, lambda f: steps.make_plate(f, clip, labels.folder))
         inputs = {"labels": labels.key, "count": self.points}
         points = step("points", inputs, lambda f: steps.make_points(f, clip, labels.folder, self.points))
-        made = Made(source, plan, faces, clip, labels.folder, plate.folder, points.folder, done)
+        made = Made(source, plan, faces, clip, labels.folder, plate.folder, points.folder, heard.folder, done)
         settings = {"face_tracker": settings_of(self.face_tracker), "segmenter": settings_of(self.segmenter)}
         return write_subject(subject, made, self.features, self.feature_name, settings, self.workers, self.bars)
 
