@@ -49,7 +49,9 @@ def read_eye(path: Path, frame_ids: Int[np.ndarray, " frame"], notes: list[str])
     (0). Whatever was not as it should be becomes a line in `notes`. Raises UserError if the column is not there.
     """
     if not path.is_file():
-        notes.append("no au.csv: the eye feature is 0 (open) in every frame")
+        unread = " (bs.npy is not read: the order of its columns depends on what wrote it)"
+        unread = unread if (path.parent / "bs.npy").is_file() else ""
+        notes.append(f"no au.csv: the eye feature is 0 (open) in every frame{unread}")
         return np.zeros(len(frame_ids), dtype=np.float32)
     columns = read_columns(path)
     if BLINK_COLUMN not in columns:

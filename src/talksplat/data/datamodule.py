@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from talksplat.data.frame_store import CACHES, FrameStore
+from talksplat.data.head_cloud import with_head_cloud
 from talksplat.data.sampler import TrainOrder
 from talksplat.data.subject import Subject, read_subject
 from talksplat.data.transforms import split_positions
@@ -62,6 +63,8 @@ class PortraitDataModule(pl.LightningDataModule):
         subject = read_subject(self.root, self.audio_files, self.audio_width, self.audio_window)
         if self.max_frames is not None and self.max_frames < len(subject.frame_ids):
             subject = _first_frames(subject, self.max_frames)
+        if not len(subject.vertices):
+            subject = with_head_cloud(subject)
         for note in subject.notes:
             logger.warning("%s: %s", self.root, note)
         self._store = FrameStore(subject, self.cache, self.cache_dir, self.audio_context, self.audio_across_split)
