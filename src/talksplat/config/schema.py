@@ -38,6 +38,7 @@ class DatasetConfig:
     cache_dir: str | None = None
     max_frames: int | None = None
     audio_across_split: bool = True
+    action_units: list[str] = field(default_factory=list)
     loader: Any = MISSING
 
 

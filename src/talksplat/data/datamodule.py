@@ -27,6 +27,7 @@ class PortraitDataModule(pl.LightningDataModule):
     `audio_files`: feature files to look for, the first one found is used; `audio_width` and `audio_window`: their width
     and rows a window; `audio_context`: windows around each frame. `cache`, `cache_dir` and `audio_across_split` are
     explained in FrameStore. `max_frames` keeps the first frames of both splits, in the proportion 10 to 1.
+    `action_units`: columns of `au.csv` that go into the conditions beside the blink.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class PortraitDataModule(pl.LightningDataModule):
         cache_dir: str | None = None,
         max_frames: int | None = None,
         audio_across_split: bool = True,
+        action_units: Sequence[str] = (),
     ):
         """Raises UserError for a setting out of range; the folder itself is read by `prepare`."""
         super().__init__()
@@ -53,6 +55,7 @@ class PortraitDataModule(pl.LightningDataModule):
         self.cache, self.cache_dir = cache, cache_dir
         self.max_frames = max_frames
         self.audio_across_split = audio_across_split
+        self.action_units = tuple(action_units)
         self._subject: Subject | None = None
         self._store: FrameStore | None = None
 
@@ -60,7 +63,7 @@ class PortraitDataModule(pl.LightningDataModule):
         """Read, decode and check everything, once. Raises UserError for whatever cannot be trained on."""
         if self._store is not None:
             return
-        subject = read_subject(self.root, self.audio_files, self.audio_width, self.audio_window)
+        subject = read_subject(self.root, self.audio_files, self.audio_width, self.audio_window, self.action_units)
         if self.max_frames is not None and self.max_frames < len(subject.frame_ids):
             subject = _first_frames(subject, self.max_frames)
         if not len(subject.vertices):
@@ -129,6 +132,7 @@ class PortraitDataModule(pl.LightningDataModule):
             "num_vertices": len(subject.vertices),
             "audio_file": subject.audio_file,
             "audio_shape": list(subject.audio.shape),
+            "action_units": list(self.action_units),
             "cache": self.cache,
             "cache_bytes": self.store.num_bytes,
             "notes": list(subject.notes),

@@ -85,6 +85,7 @@ class FrameStore:
             eye=tables["eye"].index_select(0, index),
             viewmats=tables["viewmats"].index_select(0, index),
             Ks=tables["K"].repeat(len(positions), 1, 1),
+            action_units=tables["action_units"].index_select(0, index),
         )
 
     def _gather(self, positions: Tensor, device: torch.device) -> UInt8[Tensor, "frame byte"]:
@@ -131,6 +132,7 @@ def _condition_tables(subject: Subject, audio_context: int, audio_across_split: 
         "viewmats": torch.from_numpy(subject.viewmats),
         "K": torch.from_numpy(subject.K),
         "eye": torch.from_numpy(subject.eye),
+        "action_units": torch.from_numpy(subject.action_units),
         "lip_boxes": torch.from_numpy(subject.lip_boxes),
         "audio": torch.cat([audio, torch.zeros_like(audio[:1])]),
         "audio_rows": torch.where(rows < 0, blank, rows),

@@ -36,6 +36,7 @@ class Subject:
     landmarks: Float[np.ndarray, "frame 68 2"]  # pixels; NaN where the folder has none
     lip_boxes: Int[np.ndarray, "frame 4"]  # x0, y0, x1, y1, ends exclusive; zeros where unknown
     eye: Float[np.ndarray, " frame"]  # 0 open, 1 shut
+    action_units: Float[np.ndarray, "frame unit"]  # of the columns that were asked for, 0 to 1
     vertices: Float[np.ndarray, "vertex 3"]  # start points, dm; none if the folder has none (see `head_cloud`)
     vertex_colors: UInt8[np.ndarray, "vertex 3"] | None
     audio: Float[np.ndarray, "row window feature"]  # by frame number: also for frames without a pose
@@ -52,14 +53,20 @@ class Subject:
 
     def subset(self, positions: Int[np.ndarray, " kept"]) -> Subject:
         """The same subject with some of its frames only; `positions` must rise."""
-        names = ("frame_ids", "viewmats", "landmarks", "lip_boxes", "eye")
+        names = ("frame_ids", "viewmats", "landmarks", "lip_boxes", "eye", "action_units")
         kept = {name: getattr(self, name)[positions] for name in names}
         signals = {name: values[positions] for name, values in self.true_signals.items()}
         split = {name: np.flatnonzero(np.isin(positions, getattr(self, name))) for name in transforms.SPLITS}
         return replace(self, **kept, **split, true_signals=signals, notes=list(self.notes))
 
 
-def read_subject(root: Path | str, audio_files: Sequence[str], audio_width: int, audio_window: int) -> Subject:
+def read_subject(
+    root: Path | str,
+    audio_files: Sequence[str],
+    audio_width: int,
+    audio_window: int,
+    action_unit_names: Sequence[str] = (),
+) -> Subject:
     """Read and check a subject folder; the audio features come from the first of `audio_files` that it has.
 
     Images are only looked for here, not decoded (FrameStore does). Raises UserError naming the file, or the setting,
@@ -92,6 +99,7 @@ def read_subject(root: Path | str, audio_files: Sequence[str], audio_width: int,
         landmarks=points,
         lip_boxes=np.stack([landmarks.lip_box(row, width, height) for row in points]),
         eye=action_units.read_eye(root / "au.csv", frame_ids, notes),
+        action_units=action_units.read_units(root / "au.csv", action_unit_names, frame_ids, notes),
         vertices=tracked.vertices,
         vertex_colors=tracked.vertex_colors,
         audio=audio_windows.read_audio_features(audio_file, audio_width, audio_window, int(frame_ids[-1]) + 1, notes),

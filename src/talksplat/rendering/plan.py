@@ -49,6 +49,7 @@ class Plan:
             eye=torch.as_tensor(self.scene.eye[self.path.eyes[chunk]], dtype=torch.float32),
             viewmats=viewmats,
             Ks=torch.as_tensor(self.scene.K).expand(len(viewmats), 3, 3).contiguous(),
+            action_units=torch.as_tensor(self.scene.action_units[self.path.eyes[chunk]], dtype=torch.float32),
         )
         return conditions.to(device)
 
