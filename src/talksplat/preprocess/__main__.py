@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
         min_seconds=config.clip.min_seconds,
         on_cut=config.clip.on_cut,
         points=config.points,
+        composites=config.composites,
         workers=config.workers,
         assets=Path(config.paths.assets) if config.paths.assets else None,
         bars=ProgressBars(console),

@@ -40,6 +40,7 @@ class Preprocessor:
         min_seconds: shortest usable clip.
         on_cut: "longest" keeps the longest scene of a clip with cuts, "fail" refuses it.
         points: number of start points.
+        composites: also write `gt_imgs`, which only other projects read.
         workers: threads for segmentation; None: one for each processor.
         assets: folder with the face landmarker model.
         bars: progress bars.
@@ -55,6 +56,7 @@ class Preprocessor:
         min_seconds: float = 2.0,
         on_cut: Literal["longest", "fail"] = "longest",
         points: int = 30000,
+        composites: bool = True,
         workers: int | None = None,
         assets: Path | None = None,
         bars: ProgressBars | None = None,
@@ -71,6 +73,7 @@ class Preprocessor:
         self.min_seconds = min_seconds
         self.on_cut = on_cut
         self.points = points
+        self.composites = composites
         self.workers = workers or os.cpu_count() or 1
         self.assets = assets
         self.bars = bars or ProgressBars()
@@ -122,7 +125,9 @@ class Preprocessor:
         points = step("points", inputs, lambda f: steps.make_points(f, clip, labels.folder, self.points))
         made = Made(source, plan, faces, clip, labels.folder, plate.folder, points.folder, done)
         settings = {"face_tracker": settings_of(self.face_tracker), "segmenter": settings_of(self.segmenter)}
-        return write_subject(subject, made, self.features, self.feature_name, settings, self.workers, self.bars)
+        return write_subject(
+            subject, made, self.features, self.feature_name, settings, self.workers, self.bars, self.composites
+        )
 
     def _check(self, video: Path, subject: Path, audio: Path | None) -> Source:
         info = probe(video)
