@@ -22,8 +22,9 @@ class ClipConfig:
 class PreprocessConfig:
     """`python -m talksplat.preprocess`."""
 
-    video: str = MISSING
-    subject: str = MISSING
+    check: str | None = None
+    video: str | None = None
+    subject: str | None = None
     audio_file: str | None = None
     work_dir: str | None = None
     resolution: int = 512

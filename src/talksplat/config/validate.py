@@ -24,6 +24,19 @@ def validate_train(config: DictConfig) -> None:
         rule(config)
 
 
+def validate_preprocess(config: DictConfig) -> None:
+    """Either a folder to check, or a video and a folder to make.
+
+    Raises:
+        UserError: neither.
+    """
+    for name in ("video", "subject"):
+        if config.check is None and config[name] is None:
+            raise UserError(
+                f"missing setting {name}: give it as {name}=VALUE, or look at an existing folder with check=FOLDER"
+            )
+
+
 def _audio_widths(config: DictConfig) -> None:
     audio = config.audio
     for path, encoder in _audio_encoders(config.model, "model"):

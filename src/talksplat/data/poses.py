@@ -14,7 +14,7 @@ from talksplat.errors import UserError
 from talksplat.geometry.cameras import OPENGL_TO_OPENCV, euler_trans_from_viewmat
 
 FARTHEST_METRES = 3.0  # no portrait is taken from further away: larger numbers are decimetres
-FARTHEST_DECIMETRES = 100.0  # larger numbers are millimetres
+NEAREST_DECIMETRES, FARTHEST_DECIMETRES = 1.5, 100.0  # smaller numbers are metres, larger ones millimetres
 SAME_DEGREES, SAME_SHARE = 0.5, 0.02  # rotation, and share of the distance, up to which two records say the same
 REFINED_BY = ("aud_ave.npy", "bs.npy")  # SyncTalk's files: it refines poses after tracking and keeps them in the JSON
 
@@ -23,8 +23,8 @@ def read_poses(root: Path, listed: Transforms, notes: list[str]) -> Track:
     """Head poses of a subject folder in decimetres.
 
     `track_params.pt` counts, as in GaussianTalker. The matrices count where that file is missing, and in SyncTalk's
-    folders, which refine them afterwards. Units are told from the head's distance: decimetres or millimetres in
-    `track_params.pt`, metres or decimetres in the matrices. Whatever is not the rule becomes a line in `notes`.
+    folders, which refine them afterwards. Units are told from the head's distance: decimetres, millimetres or
+    metres in `track_params.pt`, metres or decimetres in the matrices. Whatever is not the rule becomes a line in `notes`.
     Raises UserError where neither record can be used.
     """
     path = root / "track_params.pt"
@@ -38,9 +38,15 @@ def read_poses(root: Path, listed: Transforms, notes: list[str]) -> Track:
         notes.append("no track_params.pt: poses from the transforms files, start points will be carved from the masks")
         return from_matrices
     tracked = read_track(path, notes)
-    if float(tracked.trans[:, 2].abs().median()) > FARTHEST_DECIMETRES:
+    distance = float(tracked.trans[:, 2].abs().median())
+    if distance > FARTHEST_DECIMETRES:
         notes.append("translations of track_params.pt are in millimetres: divided by 100")
         tracked.trans = tracked.trans / 100
+    elif distance < NEAREST_DECIMETRES:
+        notes.append(
+            "translations of track_params.pt are in metres, as those of the transforms files: multiplied by 10"
+        )
+        tracked.trans = tracked.trans * 10
     if from_matrices is None or tracked.frame_ids is not None:
         return tracked
     difference = pose_difference(tracked, from_matrices, listed)

@@ -1,4 +1,7 @@
-"""`python -m talksplat.preprocess video=clip.mp4 subject=data/clip`: a subject folder from a video."""
+"""`python -m talksplat.preprocess video=clip.mp4 subject=data/clip`: a subject folder from a video.
+
+`python -m talksplat.preprocess check=FOLDER` says what an existing folder has, lacks, and which traps are in it.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,12 @@ from talksplat.errors import UserError, exits_cleanly
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; bad input is one line on stderr and exit status 2."""
     config = compose("preprocess", sys.argv[1:] if arguments is None else arguments)
+    if config.check is not None:
+        from talksplat.preprocess.check import check_folder
+
+        if not check_folder(Path(config.check), Console()):
+            sys.exit(2)
+        return
     from talksplat.preprocess.pipeline import Preprocessor
     from talksplat.preprocess.progress import ProgressBars
     from talksplat.preprocess.report import print_report
