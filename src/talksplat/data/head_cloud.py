@@ -16,7 +16,10 @@ MOST_POINTS = 30000  # the lineage starts from 34,650; never more points than th
 STEP = 0.05  # dm, edge of a carving voxel
 WIDER = 1.25  # of the silhouette: the masks and not the ellipsoid bound the cloud sideways
 FACE_FRONT = 0.65  # dm before the origin, which the trackers of the lineage put into the middle of the face's mesh
-DEPTH = (0.7, 1.2)  # dm, half of a head's depth
+SKULL = (0.85, 1.2)  # dm, half of the width and height of a head without hair, at most
+CROWN = 0.25  # dm, how far the middle of a head lies above the face's, at most
+DEPTH = (0.7, 1.1)  # dm, half of a head's depth
+HAIR_BEHIND = 0.6  # dm from the front of the face to that of hair beside it
 BACK_SHARE = 0.6  # of that half depth, behind the centre: what lies further back is not seen
 AGREEMENT = 0.9  # share of the frames in whose masks a point lies
 
@@ -52,17 +55,24 @@ def carve(
 ) -> Float[np.ndarray, "point 3"]:
     """At most `count` points (dm, head frame) on the front and the sides of the masks' visual hull.
 
-    Silhouettes of a head that hardly turns do not bound its depth, so an ellipsoid as wide and tall as they are does.
+    Silhouettes of a head that hardly turns do not bound its depth, so two ellipsoids do: one of the size of a skull, and
+    behind its front one as wide and tall as the silhouettes, for hair.
     """
     low, high = silhouette(viewmats, K, masks)
     center, half = (low + high) / 2, (high - low) / 2
-    depth = float(np.clip(1.1 * half.min(), *DEPTH))
-    center, radii = np.append(center, FACE_FRONT - depth), np.append(WIDER * half, depth)
-    axes = [np.arange(c - r, c + r + STEP, STEP) for c, r in zip(center, radii)]
+    skull = np.minimum(half, SKULL)
+    depth = float(np.clip(1.2 * skull[0], *DEPTH))
+    back = FACE_FRONT - depth
+    hair = np.append(center, back - HAIR_BEHIND), np.append(WIDER * half, depth)
+    face = np.array([center[0], min(center[1], CROWN), back]), np.append(WIDER * skull, depth)
+    axes = [np.arange(c - r, c + r + STEP, STEP) for c, r in zip(*hair)]
+    axes[2] = np.arange(back - depth, FACE_FRONT + STEP, STEP)
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    solid = (((grid - center) / radii) ** 2).sum(-1) < 1
+    solid = np.zeros(grid.shape[:3], bool)
+    for middle, radii in (hair, face):
+        solid |= (((grid - middle) / radii) ** 2).sum(-1) < 1
     solid[solid] = _agree(grid[solid], viewmats, K, masks)
-    surface = solid & ~binary_erosion(solid) & (grid[..., 2] > center[2] - BACK_SHARE * depth)
+    surface = solid & ~binary_erosion(solid) & (grid[..., 2] > back - BACK_SHARE * depth)
     points = grid[surface]
     if not len(points):
         return np.zeros((0, 3), dtype=np.float32)
