@@ -12,6 +12,7 @@ from talksplat.config import compose, instantiate
 from talksplat.data.labels import Label, encode_parsing
 from talksplat.data.landmarks import format_landmarks
 from talksplat.errors import UserError
+from talksplat.preprocess.clip_plan import ClipPlan
 from talksplat.preprocess.landmarks import DLIB68
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.imported import ImportedSegmenter
@@ -100,6 +101,20 @@ def test_another_crop_by_landmarks(clip: ClipImages, tmp_path: Path):
     segmenter = ImportedSegmenter(str(root))
     segmenter.fit(clip)
     np.testing.assert_array_equal(segmenter(clip, 1), true_labels(clip, 1))
+
+
+def test_maps_of_the_whole_video_follow_our_crop(clip: ClipImages, tmp_path: Path):
+    """Maps at half the size of a 400x300 video, of which our frames show the square of 256 from (60, 20) on."""
+
+    def whole(labels):
+        video = np.full((300, 400, 3), 255, np.uint8)
+        video[20:276, 60:316] = cv2.resize(encode_parsing(labels), (256, 256), interpolation=cv2.INTER_NEAREST)
+        return video[::2, ::2]
+
+    segmenter = ImportedSegmenter(str(write(tmp_path / "s", clip, whole)))
+    segmenter.follow(ClipPlan(clip.track.frame_ids, (60, 20, 256), SIZE, [], [], []), (400, 300))
+    segmenter.fit(clip)
+    np.testing.assert_array_equal(segmenter(clip, 3), true_labels(clip, 3))
 
 
 def test_what_is_no_such_map_is_refused(clip: ClipImages, tmp_path: Path):

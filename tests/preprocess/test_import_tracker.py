@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from talksplat.data.landmarks import format_landmarks
 from talksplat.data.track import track_bytes
 from talksplat.data.transforms import transforms_json
 from talksplat.errors import UserError
+from talksplat.preprocess.clip_plan import ClipPlan
 from talksplat.preprocess.face_tracker.imported import ImportTracker
 from talksplat.preprocess.face_tracker.posed_mesh import reproject
 from talksplat.preprocess.landmarks import DLIB68
@@ -44,7 +47,7 @@ def write_source(root: Path, track, size: int = SIZE, ids=IDS, track_file: bool 
     (root / "ori_imgs").mkdir(parents=True)
     viewmats, focal = their_viewmats(track), track.focal * size / SIZE
     if track_file:
-        content = torch.load(_bytes(track_bytes(ids, viewmats, focal, np.zeros((4, 3)), None)), weights_only=True)
+        content = torch.load(io.BytesIO(track_bytes(ids, viewmats, focal, np.zeros((4, 3)), None)), weights_only=True)
         del content["frame_ids"], content["vertices"]
         torch.save(content, root / "track_params.pt")
     for split, rows in (("train", slice(0, 27)), ("val", slice(27, COUNT))):
@@ -53,12 +56,6 @@ def write_source(root: Path, track, size: int = SIZE, ids=IDS, track_file: bool 
     for frame_id, points in zip(ids, lms if lms is not None else []):
         (root / "ori_imgs" / f"{frame_id}.lms").write_text(format_landmarks(points[list(DLIB68), :2]))
     return root
-
-
-def _bytes(data: bytes):
-    import io
-
-    return io.BytesIO(data)
 
 
 def reprojection(track, landmarks) -> float:
@@ -100,6 +97,30 @@ def test_another_crop_is_fitted_again(truth, tmp_path: Path, caplog: pytest.LogC
         UserError, match=r"a point 26 pixels off the middle of this crop, which costs .*max_shift_error"
     ):
         ImportTracker(str(source), max_shift_error=0.001)(IDS, ours, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("landmarks", [True, False])
+def test_poses_of_the_whole_video_follow_our_crop(tmp_path: Path, landmarks: bool):
+    """A wide video that they tracked at half its size, of which our frames show a square: no landmarks are needed."""
+    video, corner = (1200, 640), (290, 60)
+    track = make_track(COUNT, 640)
+    seen = landmarks_of(track, 640) + np.array([(1200 - 640) / 2, 0, 0])
+    track.focal = track.focal * 640 / 1200
+    source = write_source(tmp_path / "s", track, 512, lms=(seen / 2) if landmarks else None)
+    for path in source.glob("transforms_*.json"):
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({**content, "cx": 300.0, "cy": 160.0, "focal_len": 750.0}))
+    content = torch.load(source / "track_params.pt", weights_only=True)
+    torch.save({**content, "focal": torch.tensor([750.0])}, source / "track_params.pt")
+    ours = ((seen - np.array([*corner, 0])) * (SIZE / 560)).astype(np.float32)
+    tracker = ImportTracker(str(source))
+    if not landmarks:
+        with pytest.raises(UserError, match="no .lms files tell"):
+            tracker(IDS, ours, SIZE, SIZE)
+    tracker.follow(ClipPlan(IDS, (*corner, 560), SIZE, [], [], []), video)
+    found = tracker(IDS, ours, SIZE, SIZE)
+    assert found.focal == pytest.approx(750 * 2 * SIZE / 560)
+    assert found.rigid_error.mean() < 0.6  # what is left is the middle, 30 and 20 pixels off
 
 
 def test_frames_without_a_pose_are_named(truth, tmp_path: Path):

@@ -26,7 +26,7 @@ from talksplat.data.subject import Subject, load_background, load_frame
 from talksplat.errors import UserError
 
 BYTES_PER_PIXEL = 7
-FORMAT = 1  # part of the key of files on disk: raise it when the packing or the compositing changes
+FORMAT = 2  # part of the key of files on disk: raise it when the packing or the compositing changes
 CHUNK = 32
 SHOW_PROGRESS_ABOVE = 50
 GIB = 2**30

@@ -38,6 +38,10 @@ def check_files(root: Path, frame_ids: Int[np.ndarray, " frame"], notes: list[st
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UserError(f"{root / folder / missing[0]}{more} is missing: {images.MEND}")
+    if not (root / "bc.jpg").is_file():
+        raise UserError(
+            f"{root / 'bc.jpg'} is missing: it is the clean background that the head is drawn over; {images.MEND}"
+        )
     height, width = images.decode_image(images.original_path(root, int(frame_ids[0]))).shape[:2]
     plate_height, plate_width = images.decode_image(root / "bc.jpg").shape[:2]
     if (plate_height, plate_width) != (height, width):

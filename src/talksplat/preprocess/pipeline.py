@@ -17,6 +17,7 @@ from talksplat.preprocess.cache import StepCache, StepResult, content_hash
 from talksplat.preprocess.clip_plan import FPS, plan_clip
 from talksplat.preprocess.face_tracker.base import FaceTracker
 from talksplat.preprocess.faces import FaceStream
+from talksplat.preprocess.image_transfer import Imported
 from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import Segmenter
 from talksplat.preprocess.subject_folder import Made, Source, settings_of, write_subject
@@ -106,6 +107,9 @@ class Preprocessor:
         found = step("faces", seen, lambda f: steps.detect_faces(f, video, source.info, model, self.bars))
         faces = FaceStream.load(found.folder / "faces.npz")
         plan = plan_clip(faces, self.resolution, self.min_seconds, self.on_cut, str(video))
+        for part in (self.face_tracker, self.segmenter):
+            if isinstance(part, Imported):
+                part.follow(plan, tuple(faces.size))
 
         area = {
             "video": source.sha256,

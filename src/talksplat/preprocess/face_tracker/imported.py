@@ -20,7 +20,7 @@ from talksplat.preprocess.face_tracker.base import HeadTrack
 from talksplat.preprocess.face_tracker.canonical import canonicalize
 from talksplat.preprocess.face_tracker.face_regions import rigid_mask
 from talksplat.preprocess.face_tracker.posed_mesh import mesh_of_poses, reproject
-from talksplat.preprocess.image_transfer import ImageTransfer, find_transfer
+from talksplat.preprocess.image_transfer import ImageTransfer, Imported, find_transfer
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +28,10 @@ REFERENCE_SIZE = 512  # image size that pixel settings refer to
 POSE_FILES = ("track_params.pt", "transforms_train.json", "transforms_val.json")
 
 
-class ImportTracker:
+class ImportTracker(Imported):
     """A `FaceTracker` that looks poses up by frame number.
 
-    The poses may have been found at another size or crop of the video, which `.lms` files beside them tell. Our camera
-    looks through the middle of the frame; where theirs does not after cropping, each pose is fitted again to where its
+    The poses may have been found at another size or crop of the video (see `find_transfer`). Our camera looks through the middle of the frame; where theirs does not after cropping, each pose is fitted again to where its
     own face points lie, and refused if that costs more than `max_shift_error`. The face mesh is triangulated from our
     landmarks and their poses; then mesh and poses are moved into the head frame that the other steps expect.
 
@@ -66,7 +65,8 @@ class ImportTracker:
     ) -> HeadTrack:
         """Poses of these frames. Raises UserError where frames have none, or the poses do not fit the landmarks."""
         viewmats, focal, theirs = self._read(frame_ids)
-        transfer = find_transfer(self.root / "ori_imgs", frame_ids, landmarks[..., :2], theirs, (width, height))
+        images, ours = self.root / "ori_imgs", (width, height)
+        transfer = find_transfer(images, frame_ids, landmarks[..., :2], theirs, ours, self.crop_of_clip)
         if transfer is None:
             raise UserError(
                 f"the poses of {self.source} were found at {theirs[0]}x{theirs[1]}, the frames here are {width}x{height}, "

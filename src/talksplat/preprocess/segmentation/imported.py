@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from talksplat.data.labels import COLORS_BGR, Label
 from talksplat.errors import UserError
 from talksplat.preprocess.clip_plan import frame_list
-from talksplat.preprocess.image_transfer import ImageTransfer, find_transfer
+from talksplat.preprocess.image_transfer import ImageTransfer, Imported, find_transfer
 from talksplat.preprocess.segmentation.base import ClipImages
 
 logger = logging.getLogger(__name__)
@@ -27,12 +27,12 @@ MOST_FAR = 0.02  # share of such pixels up to which a map is a colour-coded one
 PARSER_CLASSES = np.array([0, *[1] * 13, 2, 2, 3, 1, 1], dtype=np.uint8)
 
 
-class ImportedSegmenter:
+class ImportedSegmenter(Imported):
     """A `Segmenter` that reads `{frame number}.png`.
 
     Maps are colour-coded as in the shared layout, with red and blue in either order (told by where the face lies) and
     with soft or recompressed edges (the nearest code counts), or label images: 0 to 3 as `Label`, or the 19 classes of
-    CelebAMask-HQ. They may have another size or crop than our frames, which `.lms` files in `ori_imgs` beside them tell.
+    CelebAMask-HQ. They may have another size or crop than our frames (see `find_transfer`).
 
     Args:
         source: folder of maps, or a subject folder with `parsing`.
@@ -69,7 +69,7 @@ class ImportedSegmenter:
         height, width = maps[0].shape[:2]
         ours = (clip.width, clip.height)
         images = self._folder.parent / "ori_imgs"
-        self._transfer = find_transfer(images, ids, clip.landmarks, (width, height), ours)
+        self._transfer = find_transfer(images, ids, clip.landmarks, (width, height), ours, self.crop_of_clip)
         if self._transfer is None:
             raise UserError(
                 f"the maps of {self._folder} are {width}x{height} and the frames here {ours[0]}x{ours[1]}, and no .lms files "
