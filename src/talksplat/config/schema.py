@@ -39,6 +39,7 @@ class DatasetConfig:
     max_frames: int | None = None
     audio_across_split: bool = True
     motion_lags: list[float] = field(default_factory=list)
+    action_units: list[str] = field(default_factory=list)
     loader: Any = MISSING
 
 

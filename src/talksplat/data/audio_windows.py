@@ -73,6 +73,8 @@ def read_audio_features(
         features = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path} is not a plain .npy array ({error}): make the audio features again") from error
+    if isinstance(features, np.ndarray) and features.ndim == 2 and window == 1:
+        features = features[:, None]  # one vector a frame, as SyncTalk's encoder writes
     if not isinstance(features, np.ndarray) or features.ndim != 3 or not np.issubdtype(features.dtype, np.number):
         shape = list(getattr(features, "shape", []))
         raise UserError(f"{path} has shape {shape} where [frames, window, width] is needed: make it again")

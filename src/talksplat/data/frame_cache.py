@@ -21,11 +21,12 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from talksplat.data.images import original_path
 from talksplat.data.subject import Subject, load_background, load_frame
 from talksplat.errors import UserError
 
 BYTES_PER_PIXEL = 7
-FORMAT = 1  # part of the key of files on disk: raise it when the packing or the compositing changes
+FORMAT = 2  # part of the key of files on disk: raise it when the packing or the compositing changes
 CHUNK = 32
 SHOW_PROGRESS_ABOVE = 50
 GIB = 2**30
@@ -130,7 +131,8 @@ def _fingerprint(subject: Subject) -> str:
     digest = hashlib.blake2b(f"{FORMAT} {subject.width}x{subject.height}".encode(), digest_size=10)
     names = ["bc.jpg"]
     for frame_id in subject.frame_ids.tolist():
-        names += [f"ori_imgs/{frame_id}.jpg", f"parsing/{frame_id}.png", f"torso_imgs/{frame_id}.png"]
+        original = original_path(subject.root, frame_id).name
+        names += [f"ori_imgs/{original}", f"parsing/{frame_id}.png", f"torso_imgs/{frame_id}.png"]
     for name in names:
         path = subject.root / name
         if path.is_file():

@@ -89,6 +89,7 @@ class FrameStore:
             viewmats=tables["viewmats"].index_select(0, index),
             Ks=tables["K"].repeat(len(positions), 1, 1),
             motion=tables["motion"].index_select(0, index),
+            action_units=tables["action_units"].index_select(0, index),
         )
 
     def _gather(self, positions: Tensor, device: torch.device) -> UInt8[Tensor, "frame byte"]:
@@ -139,6 +140,7 @@ def _condition_tables(
         "motion": head_motion(viewmats, frame_ids / subject.fps, motion_lags),
         "K": torch.from_numpy(subject.K),
         "eye": torch.from_numpy(subject.eye),
+        "action_units": torch.from_numpy(subject.action_units),
         "lip_boxes": torch.from_numpy(subject.lip_boxes),
         "audio": torch.cat([audio, torch.zeros_like(audio[:1])]),
         "audio_rows": torch.where(rows < 0, blank, rows),

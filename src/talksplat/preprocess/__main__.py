@@ -1,6 +1,7 @@
 """`python -m talksplat.preprocess video=clip.mp4 subject=data/clip`: a subject folder from a video.
 
 `python -m talksplat.preprocess features=data/clip audio=hubert` adds audio features of another kind to such a folder.
+`python -m talksplat.preprocess check=FOLDER` says what an existing folder has, lacks, and which traps are in it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; bad input is one line on stderr and exit status 2."""
     config = compose("preprocess", sys.argv[1:] if arguments is None else arguments)
+    if config.check is not None:
+        from talksplat.preprocess.check import check_folder
+
+        if not check_folder(Path(config.check), Console()):
+            sys.exit(2)
+        return
     from talksplat.preprocess.feature_step import feature_name
     from talksplat.preprocess.pipeline import Preprocessor
     from talksplat.preprocess.progress import ProgressBars
@@ -49,6 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         min_seconds=config.clip.min_seconds,
         on_cut=config.clip.on_cut,
         points=config.points,
+        composites=config.composites,
         workers=config.workers,
         assets=Path(config.paths.assets) if config.paths.assets else None,
         bars=ProgressBars(console),

@@ -18,6 +18,7 @@ from talksplat.preprocess.clip_plan import FPS, plan_clip
 from talksplat.preprocess.face_tracker.base import FaceTracker
 from talksplat.preprocess.faces import FaceStream
 from talksplat.preprocess.feature_step import keep_features
+from talksplat.preprocess.image_transfer import Imported
 from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import Segmenter
 from talksplat.preprocess.subject_folder import Made, Source, write_subject
@@ -41,6 +42,7 @@ class Preprocessor:
         min_seconds: shortest usable clip.
         on_cut: "longest" keeps the longest scene of a clip with cuts, "fail" refuses it.
         points: number of start points.
+        composites: also write `gt_imgs`, which only other projects read.
         workers: threads for segmentation; None: one for each processor.
         assets: folder with the face landmarker model.
         bars: progress bars.
@@ -56,6 +58,7 @@ class Preprocessor:
         min_seconds: float = 2.0,
         on_cut: Literal["longest", "fail"] = "longest",
         points: int = 30000,
+        composites: bool = True,
         workers: int | None = None,
         assets: Path | None = None,
         bars: ProgressBars | None = None,
@@ -72,6 +75,7 @@ class Preprocessor:
         self.min_seconds = min_seconds
         self.on_cut = on_cut
         self.points = points
+        self.composites = composites
         self.workers = workers or os.cpu_count() or 1
         self.assets = assets
         self.bars = bars or ProgressBars()
@@ -108,6 +112,9 @@ class Preprocessor:
             cache, self.feature_name, self.features, source.samples, len(faces.light), Path(audio or video)
         )
         done.append(heard)
+        for part in (self.face_tracker, self.segmenter):
+            if isinstance(part, Imported):
+                part.follow(plan, tuple(faces.size))
 
         area = {
             "video": source.sha256,
@@ -127,7 +134,9 @@ class Preprocessor:
         points = step("points", inputs, lambda f: steps.make_points(f, clip, labels.folder, self.points))
         made = Made(source, plan, faces, clip, labels.folder, plate.folder, points.folder, heard.folder, done)
         settings = {"face_tracker": settings_of(self.face_tracker), "segmenter": settings_of(self.segmenter)}
-        return write_subject(subject, made, self.features, self.feature_name, settings, self.workers, self.bars)
+        return write_subject(
+            subject, made, self.features, self.feature_name, settings, self.workers, self.bars, self.composites
+        )
 
     def _check(self, video: Path, subject: Path, audio: Path | None) -> Source:
         info = probe(video)

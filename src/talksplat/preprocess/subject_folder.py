@@ -64,6 +64,7 @@ def write_subject(
     settings: dict[str, Any],
     workers: int,
     bars: ProgressBars,
+    composites: bool = True,
 ) -> dict[str, Any]:
     """Write the folder and return its manifest; nothing is left behind if that fails.
 
@@ -84,6 +85,8 @@ def write_subject(
         prepared = steps.in_threads(prepare, range(len(ids)), workers)
         for position, image, label, torso in bars(prepared, "writing", total=len(ids)):
             writer.write_frame(int(ids[position]), image, label, torso, clip.landmarks[position][list(DLIB68)])
+            if composites:
+                writer.write_composite(int(ids[position]), image, label, plate)
         writer.write_track(ids, track.viewmats, track.focal, points, colors)
         writer.write_background(plate)
         writer.write_audio(made.source.samples)

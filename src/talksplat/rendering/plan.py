@@ -53,6 +53,7 @@ class Plan:
             viewmats=viewmats,
             Ks=torch.as_tensor(self.scene.K).expand(len(viewmats), 3, 3).contiguous(),
             motion=self.motion[chunk],
+            action_units=torch.as_tensor(self.scene.action_units[self.path.eyes[chunk]], dtype=torch.float32),
         )
         return conditions.to(device)
 

@@ -51,6 +51,7 @@ def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
         "viewmats": torch.as_tensor(subject.viewmats),
         "K": torch.as_tensor(subject.K),
         "eye": torch.as_tensor(subject.eye),
+        "action_units": torch.as_tensor(subject.action_units),
         "train": torch.as_tensor(subject.train),
         "val": torch.as_tensor(subject.val),
         "width": subject.width,
