@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from talksplat.data.labels import Label
 from talksplat.errors import UserError
 from talksplat.preprocess import plates, start_points
+from talksplat.preprocess.alignment.base import Alignment
 from talksplat.preprocess.cache import write_atomic
 from talksplat.preprocess.clip_plan import FPS, ClipPlan
 from talksplat.preprocess.face_tracker.base import FaceTracker, HeadTrack
@@ -71,9 +73,7 @@ def cut_frames(folder: Path, video: Path, plan: ClipPlan, bars: ProgressBars) ->
 def track_head(folder: Path, plan: ClipPlan, faces: FaceStream, tracker: FaceTracker) -> dict:
     """track.npz with poses, focal length, mesh and errors."""
     track = tracker(plan.frame_ids, plan.landmarks(faces), plan.resolution, plan.resolution)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **vars(track))
-    write_atomic(folder / "track.npz", buffer.getvalue())
+    save_track(folder, track)
     return {
         "focal": round(track.focal, 1),
         "rigid_error_px": {
@@ -89,8 +89,15 @@ def _round(value: float) -> float:
     return round(float(value), 3)
 
 
+def save_track(folder: Path, track: HeadTrack) -> None:
+    """Write track.npz."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{name: value for name, value in vars(track).items() if value is not None})
+    write_atomic(folder / "track.npz", buffer.getvalue())
+
+
 def load_track(folder: Path) -> HeadTrack:
-    """What `track_head` wrote."""
+    """What `save_track` wrote."""
     with np.load(folder / "track.npz") as content:
         values = {name: content[name] for name in content.files}
     return HeadTrack(**{**values, "focal": float(values["focal"])})
@@ -162,7 +169,33 @@ def make_points(folder: Path, clip: ClipImages, labels: Path, count: int) -> dic
         [read_png(labels / f"{clip.track.frame_ids[i]}.png") for i in chosen]
     )
     points, colors = start_points.start_points(clip.track, chosen, images, maps, count)
+    save_points(folder, points, colors)
+    return {"points": len(points), "low": points.min(0).round(2).tolist(), "high": points.max(0).round(2).tolist()}
+
+
+def align(
+    folder: Path, clip: ClipImages, labels: Path, points: Path, alignment: Alignment, workers: int, bars: ProgressBars
+) -> dict:
+    """track.npz and points.npz as the alignment leaves them."""
+    ids = clip.track.frame_ids
+
+    def head(position: int) -> np.ndarray:
+        return read_png(labels / f"{ids[position]}.png") == Label.HEAD
+
+    with np.load(points / "points.npz") as content:
+        start, colors = content["points"], content["colors"]
+    aligned = alignment(clip, head, start, bars, workers)
+    if aligned.track is not clip.track:
+        chosen = spread(len(clip), POINT_FRAMES)
+        images, masks = np.stack([clip.load(int(i)) for i in chosen]), np.stack([head(int(i)) for i in chosen])
+        colors = start_points.point_colors(aligned.points, aligned.track, chosen, images, masks)
+    save_track(folder, aligned.track)
+    save_points(folder, aligned.points, colors)
+    return aligned.summary
+
+
+def save_points(folder: Path, points: np.ndarray, colors: np.ndarray) -> None:
+    """Write points.npz."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, points=points, colors=colors)
     write_atomic(folder / "points.npz", buffer.getvalue())
-    return {"points": len(points), "low": points.min(0).round(2).tolist(), "high": points.max(0).round(2).tolist()}
