@@ -42,10 +42,12 @@ def read_png(path: Path) -> np.ndarray:
 
 
 def detect_faces(folder: Path, video: Path, info: VideoInfo, model: Path, bars: ProgressBars) -> dict:
-    """faces.npz of the whole video."""
+    """faces.npz of the whole video; parts finished before an interruption are kept."""
     frames = bars(read_frames(video, FPS), "faces", total=round(info.duration * FPS))
-    stream = watch(frames, model, FPS)
+    stream = watch(frames, model, FPS, kept=folder)
     stream.save(folder / "faces.npz")
+    for part in folder.glob("part-*.npz"):
+        part.unlink()
     return {"frames": len(stream.light), "with_face": int(stream.found.sum())}
 
 
