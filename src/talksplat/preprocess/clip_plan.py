@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from talksplat.errors import UserError
+from talksplat.preprocess.confidence import confidence, covered, strangeness
 from talksplat.preprocess.faces import FaceStream
 
 FPS = 25.0
@@ -29,6 +30,8 @@ class ClipPlan:
     resolution: int  # side of the result
     cuts: list[int]  # first frames of new scenes
     lost: list[int]  # frames of the scene without a face
+    covered: list[int]  # frames of the scene with something before the face, such as a hand
+    confidence: Float[np.ndarray, " frame"]  # in [0, 1], of the used frames: are the landmarks on a bare face
     second_person: list[int]  # frames with another large face
     notes: list[str] = field(default_factory=list)
 
@@ -93,10 +96,13 @@ def plan_clip(
             f"{name} has a cut at frame {frame_list(cuts)}: cut the video to one scene, or set clip.on_cut=longest"
         )
     start, end = _longest_scene(cuts, found)
-    frame_ids = np.arange(start, end)[found[start:end]]
+    strange = strangeness(faces.landmarks[start:end], faces.tones[start:end])
+    hidden = covered(strange)
+    used = found[start:end] & ~hidden
+    frame_ids = np.arange(start, end)[used]
     if len(frame_ids) < needed:
         raise UserError(
-            f"{name} has only {len(frame_ids) / FPS:.2f} s with a face in one scene (frames {start}-{end - 1}), at least "
+            f"{name} has only {len(frame_ids) / FPS:.2f} s with a bare face in one scene (frames {start}-{end - 1}), at least "
             f"clip.min_seconds={min_seconds:g} s are needed"
         )
     crop = square_crop(faces, frame_ids)
@@ -107,12 +113,15 @@ def plan_clip(
     lost = [int(i) for i in np.arange(start, end)[~found[start:end]]]
     if lost:
         notes.append(f"no face in {len(lost)} frames, which are left out: {frame_list(lost)}")
+    behind = [int(i) for i in np.arange(start, end)[hidden]]
+    if behind:
+        notes.append(f"something covers the face in {len(behind)} frames, which are left out: {frame_list(behind)}")
     if second:
         notes.append(f"another person in {len(second)} frames: {frame_list(second)}")
     size = min(resolution, int(crop[2] * MAX_ENLARGEMENT) // 2 * 2)
     if size < resolution:
         notes.append(f"the face region has only {crop[2]} pixels: the subject gets {size} instead of {resolution}")
-    return ClipPlan(frame_ids, crop, size, cuts, lost, second, notes)
+    return ClipPlan(frame_ids, crop, size, cuts, lost, behind, confidence(strange[used]), second, notes)
 
 
 def _check_people(faces: FaceStream, needed: int, min_seconds: float, name: str) -> None:

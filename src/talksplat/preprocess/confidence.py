@@ -21,8 +21,11 @@ from talksplat.preprocess.face_tracker.face_regions import (
 )
 
 NUM_SKIN = 468  # landmarks whose colours are looked at
-STRANGE, DOUBTFUL = 2.3, 1.6  # times the usual deviation; clean frames of two clips stay below 1.9
-LONGEST = 75  # frames; what lasts longer is another light or haircut rather than a hand
+STRANGE, DOUBTFUL = (
+    2.6,
+    1.6,
+)  # times the usual deviation; clean frames of two clips stay below 1.9, fast turns below 2.5
+LONGEST, MOST = 75, 0.25  # frames, share of the clip; what is there more often is another light rather than a hand
 ROUNDS = 8  # of reweighting
 RARE_POSE = 10.0  # squared standard deviations from the median pose at which half as much again of deviation is usual
 
@@ -62,13 +65,13 @@ def confidence(strange: Float[np.ndarray, " frame"]) -> Float[np.ndarray, " fram
 
 
 def covered(strange: Float[np.ndarray, " frame"]) -> Bool[np.ndarray, " frame"]:
-    """Frames with something before the face: runs of doubtful frames with a strange one among them, none too long."""
+    """Frames with something before the face: runs of doubtful frames with a strange one among them."""
     doubtful = np.isfinite(strange) & (strange > DOUBTFUL)
     borders = np.flatnonzero(np.diff(np.concatenate([[0], doubtful.astype(np.int8), [0]])))
     result = np.zeros(len(strange), bool)
     for start, stop in zip(borders[::2], borders[1::2]):
         result[start:stop] = stop - start <= LONGEST and strange[start:stop].max() > STRANGE
-    return result
+    return result if result.mean() <= MOST else np.zeros_like(result)
 
 
 def _pose_terms(landmarks: np.ndarray) -> Float[np.ndarray, "frame 7"]:
