@@ -14,7 +14,6 @@ from jaxtyping import Float
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from talksplat.preprocess.audio_features import VIDEO_FPS, MelFeatures
-from talksplat.preprocess.audio_io import SAMPLE_RATE
 
 RATE, MELS = 100, 24  # mel rows a second, bands
 BAND = (0.7, 8.0)  # Hz, where syllables are

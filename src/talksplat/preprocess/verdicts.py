@@ -114,7 +114,7 @@ def _usable(unusable: int, used: int) -> Check:
 def _sharp(sharpness: np.ndarray) -> Check:
     blurred = float((sharpness < BLUR_SHARPNESS).mean())
     good = blurred <= OFTEN
-    finding = f"{blurred:.0%} of the faces are not sharp"
+    finding = f"{1 - blurred:.0%} of the faces are sharp"
     advice = "use more light or a shorter exposure"
     return Check("sharpness", good, finding if good else f"blur: {finding}", advice)
 
