@@ -108,9 +108,9 @@ class Preprocessor:
             "video": source.sha256,
             "crop": list(plan.crop),
             "size": plan.resolution,
-            "ids": [int(plan.frame_ids[0]), int(plan.frame_ids[-1]), *plan.lost],
+            "ids": [int(plan.frame_ids[0]), int(plan.frame_ids[-1]), *sorted(plan.lost + plan.covered)],
         }
-        frames = step("frames", area, lambda f: steps.cut_frames(f, video, plan, self.bars))
+        frames = step("frames", area, lambda f: steps.cut_frames(f, video, plan, self.workers, self.bars))
         posed = {"faces": found.key, "frames": frames.key, "tracker": settings_of(self.face_tracker)}
         tracked = step("track", posed, lambda f: steps.track_head(f, plan, faces, self.face_tracker))
         track = steps.load_track(tracked.folder)
