@@ -95,6 +95,17 @@ def test_a_moving_camera_is_no_cut():
     assert find_cuts(faces) == []
 
 
+def test_a_swinging_camera_and_held_pictures_are_no_cuts():
+    picture = np.random.default_rng(1).integers(0, 255, (24, 324, 3), dtype=np.uint8)
+    faces = stream()
+    at = np.interp(np.arange(100), [0, 40, 50, 75, 85, 100], [0, 0, 240, 240, 0, 0]).astype(int)  # away and back
+    faces.thumbnails = np.stack([picture[:, i : i + 24] for i in at])
+    assert find_cuts(faces) == []
+    held = np.repeat(np.arange(0, 300, 9), 3)[:100]  # every third frame is new
+    faces.thumbnails = np.stack([picture[:, i : i + 24] for i in held])
+    assert find_cuts(faces) == []
+
+
 def test_crop_of_a_wide_video_holds_the_face_with_margins():
     faces = stream(width=1280, height=720)
     faces.landmarks[..., :2] = faces.landmarks[..., :2] * 0.5 + [500, 250]

@@ -15,7 +15,7 @@ from talksplat.preprocess.faces import FaceStream
 FPS = 25.0
 MOST = 0.5  # share of frames that counts as most
 CUT_CHANGE = 12.0  # mean change of the thumbnail's grey levels (of 255) from one frame to the next
-CUT_RATIO = 6.0  # of that change to the usual one around it
+CUT_RATIO = 4.0  # of that change to those around it, of which four in five are smaller than the one it is compared with
 CUT_AROUND = 12  # frames on either side
 HAIR_MARGIN, SHOULDER_MARGIN, SIDE_MARGIN = 0.45, 0.35, 0.45  # of the face's height, around the faces' union box
 MAX_ENLARGEMENT = 1.5
@@ -47,13 +47,17 @@ class ClipPlan:
 
 
 def find_cuts(faces: FaceStream) -> list[int]:
-    """First frames of new scenes: the picture changes far more at once than it does in the frames around."""
+    """First frames of new scenes: the picture changes far more at once than it does in the frames around.
+
+    Compared with the large changes around and not the usual ones: a camera that swings, or a clip that holds its pictures
+    (variable frame rate), changes much in some frames and little in others.
+    """
     thumbnails = faces.thumbnails.astype(np.float32)
     change = np.abs(np.diff(thumbnails, axis=0)).mean((1, 2, 3))
     cuts = []
     for index in np.flatnonzero(change > CUT_CHANGE):
         around = change[max(index - CUT_AROUND, 0) : index + CUT_AROUND + 1]
-        if change[index] > CUT_RATIO * np.median(around):
+        if change[index] > CUT_RATIO * np.percentile(around, 80):
             cuts.append(int(index) + 1)
     return cuts
 

@@ -55,8 +55,8 @@ def take_pictures(
     rows: dict[str, list] = {name: [] for name in ROWS}
     for position in positions:
         image, labels = clip.load(position), label(position)
-        rows["landmarks"].append(_tile(_landmarks(image, clip, position)))
-        rows["mesh"].append(_tile(_mesh(image, clip, position)))
+        rows["landmarks"].append(_landmarks(image, clip, position))
+        rows["mesh"].append(_mesh(image, clip, position))
         rows["masks"].append(_tile(_masks(image, labels)))
         torso = torso_image(image, labels)
         rows["behind"].append(_tile(np.where(torso[..., 3:] > 0, torso[..., :3], plate)))
@@ -70,7 +70,8 @@ def montage(rows: Sequence[Sequence[np.ndarray]]) -> UInt8[np.ndarray, "height w
 
 
 def _tile(image: np.ndarray) -> np.ndarray:
-    return cv2.resize(np.ascontiguousarray(image), (TILE, TILE), interpolation=cv2.INTER_AREA)
+    how = cv2.INTER_AREA if image.shape[0] > TILE else cv2.INTER_LINEAR
+    return cv2.resize(np.ascontiguousarray(image), (TILE, TILE), interpolation=how)
 
 
 def _projected(clip: ClipImages, position: int) -> Float[np.ndarray, "478 2"]:
@@ -78,19 +79,24 @@ def _projected(clip: ClipImages, position: int) -> Float[np.ndarray, "478 2"]:
     return project_points(track.mesh, track.viewmats[position], track.focal, clip.width, clip.height)
 
 
+def _in_sixteenths(places: np.ndarray, clip: ClipImages) -> np.ndarray:
+    """Pixels of the frame as sixteenths of pixels of a tile, which OpenCV draws with `shift=4`."""
+    return np.round(16 * TILE / clip.width * places - 8).astype(np.int32)
+
+
 def _landmarks(image: np.ndarray, clip: ClipImages, position: int) -> np.ndarray:
-    image, radius = image.copy(), max(1, clip.width // 400)
+    image = _tile(image).copy()
     for places, color in ((clip.landmarks[position], SEEN), (_projected(clip, position), TRACKED)):
-        for x, y in places:
-            cv2.circle(image, (round(float(x)), round(float(y))), radius, color, -1)
+        for x, y in _in_sixteenths(places, clip).tolist():
+            cv2.circle(image, (x, y), 14, color, -1, cv2.LINE_AA, shift=4)
     return image
 
 
 def _mesh(image: np.ndarray, clip: ClipImages, position: int) -> np.ndarray:
-    places = _projected(clip, position)[:NUM_SKIN]
-    triangles = np.round(16 * places[face_triangles()]).astype(np.int32)  # in sixteenths of a pixel
+    image = _tile(image)
+    triangles = _in_sixteenths(_projected(clip, position)[:NUM_SKIN], clip)[face_triangles()]
     drawn = cv2.polylines(image.copy(), list(triangles), True, SEEN, 1, cv2.LINE_AA, shift=4)
-    return cv2.addWeighted(image, 0.5, drawn, 0.5, 0)
+    return cv2.addWeighted(image, 0.4, drawn, 0.6, 0)
 
 
 def _masks(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
