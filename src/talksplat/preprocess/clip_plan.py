@@ -119,7 +119,7 @@ def plan_clip(
         notes.append(f"no face in {len(lost)} frames, which are left out: {frame_list(lost)}")
     behind = [int(i) for i in np.arange(start, end)[hidden]]
     if behind:
-        notes.append(f"something covers the face in {len(behind)} frames, which are left out: {frame_list(behind)}")
+        notes.append(f"the face is covered or cut off in {len(behind)} frames, left out: {frame_list(behind)}")
     if second:
         notes.append(f"another person in {len(second)} frames: {frame_list(second)}")
     size = min(resolution, int(crop[2] * MAX_ENLARGEMENT) // 2 * 2)

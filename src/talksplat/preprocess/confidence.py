@@ -21,13 +21,14 @@ from talksplat.preprocess.face_tracker.face_regions import (
 )
 
 NUM_SKIN = 468  # landmarks whose colours are looked at
-STRANGE, DOUBTFUL = (
-    2.6,
-    1.6,
-)  # times the usual deviation; clean frames of two clips stay below 1.9, fast turns below 2.5
+# Times the usual deviation. Of two clips and parts of them, clean frames stay below 1.7; frames with a block over a
+# third of the face or more stay above 1.8 and reach 3.2.
+STRANGE, DOUBTFUL = 2.4, 1.7
 LONGEST, MOST = 75, 0.25  # frames, share of the clip; what is there more often is another light rather than a hand
 ROUNDS = 8  # of reweighting
-RARE_POSE = 10.0  # squared standard deviations from the median pose at which half as much again of deviation is usual
+OUTLIER = 1.3  # times the usual deviation, from where on a frame counts little in the fit
+RIDGE = 0.2  # of the frames' weight: few frames must not explain the hand by their pose
+RARE_POSE = 10.0  # squared standard deviations from the median pose at which 1.4 times the deviation is usual
 
 # The outline lies half on the background; lids and inner lips cover and uncover what is behind them.
 ON_SKIN = np.setdiff1d(np.arange(NUM_SKIN), FACE_OVAL + INNER_LIP + LEFT_EYE + RIGHT_EYE)
@@ -38,24 +39,27 @@ def strangeness(
 ) -> Float[np.ndarray, " frame"]:
     """How far a face's colours lie from those expected at its pose, in units of the clip's median; inf without a face.
 
-    Expected colours are quadratic in the pose, fitted to the frames that agree (iteratively reweighted least squares).
+    Expected colours are linear in the pose, fitted to the frames that agree (iteratively reweighted ridge regression from
+    the median on).
     """
     found = np.isfinite(landmarks[:, 0, 0])
     result = np.full(len(landmarks), np.inf)
     if not found.any():
         return result
-    inputs = _pose_terms(landmarks[found])
+    poses = _poses(landmarks[found])
+    inputs = np.concatenate([np.ones((len(poses), 1)), poses], axis=1)
     colors = _without_gain(tones[found][:, ON_SKIN].astype(np.float32))
-    weights = np.ones(len(inputs))
+    expected = np.median(colors, axis=0, keepdims=True)
+    penalty = RIDGE * np.diag([0.0, 1.0, 1.0, 1.0])
     for _ in range(ROUNDS):
-        weighted = inputs * weights[:, None]
-        scale = weighted.T @ inputs + 1e-3 * len(inputs) * np.eye(inputs.shape[1])
-        expected = inputs @ np.linalg.solve(scale, weighted.T @ colors)
         deviation = np.abs(colors - expected).mean(1)
         usual = max(float(np.median(deviation)), 1e-6)
-        weights = 1 / (1 + (deviation / usual / 1.5) ** 4)
-    rare = np.sqrt(1 + np.square(inputs[:, 1:4]).sum(1) / RARE_POSE)
-    result[found] = deviation / usual / rare
+        weights = 1 / (1 + (deviation / usual / OUTLIER) ** 4)
+        weighted = inputs * weights[:, None]
+        expected = inputs @ np.linalg.solve(weighted.T @ inputs + penalty * weights.sum(), weighted.T @ colors)
+    deviation = np.abs(colors - expected).mean(1)
+    rare = np.sqrt(1 + np.square(poses).sum(1) / RARE_POSE)
+    result[found] = deviation / max(float(np.median(deviation)), 1e-6) / rare
     return result
 
 
@@ -74,8 +78,8 @@ def covered(strange: Float[np.ndarray, " frame"]) -> Bool[np.ndarray, " frame"]:
     return result if result.mean() <= MOST else np.zeros_like(result)
 
 
-def _pose_terms(landmarks: np.ndarray) -> Float[np.ndarray, "frame 7"]:
-    """1, yaw, pitch, roll, their squares: from the place of the nose between the eyes, each about 1 in size."""
+def _poses(landmarks: np.ndarray) -> Float[np.ndarray, "frame 3"]:
+    """Yaw, pitch and roll in standard deviations from the median: from the place of the nose between the eyes."""
     points = landmarks[..., :2].astype(np.float64)
     eyes = points[:, LEFT_EYE_OUTER] - points[:, RIGHT_EYE_OUTER]
     width = np.maximum(np.linalg.norm(eyes, axis=1, keepdims=True), 1e-6)
@@ -84,9 +88,7 @@ def _pose_terms(landmarks: np.ndarray) -> Float[np.ndarray, "frame 7"]:
     yaw = (nose * across).sum(1)
     pitch = nose[:, 1] * across[:, 0] - nose[:, 0] * across[:, 1]
     poses = np.stack([yaw, pitch, np.arctan2(eyes[:, 1], eyes[:, 0])], axis=1)
-    poses = (poses - np.median(poses, axis=0)) / np.maximum(poses.std(0), 1e-6)
-    yaw, pitch, roll = poses.clip(-3, 3).T
-    return np.stack([np.ones(len(yaw)), yaw, pitch, roll, yaw**2, pitch**2, yaw * pitch], axis=1)
+    return ((poses - np.median(poses, axis=0)) / np.maximum(poses.std(0), 1e-6)).clip(-3, 3)
 
 
 def _without_gain(colors: Float[np.ndarray, "frame point 3"]) -> Float[np.ndarray, "frame value"]:

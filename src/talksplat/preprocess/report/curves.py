@@ -103,7 +103,7 @@ def _finish(axes: Axes) -> None:
     axes.grid(alpha=0.25)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
-    axes.legend(fontsize=7, loc="upper right", ncols=4, frameon=False, handlelength=1.2)
+    axes.legend(fontsize=6, loc="upper right", ncols=5, frameon=False, handlelength=1.0, columnspacing=1.2)
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:
