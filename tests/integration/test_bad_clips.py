@@ -95,7 +95,7 @@ def test_upright_phone_video_of_odd_size_at_60_frames_a_second_with_a_silent_lon
     assert manifest["source"]["size"] == [191, 341] and manifest["frame_ids"] == list(range(60))
     assert manifest["crop"][2] <= 191 and manifest["width"] == 128
     assert np.mean(manifest["track"]["rigid_error_px"]) < 1
-    failed = {check["name"] for check in manifest["checks"] if not check["good"]}
+    failed = {check["name"] for check in manifest["checks"] if check["good"] is False}
     assert {"length", "sound"} <= failed and "frame rate" not in failed
     assert any("goes on" in note for note in manifest["notes"]) and manifest["sound_late_ms"] is None
     assert np.load(tmp_path / "subject" / "aud_mel.npy").shape[0] == 60

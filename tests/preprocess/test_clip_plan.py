@@ -144,7 +144,7 @@ def verdicts(**changes):
         samples=np.sin(np.arange(16000)) * 0.3,
         sync=in_sync(0.02),
     )
-    return [check.sentence for check in judge(**{**good, **changes}) if not check.good]
+    return [check.sentence for check in judge(**{**good, **changes}) if check.good is False]
 
 
 def in_sync(offset: float | None, confident: bool = True) -> LipSync:

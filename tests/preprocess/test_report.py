@@ -25,7 +25,11 @@ def facts(**changes) -> report.Facts:
     values = dict(
         title="a <clip> & more.mp4",
         about=[("video", "128x128")],
-        checks=[Check("length", True, "100 s", "film more"), Check("light", False, "uneven light", "use steady light")],
+        checks=[
+            Check("length", True, "100 s", "film more"),
+            Check("light", False, "uneven light", "use steady light"),
+            Check("sync", None, "who knows", "move it"),
+        ],
         notes=["no face in 15 frames, which are left out: 40-54"],
         frame_ids=frame_ids,
         angles=np.zeros((COUNT, 3)),
@@ -83,11 +87,12 @@ def test_the_page_needs_no_other_file_and_says_what_was_found(tmp_path, pictures
     report.write_report(tmp_path, facts(), pictures)
     text = (tmp_path / "report.html").read_text()
     page = Page(text)
-    assert not page.open and len(page.sources) == 4 * len(pictures.frame_ids) + 2 + 7
+    assert not page.open and len(page.sources) == 4 * len(pictures.frame_ids) + 2 + 8
     assert all(source.startswith("data:image/") for source in page.sources)
     assert not re.search(r"https?:|@import|url\(", text)
     assert "a <clip> & more.mp4" in page.words and "<clip>" not in text  # escaped
-    assert "✓" in page.words and "uneven light: use steady light" in page.words and "film more" not in page.words
+    assert "✓" in page.words and "uneven light; use steady light" in page.words and "film more" not in page.words
+    assert "?sync: who knows" in page.words and "move it" not in page.words
     assert "40-54" in page.words
     sheet = cv2.imread(str(tmp_path / "report.png"))
     assert sheet.shape[0] > sheet.shape[1] > 1000 and sheet.std() > 20

@@ -154,7 +154,7 @@ def _manifest(
         "second_person_frames": plan.second_person,
         "notes": notes,
         "checks": [asdict(check) for check in checks],
-        "verdicts": [check.sentence for check in checks if not check.good],
+        "verdicts": [check.sentence for check in checks if check.good is False],
         "sound_late_ms": None if sync.offset is None else round(1000 * sync.offset),
         "sound_late_is_certain": sync.confident,
         "steps": [report.step_record(result) for result in made.steps],

@@ -26,7 +26,7 @@ class Check:
     """One piece of advice: what was found, and if that is not good, what to do."""
 
     name: str
-    good: bool
+    good: bool | None  # None where the clip cannot tell
     finding: str
     advice: str
 
@@ -150,7 +150,7 @@ def _loud(samples: np.ndarray) -> Check:
 def _together(sync: LipSync) -> Check:
     if not sync.confident:
         guess = "" if sync.offset is None else f" (best guess {1000 * sync.offset:+.0f} ms, not to be relied on)"
-        return Check("sound and picture", True, f"whether they fit together cannot be told from this clip{guess}", "")
+        return Check("sound and picture", None, f"whether they fit together cannot be told from this clip{guess}", "")
     good = EARLY <= sync.offset <= LATE
     words = f"the sound is {abs(1000 * sync.offset):.0f} ms {'late' if sync.offset > 0 else 'early'}"
     advice = "move it by that much in a video editor, or give the right sound as audio_file=FILE"

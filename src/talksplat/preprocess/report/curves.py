@@ -40,6 +40,12 @@ def error(axes: Axes, facts: Facts) -> None:
     axes.set_ylabel("pixels")
 
 
+def confidence(axes: Axes, facts: Facts) -> None:
+    """Whether the landmarks lie on a bare face, from 0 to 1."""
+    _curves(axes, facts, facts.confidence[:, None], ("confidence",))
+    axes.set_ylim(-0.05, 1.35)
+
+
 def mouth(axes: Axes, facts: Facts) -> None:
     """Lip gap over loudness."""
     times = np.arange(len(facts.loudness)) / 25
@@ -115,6 +121,7 @@ CURVES: dict[str, Callable[[Axes, Facts], None]] = {
     "Head turned: pitch, yaw, roll (green: within 15 degrees)": angles,
     "Head moved, from its mean place": position,
     "Reprojection error per frame": error,
+    "Confidence per frame (1: a bare face under the landmarks)": confidence,
     "Blinks": blink,
     "Mouth opening against loudness": mouth,
     "Sound against picture (green: not noticed)": sync,

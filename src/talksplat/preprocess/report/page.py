@@ -21,7 +21,8 @@ HTML_NAME, PNG_NAME = "report.html", "report.png"
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 JPEG_QUALITY = 85
 SHEET_INCHES, SHEET_DPI = (10.0, 14.14), 130  # the shape of A4
-GOOD, BAD = "#1e8449", "#ca6f1e"
+INK, GOOD, BAD, UNKNOWN = "#1c2833", "#1e8449", "#ca6f1e", "#707b7c"
+MARKS = {True: ("✓", GOOD), False: ("⚠", BAD), None: ("?", UNKNOWN)}
 
 
 def write_report(folder: Path, facts: Facts, pictures: Pictures) -> None:
@@ -42,6 +43,7 @@ def _html(facts: Facts, pictures: Pictures) -> str:
     tiles = [{"name": ROWS[key], "images": [_photo(image) for image in row]} for key, row in pictures.rows.items()]
     return template.render(
         facts=facts,
+        marks={good: mark for good, (mark, _) in MARKS.items()},
         pictures=pictures,
         tiles=tiles,
         front=_photo(pictures.front),
@@ -63,9 +65,9 @@ def _sheet(facts: Facts, pictures: Pictures) -> Figure:
     for axes, image, side in zip(points.subplots(2, 1), (pictures.front, pictures.side), ("front", "side")):
         _show(axes, image)
         axes.set_title(f"start points, {side}", fontsize=8)
-    grid = foot.add_gridspec(4, 2)
+    grid = foot.add_gridspec((len(CURVES) + 1) // 2, 2)
     for index, (name, draw) in enumerate(CURVES.items()):
-        axes = foot.add_subplot(grid[index // 2, index % 2] if index < len(CURVES) - 1 else grid[3, :])
+        axes = foot.add_subplot(grid[index // 2, index % 2])
         draw(axes, facts)
         axes.set_title(name, fontsize=8)
     return figure
@@ -78,12 +80,12 @@ def _words(figure, facts: Facts) -> None:
     about = textwrap.wrap("   ".join(f"{name}: {value}" for name, value in facts.about), 150, break_long_words=False)
     lines = [(line, "#566573", "") for line in about]
     for check in facts.checks:
-        text = f"{check.name}: {check.finding if check.good else check.sentence}"
-        color, mark = (GOOD, "✓") if check.good else (BAD, "⚠")
+        mark, color = MARKS[check.good]
+        text = f"{check.name}: {check.sentence if check.good is False else check.finding}"
         for index, line in enumerate(textwrap.wrap(text, 150)):
-            lines.append((line, color if not check.good else "#1c2833", mark if index == 0 else ""))
+            lines.append((line, color if check.good is False else INK, mark if index == 0 else ""))
     for note in facts.notes:
-        lines += [(line, "#1c2833", "–" if i == 0 else "") for i, line in enumerate(textwrap.wrap(note, 150))]
+        lines += [(line, INK, "–" if i == 0 else "") for i, line in enumerate(textwrap.wrap(note, 150))]
     step = 1 / max(len(lines), 15)
     for row, (line, color, mark) in enumerate(lines):
         place = 1 - (row + 0.5) * step

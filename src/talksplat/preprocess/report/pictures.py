@@ -96,7 +96,7 @@ def _mesh(image: np.ndarray, clip: ClipImages, position: int) -> np.ndarray:
     image = _tile(image)
     triangles = _in_sixteenths(_projected(clip, position)[:NUM_SKIN], clip)[face_triangles()]
     drawn = cv2.polylines(image.copy(), list(triangles), True, SEEN, 1, cv2.LINE_AA, shift=4)
-    return cv2.addWeighted(image, 0.4, drawn, 0.6, 0)
+    return cv2.addWeighted(image, 0.55, drawn, 0.45, 0)
 
 
 def _masks(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
