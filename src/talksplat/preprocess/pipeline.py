@@ -28,7 +28,7 @@ from talksplat.preprocess.video import probe
 logger = logging.getLogger(__name__)
 
 # Raised whenever a step's code gives other results; kept results of older versions are made again.
-VERSIONS = {"faces": 2, "frames": 1, "track": 3, "labels": 5, "plate": 2, "points": 1, "align": 1}
+VERSIONS = {"faces": 3, "frames": 1, "track": 3, "labels": 5, "plate": 2, "points": 1, "align": 1}
 
 
 class Preprocessor:
@@ -124,9 +124,9 @@ class Preprocessor:
             "video": source.sha256,
             "crop": list(plan.crop),
             "size": plan.resolution,
-            "ids": [int(plan.frame_ids[0]), int(plan.frame_ids[-1]), *plan.lost],
+            "ids": [int(plan.frame_ids[0]), int(plan.frame_ids[-1]), *sorted(plan.lost + plan.covered)],
         }
-        frames = step("frames", area, lambda f: steps.cut_frames(f, video, plan, self.bars))
+        frames = step("frames", area, lambda f: steps.cut_frames(f, video, plan, self.workers, self.bars))
         posed = {"faces": found.key, "frames": frames.key, "tracker": settings_of(self.face_tracker)}
         tracked = step("track", posed, lambda f: steps.track_head(f, plan, faces, self.face_tracker))
         track = steps.load_track(tracked.folder)
