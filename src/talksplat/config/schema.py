@@ -38,6 +38,7 @@ class DatasetConfig:
     cache_dir: str | None = None
     max_frames: int | None = None
     audio_across_split: bool = True
+    soft_masks: bool = True
     loader: Any = MISSING
 
 

@@ -25,7 +25,8 @@ class PortraitDataModule(pl.LightningDataModule):
 
     `audio_files`: feature files to look for, the first one found is used; `audio_width` and `audio_window`: their width
     and rows a window; `audio_context`: windows around each frame. `cache`, `cache_dir` and `audio_across_split` are
-    explained in FrameStore. `max_frames` keeps the first frames of both splits, in the proportion 10 to 1.
+    explained in FrameStore. `max_frames` keeps the first frames of both splits, in the proportion 10 to 1. `soft_masks`
+    cuts heads out along the folder's `alpha/`, if it has that; without it, or with false, along `parsing/`.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class PortraitDataModule(pl.LightningDataModule):
         cache_dir: str | None = None,
         max_frames: int | None = None,
         audio_across_split: bool = True,
+        soft_masks: bool = True,
     ):
         """Raises UserError for a setting out of range; the folder itself is read by `prepare`."""
         super().__init__()
@@ -52,6 +54,7 @@ class PortraitDataModule(pl.LightningDataModule):
         self.cache, self.cache_dir = cache, cache_dir
         self.max_frames = max_frames
         self.audio_across_split = audio_across_split
+        self.soft_masks = soft_masks
         self._subject: Subject | None = None
         self._store: FrameStore | None = None
 
@@ -59,7 +62,7 @@ class PortraitDataModule(pl.LightningDataModule):
         """Read, decode and check everything, once. Raises UserError for whatever cannot be trained on."""
         if self._store is not None:
             return
-        subject = read_subject(self.root, self.audio_files, self.audio_width, self.audio_window)
+        subject = read_subject(self.root, self.audio_files, self.audio_width, self.audio_window, self.soft_masks)
         if self.max_frames is not None and self.max_frames < len(subject.frame_ids):
             subject = _first_frames(subject, self.max_frames)
         for note in subject.notes:
@@ -126,6 +129,7 @@ class PortraitDataModule(pl.LightningDataModule):
             "num_vertices": len(subject.vertices),
             "audio_file": subject.audio_file,
             "audio_shape": list(subject.audio.shape),
+            "head_masks": "alpha" if subject.soft_masks else "parsing",
             "cache": self.cache,
             "cache_bytes": self.store.num_bytes,
             "notes": list(subject.notes),

@@ -42,6 +42,7 @@ class Subject:
     true_signals: dict[str, Float[np.ndarray, " frame"]]
     manifest: dict
     notes: list[str] = field(default_factory=list)  # what was missing or odd, and what the reader did about it
+    soft_masks: bool = False  # heads are cut out along `alpha/` and not along `parsing/`
 
     @property
     def features(self) -> Float[np.ndarray, "frame window feature"]:
@@ -57,10 +58,12 @@ class Subject:
         return replace(self, **kept, **split, true_signals=signals, notes=list(self.notes))
 
 
-def read_subject(root: Path | str, audio_files: Sequence[str], audio_width: int, audio_window: int) -> Subject:
+def read_subject(
+    root: Path | str, audio_files: Sequence[str], audio_width: int, audio_window: int, soft_masks: bool = False
+) -> Subject:
     """Read and check a subject folder; the audio features come from the first of `audio_files` that it has.
 
-    Images are only looked for here, not decoded (FrameStore does). Raises UserError naming the file, or the setting,
+    `soft_masks`: cut heads out along `alpha/` where the folder has that (other projects' have not). Images are only looked for here, not decoded (FrameStore does). Raises UserError naming the file, or the setting,
     for whatever cannot be used; what can be made up for goes into `Subject.notes`.
     """
     root = Path(root).expanduser()
@@ -73,7 +76,8 @@ def read_subject(root: Path | str, audio_files: Sequence[str], audio_width: int,
     tracked = track.read_track(root / "track_params.pt", notes)
     listed = transforms.read_transforms(root)
     frame_ids, rows = _frames(root, tracked, listed, notes)
-    _check_files(root, frame_ids, notes)
+    soft_masks = soft_masks and (root / "alpha").is_dir()
+    _check_files(root, frame_ids, notes, soft_masks)
     height, width = images.decode_image(root / "ori_imgs" / f"{frame_ids[0]}.jpg").shape[:2]
     points = landmarks.read_all_landmarks(root / "ori_imgs", frame_ids, notes)
     audio_file = audio_windows.find_audio_file(root, audio_files)
@@ -98,6 +102,7 @@ def read_subject(root: Path | str, audio_files: Sequence[str], audio_width: int,
         true_signals=action_units.read_signals(root / "true_signals.csv", frame_ids),
         manifest=manifest,
         notes=notes,
+        soft_masks=soft_masks,
     )
 
 
@@ -129,9 +134,10 @@ def _frames(root: Path, tracked: track.Track, listed: transforms.Transforms, not
     return found
 
 
-def _check_files(root: Path, frame_ids: np.ndarray, notes: list[str]) -> None:
+def _check_files(root: Path, frame_ids: np.ndarray, notes: list[str], soft_masks: bool) -> None:
     """Existence only, by one listing of each folder."""
-    for folder, suffix in (("ori_imgs", ".jpg"), ("parsing", ".png"), ("torso_imgs", ".png")):
+    folders = (("ori_imgs", ".jpg"), ("parsing", ".png"), ("torso_imgs", ".png"), ("alpha", ".png"))
+    for folder, suffix in folders if soft_masks else folders[:3]:
         if folder == "torso_imgs" and not (root / folder).is_dir():
             notes.append("no torso_imgs: neck and torso of the original video are shown below the head")
             continue
@@ -169,7 +175,7 @@ def load_frame(
 ) -> dict[str, UInt8[np.ndarray, "height width 3"] | Bool[np.ndarray, "height width"]]:
     """Images of one frame, RGB: `original`, `background` = torso*A + bc*(1-A), and the bool `head_mask`.
 
-    GaussianTalker section 1.9. `plate` saves reading `bc.jpg` again. Where the folder has no torso images, the pixels
+    With `subject.soft_masks` also `head_alpha`, 0 to 255 (uint8 [H, W]). GaussianTalker section 1.9. `plate` saves reading `bc.jpg` again. Where the folder has no torso images, the pixels
     of neck and torso in the original stand for them. Raises UserError naming the file that cannot be used.
     """
     root, size = subject.root, (subject.width, subject.height)
@@ -183,4 +189,7 @@ def load_frame(
     else:
         below = label_mask(parsing, Label.NECK) | label_mask(parsing, Label.TORSO)
         background = np.where(below[..., None], original, plate)
-    return {"original": original, "background": background, "head_mask": label_mask(parsing, Label.HEAD)}
+    frame = {"original": original, "background": background, "head_mask": label_mask(parsing, Label.HEAD)}
+    if subject.soft_masks:
+        frame["head_alpha"] = images.read_image(root / "alpha" / f"{frame_id}.png", *size, 3)[..., 0]
+    return frame

@@ -63,9 +63,11 @@ class SubjectWriter:
         parsing: UInt8[np.ndarray, "height width"],
         torso_rgba: UInt8[np.ndarray, "height width 4"],
         landmarks68: Float[np.ndarray, "68 2"],
+        head_alpha: UInt8[np.ndarray, "height width"] | None = None,
     ) -> None:
-        """Images and landmarks (pixels) of one frame; `parsing` holds `Label` values.
+        """Images and landmarks (pixels) of one frame; `parsing` holds `Label` values, `head_alpha` the soft head mask.
 
+        `head_alpha` is for all frames of a subject or for none: it makes a folder `alpha` that other projects ignore.
         Torso alpha is made 0 or 255 and its colours 0 where it is 0. Raises ValueError for wrong shapes or NaN.
         """
         size = (self.height, self.width)
@@ -73,6 +75,7 @@ class SubjectWriter:
             ("image", image, (*size, 3)),
             ("parsing", parsing, size),
             ("torso", torso_rgba, (*size, 4)),
+            *([] if head_alpha is None else [("head alpha", head_alpha, size)]),
         ):
             if array.shape != shape or array.dtype != np.uint8:
                 raise ValueError(f"{name} of frame {frame_id} is {array.dtype} {array.shape} instead of uint8 {shape}")
@@ -84,6 +87,8 @@ class SubjectWriter:
         self._write(f"parsing/{frame_id}.png", encode_image(encode_parsing(parsing)[..., ::-1], ".png"))
         self._write(f"torso_imgs/{frame_id}.png", encode_image(torso, ".png"))
         self._write(f"ori_imgs/{frame_id}.lms", landmarks.format_landmarks(landmarks68).encode())
+        if head_alpha is not None:
+            self._write(f"alpha/{frame_id}.png", encode_image(head_alpha, ".png"))
         self._frame_ids.add(int(frame_id))
 
     def write_track(
@@ -162,6 +167,7 @@ class SubjectWriter:
     def _write(self, name: str, data: bytes) -> None:
         path = self.folder / name
         try:
+            path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
         except OSError as error:
             raise self._failure(path, error) from error
