@@ -25,14 +25,16 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--every", type=int, default=4, help="first frames of the pairs are so many frames apart")
     options = parser.parse_args()
-    print("folder,pairs,flipped_mean_permille,flipped_p95_permille")
+    print("folder,pairs,flipped_permille,flipped_p95_permille,patches_permille")
     for root in options.folders:
         frame_ids = sorted(int(path.stem) for path in (root / "parsing").glob("*.png"))
-        shares = []
+        shares, patches = [], []
         for first, second in list(zip(frame_ids, frame_ids[1:]))[:: options.every]:
             images, labels = zip(read(root, first), read(root, second))
-            shares.append(flipped_share(images, labels))
-        print(f"{root.name},{len(shares)},{1000 * np.nanmean(shares):.2f},{1000 * np.nanpercentile(shares, 95):.2f}")
+            shares.append(1000 * flipped_share(images, labels))
+            patches.append(1000 * flipped_share(images, labels, border=2))
+        high = np.nanpercentile(shares, 95)
+        print(f"{root.name},{len(shares)},{np.nanmean(shares):.2f},{high:.2f},{np.nanmean(patches):.2f}")
 
 
 if __name__ == "__main__":

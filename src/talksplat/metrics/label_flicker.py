@@ -37,9 +37,19 @@ def followed(
 def flipped_share(
     images: tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width 3"]],
     labels: tuple[UInt8[np.ndarray, "height width"], UInt8[np.ndarray, "height width"]],
+    border: int = 0,
 ) -> float:
-    """Share of the followed pixels of two consecutive frames whose label changes; NaN where nothing can be followed."""
+    """Share of the followed pixels of two consecutive frames whose label changes; NaN where nothing can be followed.
+
+    A change counts only if it reaches further than `border` pixels from both maps' borders: 0 counts every pixel, 2 the
+    patches that come and go but no outline that trembles by a pixel.
+    """
     flow, sure = followed(*images)
     if not sure.any():
         return float("nan")
-    return float((move(labels[1], flow, cv2.INTER_NEAREST) != labels[0])[sure].mean())
+    moved = move(labels[1], flow, cv2.INTER_NEAREST)
+    flipped = moved != labels[0]
+    if border:
+        kernel = np.ones((2 * border + 1, 2 * border + 1), np.uint8)
+        flipped = cv2.morphologyEx(flipped.astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0
+    return float(flipped[sure].mean())
