@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from talksplat.data.labels import Label
-from talksplat.preprocess.plates import background_plate, fill_hole, fill_smoothly, torso_image
+from talksplat.preprocess.plates import background_plate, fill_hole, fill_smoothly
+from talksplat.preprocess.torso_plate import torso_image
 
 
 def scene(size: int = 96) -> np.ndarray:

@@ -17,9 +17,10 @@ from talksplat.preprocess.cache import StepResult
 from talksplat.preprocess.clip_plan import FPS, ClipPlan
 from talksplat.preprocess.faces import FaceStream
 from talksplat.preprocess.landmarks import DLIB68
-from talksplat.preprocess.plates import torso_image
 from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import ClipImages
+from talksplat.preprocess.segmentation.matte import head_alpha
+from talksplat.preprocess.torso_plate import torso_image
 from talksplat.preprocess.verdicts import judge
 from talksplat.preprocess.video import VideoInfo
 
@@ -75,19 +76,20 @@ def write_subject(
     """
     clip, track, size = made.clip, made.clip.track, made.plan.resolution
     ids = track.frame_ids
-    plate = steps.read_png(made.plate / "plate.png")
+    plate, seen = steps.read_png(made.plate / "plate.png"), steps.read_png(made.plate / "hole.png") == 0
     with np.load(made.points / "points.npz") as content:
         points, colors = content["points"], content["colors"]
     shapes = {str(name): made.faces.blendshapes[ids, k] for k, name in enumerate(made.faces.blendshape_names)}
 
     def prepare(position: int) -> tuple:
         image, label = clip.load(position), made.label(position)
-        return position, image, label, torso_image(image, label)
+        return position, image, label, torso_image(image, label), head_alpha(image, label, plate, seen)
 
     with SubjectWriter(subject, size, size, FPS) as writer:
         prepared = steps.in_threads(prepare, range(len(ids)), workers)
-        for position, image, label, torso in bars(prepared, "writing", total=len(ids)):
-            writer.write_frame(int(ids[position]), image, label, torso, clip.landmarks[position][list(DLIB68)])
+        for position, image, label, torso, alpha in bars(prepared, "writing", total=len(ids)):
+            points68 = clip.landmarks[position][list(DLIB68)]
+            writer.write_frame(int(ids[position]), image, label, torso, points68, alpha)
         writer.write_track(ids, track.viewmats, track.focal, points, colors)
         writer.write_background(plate)
         writer.write_audio(made.source.samples)
