@@ -1,6 +1,6 @@
 """Share of pixels whose label changes between consecutive frames although the picture only moves.
 
-    python experiments/data_quality/flicker.py FOLDER [FOLDER ...] [--every 4]
+python experiments/data_quality/flicker.py FOLDER [FOLDER ...] [--every 4]
 """
 
 from __future__ import annotations

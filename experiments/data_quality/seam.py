@@ -51,7 +51,9 @@ def composites(subject: Subject, every: int) -> Iterator[tuple[int, np.ndarray, 
         head = target - (1 - alpha) * behind  # the head layer, times alpha
         for name, (x, y) in {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}.items():
             shift = np.float32([[1, 0, MISPLACED * x], [0, 1, MISPLACED * y]])
-            moved = cv2.warpAffine(np.dstack([head, alpha]), shift, target.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+            moved = cv2.warpAffine(
+                np.dstack([head, alpha]), shift, target.shape[1::-1], borderMode=cv2.BORDER_REPLICATE
+            )
             pictures[f"misplaced {name}"] = 255 * (moved[..., :3] + (1 - moved[..., 3:]) * behind)
         yield frame_id, frame["original"], pictures
 

@@ -34,9 +34,7 @@ class HairColor:
         side = np.where(across < 0, float(self.sides[0]), float(self.sides[1]))
         return (side * np.clip((density - self.limit) / 2 + 0.5, 0, 1)).astype(np.float32)
 
-    def may_be_hair(
-        self, view: View, where: Bool[np.ndarray, "height width"]
-    ) -> Bool[np.ndarray, "height width"]:
+    def may_be_hair(self, view: View, where: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
         """Pixels of `where` whose colour is not foreign to the hair; all of them if no hair was learned."""
         if self.mixture is None:
             return where

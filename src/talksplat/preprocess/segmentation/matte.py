@@ -16,7 +16,9 @@ SEAM = 8.0  # width of the feather over neck and torso
 
 FAINT = 0.1  # alpha below which pixels do not connect
 NOISE = 8.0  # grey levels by which a pixel may differ from the background that it shows
-CONTRAST = 40.0  # difference of hair and background colours (Euclidean, grey levels) at which colour and place weigh alike
+CONTRAST = (
+    40.0  # difference of hair and background colours (Euclidean, grey levels) at which colour and place weigh alike
+)
 
 
 def head_alpha(
