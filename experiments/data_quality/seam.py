@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from omegaconf import OmegaConf
 
 from talksplat.data.frame_cache import pack_frame, unpack_frames
@@ -37,8 +38,6 @@ def labels_of(subject: Subject, frame_id: int) -> np.ndarray:
 
 def composites(subject: Subject, every: int) -> Iterator[tuple[int, np.ndarray, dict[str, np.ndarray]]]:
     """Frame number, original and pictures of every n-th frame."""
-    import torch
-
     plate = load_background(subject)
     for frame_id in subject.frame_ids[::every].tolist():
         frame = load_frame(subject, frame_id, plate)
@@ -92,9 +91,12 @@ def main() -> None:
     options = OmegaConf.merge({"subject": None, "run": None, "masks": "soft", "every": 10}, OmegaConf.from_cli())
     root = options.subject
     if options.run is not None and root is None:
-        root = json.loads((Path(options.run) / "run_info.json").read_text())["subject"]["root"]
+        info = Path(options.run) / "run_info.json"
+        if not info.is_file():
+            raise UserError(f"run={options.run} has no run_info.json: give the folder of a finished run of train.py")
+        root = json.loads(info.read_text())["subject"]["root"]
     if root is None:
-        raise UserError(f"give subject=FOLDER or run=RUN\n{__doc__}")
+        raise UserError("give subject=FOLDER or run=RUN (see the head of this file)")
     features = sorted(path.name for path in Path(root).glob("aud*.npy"))
     width, window = np.load(Path(root) / features[0], mmap_mode="r").shape[:0:-1]
     subject = read_subject(root, features[:1], width, window, soft_masks=options.masks == "soft")

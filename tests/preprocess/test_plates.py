@@ -86,7 +86,9 @@ def test_ragged_tips_make_no_spikes_under_the_hair():
     hidden = (torso_image(image, labels, reach=0.4)[..., 3] > 0) & (labels == Label.HEAD)
     tops = 128 - (hidden | (labels == Label.TORSO)).sum(0)
     assert np.ptp(tops[24:104]) <= 2, "the continuation's edge is even although the cloth's is not"
-    assert np.abs(torso_image(image, labels, reach=0.4)[hidden][:, :3].astype(int) - [20, 40, 160]).max() < 40, "darker, but cloth"
+    assert np.abs(torso_image(image, labels, reach=0.4)[hidden][:, :3].astype(int) - [20, 40, 160]).max() < 40, (
+        "darker, but cloth"
+    )
 
 
 def test_the_continuation_meets_the_neck_without_a_step():

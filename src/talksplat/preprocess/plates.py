@@ -13,7 +13,7 @@ from talksplat.data.labels import Label
 SAFE = 5.0  # pixels at 512 that a pixel must lie from the nearest foreground to count as background
 EDGE_MEAN = 8  # pixels at 512 over which the edge of a hole is averaged before it is continued
 ROUNDS = 400  # of diffusion at the coarsest level
-ALIKE = 30.0  # grey levels that the two ends of a row may differ by and still be taken for one thing
+ALIKE = 40.0  # grey levels that the two ends of a row may differ by and still be taken for one thing
 
 
 def background_plate(
@@ -69,7 +69,9 @@ def fill_hole(
     soft = cv2.GaussianBlur(level, (0, 0), sigmaX=1.0, sigmaY=EDGE_MEAN * scale / 2)
     depth = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, 3)
     level += np.clip(depth / (0.1 * height), 0, 1)[..., None] * (soft - level)
-    alike = cv2.GaussianBlur(alike[:, None], (0, 0), sigmaX=1e-3, sigmaY=EDGE_MEAN * scale)
+    # a few rows that agree by chance are a streak and no bar
+    alike = cv2.morphologyEx(alike[:, None], cv2.MORPH_OPEN, np.ones((2 * reach + 1, 1)))
+    alike = cv2.GaussianBlur(alike, (0, 0), sigmaX=1e-3, sigmaY=EDGE_MEAN * scale / 2)
     share = np.maximum(alike, np.exp(-depth / (EDGE_MEAN * scale)) * known.any(1)[:, None])[..., None]
     return np.where(known[..., None], image, share * level + (1 - share) * smooth)
 
