@@ -90,6 +90,15 @@ def check_audio() -> Finding:
     return Finding("audio", "ok", f"librosa {version('librosa')}, one second gives {shape}")
 
 
+def check_speech_models() -> Finding:
+    remedy = 'pip install "talksplat[speech]"'
+    if importlib.util.find_spec("transformers") is None:
+        return Finding("speech models", "missing", "no transformers (for wav2vec2, hubert and wavlm features)", remedy)
+    from talksplat.preprocess.audio_features.speech_checkpoint import transformers
+
+    return Finding("speech models", "ok", f"transformers {transformers().__version__} reads wav2vec2, hubert and wavlm")
+
+
 def check_speech() -> Finding:
     from talksplat.preprocess.speech import SPEECH_RATE, speak
 
@@ -130,6 +139,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "rasteriser": check_rasterizer,
     "video": check_video,
     "audio": check_audio,
+    "speech models": check_speech_models,
     "speech": check_speech,
     "face model": check_face_model,
     "LPIPS (AlexNet)": lambda: check_backbone("LPIPS (AlexNet)", "alex", "the LPIPS metric"),

@@ -42,6 +42,8 @@ class Conditions(TensorBundle):
     eye: Float[Tensor, " frame"]  # AU45 blink intensity, clipped to [0, 2] and halved: 0 open, 1 shut
     viewmats: Float[Tensor, "frame 4 4"]
     Ks: Float[Tensor, "frame 3 3"]
+    motion: Float[Tensor, "frame lag 6"] | None = None  # to poses that lag behind the head (geometry.head_motion)
+    action_units: Float[Tensor, "frame unit"] | None = None  # intensities / 5 of `dataset.action_units`
 
     def __len__(self) -> int:
         return self.viewmats.shape[0]

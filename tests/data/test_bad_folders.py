@@ -72,6 +72,23 @@ def hostile_track(root: Path) -> None:
     torch.save({"euler": Exploding()}, root / "track_params.pt")
 
 
+def change_transforms(root: Path, change: Callable[[list[dict]], None]) -> None:
+    for path in root.glob("transforms_*.json"):
+        content = json.loads(path.read_text())
+        change(content["frames"])
+        path.write_text(json.dumps(content))
+
+
+def remove_poses(root: Path) -> None:
+    (root / "track_params.pt").unlink()
+    change_transforms(root, lambda frames: [frame.pop("transform_matrix") for frame in frames] and None)
+
+
+def squash_matrices(root: Path) -> None:
+    (root / "track_params.pt").unlink()
+    change_transforms(root, lambda frames: frames[1].update(transform_matrix=np.ones((4, 4)).tolist()))
+
+
 def frames_resized_after_tracking(root: Path) -> None:
     content = json.loads((root / "transforms_val.json").read_text())
     (root / "transforms_val.json").write_text(json.dumps({**content, "cx": 256.0, "cy": 256.0}))
@@ -114,7 +131,8 @@ FLAWS = {
     "fewer translations": (change_track("trans", lambda t: t[:9]), r"22 rotations but 9 translations"),
     "code in the track": (hostile_track, r"cannot read .*track_params.pt: .*run code"),
     "damaged track": (cut("track_params.pt"), r"cannot read .*track_params.pt: it is damaged"),
-    "no track": (remove("track_params.pt"), r"track_params.pt is missing"),
+    "no poses": (remove_poses, r"track_params.pt is missing and no transforms file holds"),
+    "matrices that are no poses": (squash_matrices, r"transforms files .* have matrices that are no camera poses"),
     "no focal": (change_track("focal", lambda f: f * 0), r"no usable `focal`"),
     "empty landmarks": (overwrite("ori_imgs/4.lms", b"\n"), r"ori_imgs/4.lms has no landmarks"),
     "few landmarks": (overwrite("ori_imgs/4.lms", b"1 2\n" * 67), r"4.lms has 67 landmarks instead of 68"),

@@ -16,7 +16,9 @@ CONF = Path(__file__).parents[2] / "conf"
 
 
 def build(name: str = "gaussiantalker", overrides: tuple[str, ...] = (), paper: bool = False, audio_width: int = 29):
-    config = OmegaConf.create({"audio": {"width": audio_width, "window": 16, "context": 8}})
+    config = OmegaConf.create(
+        {"audio": {"width": audio_width, "window": 16, "context": 8}, "dataset": {"motion_lags": [0.1, 0.4]}}
+    )
     config.model = OmegaConf.load(CONF / "model" / f"{name}.yaml")
     if paper:
         config = OmegaConf.merge(config, OmegaConf.load(CONF / "experiment/gaussiantalker/paper.yaml"))
@@ -36,6 +38,7 @@ def make_conditions(frames: int, seed: int = 0, audio_width: int = 29) -> Condit
         eye=torch.rand(frames, generator=generator),
         viewmats=viewmat_from_euler_trans(euler, trans),
         Ks=intrinsics(1200.0, 512, 512).expand(frames, 3, 3),
+        motion=0.1 * torch.randn(frames, 2, 6, generator=generator),
     )
 
 
@@ -51,4 +54,6 @@ def set_up(model, count: int = 60, overwrite_outputs: bool = True):
     if overwrite_outputs and model.deform_modules():
         for output in model.deformation.heads.outputs.values():
             torch.nn.init.normal_(output.weight, std=0.05)
+        if getattr(model, "motion", None) is not None:
+            torch.nn.init.normal_(model.motion.network[-1].weight, std=0.05)
     return model

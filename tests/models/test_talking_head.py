@@ -107,7 +107,7 @@ def test_an_ablated_token_changes_nothing(token):
     }[token]
     full = set_up(build()).eval()
     assert not torch.equal(full(conditions, "deform", 0).means, full(changed, "deform", 0).means)
-    without = set_up(build(overrides=(f"model.tokens.{token}=null",))).eval()
+    without = set_up(build(overrides=(f"model.tokens.{token}=null", "model.motion=null"))).eval()
     assert all(equal(without(conditions, "deform", 0), without(changed, "deform", 0)).values())
 
 

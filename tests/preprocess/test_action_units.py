@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from talksplat.preprocess.action_units import BLINK, INTENSITY, action_units
@@ -38,3 +40,9 @@ def test_frames_without_a_face_stay_unknown():
     lids[3] = np.nan
     blink = action_units(blendshapes(10, eyeBlinkLeft=lids, eyeBlinkRight=lids))["AU45_r"]
     assert np.isnan(blink[3]) and np.isfinite(np.delete(blink, 3)).all()
+
+
+def test_the_documented_table_is_the_one_in_use():
+    table = (Path(__file__).parents[2] / "docs" / "action_units.md").read_text()
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in table.splitlines() if "_r` |" in line]
+    assert {name: tuple(shapes.split(", ")) for name, _, shapes in rows} == {**INTENSITY, "AU45_r": BLINK}

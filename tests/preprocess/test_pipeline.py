@@ -15,9 +15,11 @@ from talksplat.geometry.cameras import project
 from talksplat.preprocess.__main__ import main
 from talksplat.preprocess.assets import face_landmarker_path
 from talksplat.preprocess.audio_features import MelFeatures
+from talksplat.preprocess.face_tracker.imported import ImportTracker
 from talksplat.preprocess.face_tracker.mediapipe import MediapipeTracker
 from talksplat.preprocess.landmarks import DLIB68, FaceLandmarker
 from talksplat.preprocess.pipeline import Preprocessor
+from talksplat.preprocess.segmentation.imported import ImportedSegmenter
 from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter
 from talksplat.rendering.video_writer import VideoWriter
 
@@ -154,4 +156,10 @@ def test_a_real_clip_becomes_a_subject(tmp_path):
     other = preprocessor(face_tracker=MediapipeTracker(smoothing_hz=4)).run(
         clip, tmp_path / "third", work=tmp_path / "subject.work"
     )
-    assert [step["name"] for step in other["steps"] if step["cached"]] == ["faces", "frames"]
+    assert [step["name"] for step in other["steps"] if step["cached"]] == ["faces", "features_mel", "frames"]
+    imported = preprocessor(
+        face_tracker=ImportTracker(str(tmp_path / "subject")), segmenter=ImportedSegmenter(str(tmp_path / "subject"))
+    ).run(clip, tmp_path / "fourth", work=tmp_path / "subject.work")
+    assert np.mean(imported["track"]["rigid_error_px"]) < np.mean(track["rigid_error_px"]) + 0.05
+    maps = [cv2.imread(str(tmp_path / name / "parsing" / "20.png")) for name in ("subject", "fourth")]
+    np.testing.assert_array_equal(*maps)

@@ -23,7 +23,7 @@ from talksplat.preprocess.video import probe, read_frames
 from talksplat.rasterizer.torch_rasterizer import TorchRasterizer
 from talksplat.rendering.request import overrides_of
 from talksplat.rendering.run import render
-from talksplat.training.checkpoint import build_model, read_checkpoint
+from talksplat.training.checkpoint import build_model, checkpoint_config, read_checkpoint
 from tests.helpers.tiny_subject import AUDIO_FILE, AUDIO_WIDTH, AUDIO_WINDOW
 from tests.rendering.conftest import write_checkpoint
 
@@ -102,8 +102,9 @@ def test_text_features_and_cameras(checkpoint, tmp_path):
 def test_split_is_original_beside_rendering_with_metrics(checkpoint, tiny_subject, tmp_path):
     report = run(checkpoint, tmp_path / "test.mp4", "split=test", "batch_size=2")
     subject = read_subject(tiny_subject, [AUDIO_FILE], AUDIO_WIDTH, AUDIO_WINDOW)
-    batch = FrameStore(subject).batch(torch.from_numpy(subject.val), "cpu")
     entry = read_checkpoint(checkpoint)
+    lags = checkpoint_config(entry).dataset.motion_lags
+    batch = FrameStore(subject, motion_lags=lags).batch(torch.from_numpy(subject.val), "cpu")
     model = build_model(entry)
     with torch.no_grad():
         gaussians = model(batch.conditions, "deform", entry["talksplat"]["active_sh_degree"])

@@ -30,6 +30,14 @@ def test_spread_scales_positions_and_networks_only() -> None:
         assert rates.at(group, 0, 10, 3.0) == pytest.approx(factor * plain.at(group, 0, 10, 3.0))
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.0, "camera_spread"])
+def test_a_speech_model_learns_at_a_tenth_of_the_networks(scale: float | str) -> None:
+    rates = LearningRates(networks=[1e-3, 1e-5], scale=scale)
+    for step in (0, 5, 10):
+        assert rates.at("audio_backbone", step, 10, 3.0) == pytest.approx(0.1 * rates.at("networks", step, 10, 3.0))
+    assert LearningRates(audio_backbone=[1e-6]).at("audio_backbone", 5, 10, 1.0) == pytest.approx(1e-6)
+
+
 def test_camera_spread_is_1_1_times_the_largest_distance() -> None:
     euler = torch.zeros(2, 3)
     trans = torch.tensor([[0.0, 0, -10], [2.0, 0, -10]])
@@ -42,7 +50,10 @@ def test_sh_degree_grows() -> None:
     assert Stage("canonical", 10, 1, LearningRates()).sh_degree(0, 3) == 3
 
 
-@pytest.mark.parametrize("rates", [{"means": []}, {"networks": [1e-3, 0.0]}, {"sh0": [-1.0]}, {"means": [1, 2, 3]}])
+@pytest.mark.parametrize(
+    "rates",
+    [{"means": []}, {"networks": [1e-3, 0.0]}, {"sh0": [-1.0]}, {"means": [1, 2, 3]}, {"audio_backbone": [0.0, 1]}],
+)
 def test_bad_learning_rates_are_refused(rates: dict) -> None:
     with pytest.raises(UserError, match=next(iter(rates))):
         LearningRates(**rates)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from talksplat.compare.run_result import RunResult
-from talksplat.data.images import decode_image
+from talksplat.data.images import decode_image, original_path
 from talksplat.errors import UserError
 from talksplat.metrics.picture import title_bar
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
@@ -62,7 +62,7 @@ def _original_paths(run: RunResult) -> list[Path] | None:
     root = (run.config.get("dataset") or {}).get("root")
     if root is None:
         return None
-    paths = [Path(root) / "ori_imgs" / f"{frame_id}.jpg" for frame_id in run.frame_ids]
+    paths = [original_path(Path(root), frame_id) for frame_id in run.frame_ids]
     return paths if paths and all(path.is_file() for path in paths) else None
 
 

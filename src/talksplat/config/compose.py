@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from talksplat.config.schema import schema_of
+from talksplat.config.schema_preprocess import validate_preprocess
 from talksplat.config.targets import check_targets
-from talksplat.config.validate import validate_train
+from talksplat.config.validate import validate_audio, validate_train
 from talksplat.errors import UserError
 
 CONF_DIR = Path(__file__).resolve().parents[3] / "conf"
@@ -57,6 +58,9 @@ def finish_config(config_name: str, config: DictConfig) -> DictConfig:
     check_targets(config)
     if config_name == "train":
         validate_train(config)
+    if config_name == "preprocess":
+        validate_preprocess(config)
+        validate_audio(config)
     return config
 
 

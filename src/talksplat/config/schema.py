@@ -38,6 +38,8 @@ class DatasetConfig:
     cache_dir: str | None = None
     max_frames: int | None = None
     audio_across_split: bool = True
+    motion_lags: list[float] = field(default_factory=list)
+    action_units: list[str] = field(default_factory=list)
     soft_masks: bool = True
     loader: Any = MISSING
 

@@ -21,6 +21,7 @@ class RenderConfig:
     voice: str = "en"
     sound: str | None = None
     subject: str | None = None
+    speech_model: str | None = None
     output: str = "talking.mp4"
     overwrite: bool = False
     attention: bool = False

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from talksplat.errors import UserError
 
 AUDIO_KEYS = ("width", "window", "context")
+UNIT_NAME = re.compile(r"AU\d\d_[rc]")
+
+
+def validate_audio(config: DictConfig) -> None:
+    """Check that the extractor makes what the audio group says, and that there is a file to keep it in.
+
+    Raises:
+        UserError: naming the setting that differs.
+    """
+    audio = config.audio
+    if not audio.files:
+        raise UserError("audio.files is empty: name the feature file of a subject folder, e.g. [aud_mel.npy]")
+    for key in ("width", "window"):
+        if audio.extractor is not None and audio.extractor.get(key, audio[key]) != audio[key]:
+            raise UserError(
+                f"audio.extractor.{key} is {audio.extractor[key]}, but audio.{key} is {audio[key]}: set one of them and "
+                "let the other follow, as in the shipped group"
+            )
 
 
 def validate_train(config: DictConfig) -> None:
@@ -18,7 +37,8 @@ def validate_train(config: DictConfig) -> None:
     Raises:
         UserError: the first rule that is broken.
     """
-    for rule in (_audio_widths, _stage_order, _density_windows, _loss_stages, _evaluation, _paths):
+    rules = (validate_audio, _audio_widths, _expression, _stage_order, _density_windows, _loss_stages, _evaluation)
+    for rule in (*rules, _paths):
         rule(config)
 
 
@@ -33,6 +53,29 @@ def _audio_widths(config: DictConfig) -> None:
                 )
     if audio.context < 1:
         raise UserError(f"audio.context must be at least 1, not {audio.context}")
+
+
+def _expression(config: DictConfig) -> None:
+    units = list(config.dataset.action_units)
+    odd = next((name for name in units if not UNIT_NAME.fullmatch(name) or units.count(name) > 1), None)
+    if odd is not None:
+        raise UserError(f"dataset.action_units has {odd!r}: give different columns of au.csv such as AU01_r")
+    token = OmegaConf.select(config, "model.tokens.expression")
+    if token is None and units:
+        raise UserError(
+            f"dataset.action_units names {', '.join(units)}, but the model has no model.tokens.expression that reads them: "
+            "add experiment=gaussiantalker/expression, or set dataset.action_units=[]"
+        )
+    if token is not None and list(token.get("units", units)) != units:
+        raise UserError(
+            f"model.tokens.expression.units is {list(token.units)}, but dataset.action_units is {units}: leave the model's "
+            "value at ${dataset.action_units}"
+        )
+    if token is not None and not units:
+        raise UserError(
+            "model.tokens.expression is switched on, but dataset.action_units is empty: name columns of au.csv, e.g. "
+            "dataset.action_units=[AU01_r,AU02_r], or set model.tokens.expression=null"
+        )
 
 
 def _stage_order(config: DictConfig) -> None:

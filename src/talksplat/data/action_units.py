@@ -1,10 +1,10 @@
-"""Blink intensities (`au.csv`, written by OpenFace) and other columns by frame number."""
+"""Intensities of action units (`au.csv`, written by OpenFace) and other columns by frame number."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,9 @@ from talksplat.errors import UserError
 BLINK_COLUMN = "AU45_r"
 OPENFACE_COLUMNS = ("frame", "timestamp", "confidence", "success")
 MAX_BLINK = 2.0
+MAX_INTENSITY = 5.0
+# Units of lips and jaw: given to a model, they tell it the mouth's shape in frames that it should guess from the sound.
+MOUTH_UNITS = ("AU10", "AU12", "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26")
 
 
 def read_columns(path: Path) -> dict[str, Float[np.ndarray, " row"]]:
@@ -49,31 +52,68 @@ def read_eye(path: Path, frame_ids: Int[np.ndarray, " frame"], notes: list[str])
     (0). Whatever was not as it should be becomes a line in `notes`. Raises UserError if the column is not there.
     """
     if not path.is_file():
-        notes.append("no au.csv: the eye feature is 0 (open) in every frame")
+        unread = " (bs.npy is not read: the order of its columns depends on what wrote it)"
+        unread = unread if (path.parent / "bs.npy").is_file() else ""
+        notes.append(f"no au.csv: the eye feature is 0 (open) in every frame{unread}")
         return np.zeros(len(frame_ids), dtype=np.float32)
     columns = read_columns(path)
     if BLINK_COLUMN not in columns:
         raise UserError(f"{path} has no column {BLINK_COLUMN}: run OpenFace with -aus, or remove the file (no blinks)")
-    values = columns[BLINK_COLUMN]
+    values, missing = _by_frame(path, columns, BLINK_COLUMN, frame_ids)
+    if missing:
+        notes.append(f"au.csv lacks {missing} of {len(frame_ids)} frames: their eye feature is that of the neighbours")
+    return (values.clip(0, MAX_BLINK) / MAX_BLINK).astype(np.float32)
+
+
+def read_units(
+    path: Path, names: Sequence[str], frame_ids: Int[np.ndarray, " frame"], notes: list[str]
+) -> Float[np.ndarray, "frame unit"]:
+    """Intensities of the columns `names`, divided by 5 into [0, 1]; frames without a number as in `read_eye`.
+
+    Units of the mouth leave a line in `notes`. Raises UserError if the file or a column is not there.
+    """
+    if not names:
+        return np.zeros((len(frame_ids), 0), dtype=np.float32)
+    if not path.is_file():
+        raise UserError(
+            f"{path} is missing, but dataset.action_units names {', '.join(names)}: set dataset.action_units=[]"
+        )
+    columns = read_columns(path)
+    absent = [name for name in names if name not in columns]
+    if absent:
+        there = ", ".join(name for name in columns if name.startswith("AU") and name.endswith("_r")) or "none"
+        raise UserError(f"{path} has no column {absent[0]} of dataset.action_units; the action units there: {there}")
+    mouth = [name for name in names if name[:4] in MOUTH_UNITS]
+    if mouth:
+        notes.append(
+            f"{', '.join(mouth)} of dataset.action_units move the mouth: held-out frames are then told its shape, and "
+            "their scores do not compare with those of models that hear the sound only"
+        )
+    values = np.stack([_by_frame(path, columns, name, frame_ids)[0] for name in names], axis=1)
+    return (values.clip(0, MAX_INTENSITY) / MAX_INTENSITY).astype(np.float32)
+
+
+def _by_frame(
+    path: Path, columns: Mapping[str, np.ndarray], name: str, frame_ids: Int[np.ndarray, " frame"]
+) -> tuple[Float[np.ndarray, " frame"], int]:
+    """A column by frame number, and how many of the frames had none."""
+    values = columns[name]
     numbers = np.arange(len(values), dtype=np.float64)
     if "frame" in columns and np.isfinite(columns["frame"]).all():
         numbers = columns["frame"] - (1 if columns["frame"].min() >= 1 else 0)
     known = np.isfinite(values)
     if not known.any():
-        raise UserError(f"{path} has no numbers in column {BLINK_COLUMN}: make it again, or remove it (no blinks)")
+        raise UserError(f"{path} has no numbers in column {name}: make it again, or remove it (no blinks)")
     numbers, first = np.unique(numbers[known], return_index=True)
-    missing = len(np.setdiff1d(frame_ids, numbers))
-    if missing:
-        notes.append(f"au.csv lacks {missing} of {len(frame_ids)} frames: their eye feature is that of the neighbours")
-    values = np.interp(frame_ids, numbers, values[known][first])
-    return (values.clip(0, MAX_BLINK) / MAX_BLINK).astype(np.float32)
+    return np.interp(frame_ids, numbers, values[known][first]), len(np.setdiff1d(frame_ids, numbers))
 
 
 def action_units_csv(frame_ids: Int[np.ndarray, " frame"], columns: Mapping[str, np.ndarray], fps: float) -> str:
     """Contents of an `au.csv` with one row for every frame number from 0 to the last, as other readers expect.
 
     `columns` are OpenFace's intensities (0 to 5). Frames between the given ones are interpolated and marked
-    `success` 0.
+    `success` 0. Every column is there under the names of older and of newer OpenFace builds, with and without a leading
+    space: other readers of the layout know only one of them (GaussianTalker section 1.6).
     """
     frame_ids = np.asarray(frame_ids)
     every = np.arange(frame_ids[-1] + 1)
@@ -81,10 +121,12 @@ def action_units_csv(frame_ids: Int[np.ndarray, " frame"], columns: Mapping[str,
     given = np.isin(every, frame_ids)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*OPENFACE_COLUMNS, *columns])
+    writer.writerow([*OPENFACE_COLUMNS, *(f" {name}" for name in columns), *columns])
     for number in every.tolist():
         success = int(given[number])
-        writer.writerow([number + 1, f"{number / fps:.3f}", success, success, *(f"{v[number]:.5f}" for v in values)])
+        writer.writerow(
+            [number + 1, f"{number / fps:.3f}", success, success, *(f"{v[number]:.5f}" for v in 2 * values)]
+        )
     return buffer.getvalue()
 
 

@@ -56,7 +56,7 @@ def find_audio_file(root: Path, names: Sequence[str]) -> Path:
     there = f"it has {', '.join(found)}: choose the audio=... setting made for one of those" if found else "it has none"
     raise UserError(
         f"{root} has no audio features {' or '.join(names)}; {there}, or make them with "
-        f"`python -m talksplat.preprocess`, or put the file there"
+        f"`python -m talksplat.preprocess features={root} audio=KIND`, or put the file there"
     )
 
 
@@ -73,6 +73,8 @@ def read_audio_features(
         features = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path} is not a plain .npy array ({error}): make the audio features again") from error
+    if isinstance(features, np.ndarray) and features.ndim == 2 and window == 1:
+        features = features[:, None]  # one vector a frame, as SyncTalk's encoder writes
     if not isinstance(features, np.ndarray) or features.ndim != 3 or not np.issubdtype(features.dtype, np.number):
         shape = list(getattr(features, "shape", []))
         raise UserError(f"{path} has shape {shape} where [frames, window, width] is needed: make it again")

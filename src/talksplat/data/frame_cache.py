@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from talksplat.data.images import original_path
 from talksplat.data.subject import Subject, load_background, load_frame
 from talksplat.errors import UserError
 
@@ -143,7 +144,8 @@ def _fingerprint(subject: Subject) -> str:
     digest = hashlib.blake2b(f"{FORMAT} {kind} {subject.width}x{subject.height}".encode(), digest_size=10)
     names = ["bc.jpg"]
     for frame_id in subject.frame_ids.tolist():
-        names += [f"ori_imgs/{frame_id}.jpg", f"parsing/{frame_id}.png", f"torso_imgs/{frame_id}.png"]
+        original = original_path(subject.root, frame_id).name
+        names += [f"ori_imgs/{original}", f"parsing/{frame_id}.png", f"torso_imgs/{frame_id}.png"]
         names += [f"alpha/{frame_id}.png"] if subject.soft_masks else []
     for name in names:
         path = subject.root / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from talksplat.data import frame_cache
 from talksplat.data.audio_windows import context_rows
 from talksplat.data.subject import Subject
 from talksplat.errors import UserError
+from talksplat.geometry.head_motion import head_motion
 from talksplat.types import Conditions, FrameBatch
 
 CACHES = ("memory", "device", "disk")
@@ -35,6 +37,7 @@ class FrameStore:
         cache_dir: Path | str | None = None,
         audio_context: int = 8,
         audio_across_split: bool = True,
+        motion_lags: Sequence[float] = (),
     ):
         if cache not in CACHES:
             raise UserError(f"dataset.cache={cache} is unknown: choose one of {', '.join(CACHES)}")
@@ -42,7 +45,7 @@ class FrameStore:
             raise UserError(f"dataset.audio_context={audio_context} must be at least 1")
         self.subject = subject
         self.cache = cache
-        self._tables = {torch.device("cpu"): _condition_tables(subject, audio_context, audio_across_split)}
+        self._tables = {torch.device("cpu"): _condition_tables(subject, audio_context, audio_across_split, motion_lags)}
         if cache == "disk":
             folder = subject.root / ".cache" if cache_dir is None else Path(cache_dir).expanduser()
             self._packed = frame_cache.load_to_disk(subject, folder)
@@ -84,6 +87,8 @@ class FrameStore:
             eye=tables["eye"].index_select(0, index),
             viewmats=tables["viewmats"].index_select(0, index),
             Ks=tables["K"].repeat(len(positions), 1, 1),
+            motion=tables["motion"].index_select(0, index),
+            action_units=tables["action_units"].index_select(0, index),
         )
 
     def _gather(self, positions: Tensor, device: torch.device) -> UInt8[Tensor, "frame byte"]:
@@ -114,7 +119,9 @@ class FrameStore:
         return self._tables[device]
 
 
-def _condition_tables(subject: Subject, audio_context: int, audio_across_split: bool) -> dict[str, Tensor]:
+def _condition_tables(
+    subject: Subject, audio_context: int, audio_across_split: bool, motion_lags: Sequence[float]
+) -> dict[str, Tensor]:
     """Everything but images, by position. `audio` ends with a window of zeros, where rows outside point to."""
     audio = torch.from_numpy(subject.audio)
     blank = len(audio)
@@ -125,11 +132,14 @@ def _condition_tables(subject: Subject, audio_context: int, audio_across_split: 
             numbers = subject.frame_ids[positions]
             start[positions], stop[positions] = int(numbers.min()), int(numbers.max()) + 1
     rows = context_rows(frame_ids, audio_context, start, stop)
+    viewmats = torch.from_numpy(subject.viewmats)
     return {
         "frame_ids": frame_ids,
-        "viewmats": torch.from_numpy(subject.viewmats),
+        "viewmats": viewmats,
+        "motion": head_motion(viewmats, frame_ids / subject.fps, motion_lags),
         "K": torch.from_numpy(subject.K),
         "eye": torch.from_numpy(subject.eye),
+        "action_units": torch.from_numpy(subject.action_units),
         "lip_boxes": torch.from_numpy(subject.lip_boxes),
         "audio": torch.cat([audio, torch.zeros_like(audio[:1])]),
         "audio_rows": torch.where(rows < 0, blank, rows),

@@ -27,6 +27,15 @@ def _is_complete(data: bytes, suffix: str) -> bool:
     return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda") > 0
 
 
+ORIGINAL_SUFFIXES = (".jpg", ".png", ".jpeg")
+
+
+def original_path(root: Path, frame_id: int) -> Path:
+    """The frame `ori_imgs/{frame_id}`: a JPEG in the shared layout, a PNG in some folders; the former if neither is."""
+    paths = [root / "ori_imgs" / f"{frame_id}{suffix}" for suffix in ORIGINAL_SUFFIXES]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
 def read_image(path: Path, width: int, height: int, channels: int) -> UInt8[np.ndarray, "height width channel"]:
     """A JPEG or PNG of exactly this size, as RGB (3 channels) or RGBA (4).
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from talksplat.data import action_units, audio_windows, images, landmarks, track, transforms
+from talksplat.data import action_units, audio_windows, images, landmarks, poses, subject_files, track, transforms
 from talksplat.data.labels import Label, label_mask
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import intrinsics
@@ -35,12 +36,14 @@ class Subject:
     landmarks: Float[np.ndarray, "frame 68 2"]  # pixels; NaN where the folder has none
     lip_boxes: Int[np.ndarray, "frame 4"]  # x0, y0, x1, y1, ends exclusive; zeros where unknown
     eye: Float[np.ndarray, " frame"]  # 0 open, 1 shut
-    vertices: Float[np.ndarray, "vertex 3"]  # start points, dm; none if the folder has none
+    action_units: Float[np.ndarray, "frame unit"]  # of the columns that were asked for, 0 to 1
+    vertices: Float[np.ndarray, "vertex 3"]  # start points, dm; none if the folder has none (see `head_cloud`)
     vertex_colors: UInt8[np.ndarray, "vertex 3"] | None
     audio: Float[np.ndarray, "row window feature"]  # by frame number: also for frames without a pose
     audio_file: str
     true_signals: dict[str, Float[np.ndarray, " frame"]]
     manifest: dict
+    swapped_parsing: bool = False  # red and blue of the semantic maps are exchanged
     notes: list[str] = field(default_factory=list)  # what was missing or odd, and what the reader did about it
     soft_masks: bool = False  # heads are cut out along `alpha/` and not along `parsing/`
 
@@ -51,7 +54,7 @@ class Subject:
 
     def subset(self, positions: Int[np.ndarray, " kept"]) -> Subject:
         """The same subject with some of its frames only; `positions` must rise."""
-        names = ("frame_ids", "viewmats", "landmarks", "lip_boxes", "eye")
+        names = ("frame_ids", "viewmats", "landmarks", "lip_boxes", "eye", "action_units")
         kept = {name: getattr(self, name)[positions] for name in names}
         signals = {name: values[positions] for name, values in self.true_signals.items()}
         split = {name: np.flatnonzero(np.isin(positions, getattr(self, name))) for name in transforms.SPLITS}
@@ -59,7 +62,12 @@ class Subject:
 
 
 def read_subject(
-    root: Path | str, audio_files: Sequence[str], audio_width: int, audio_window: int, soft_masks: bool = False
+    root: Path | str,
+    audio_files: Sequence[str],
+    audio_width: int,
+    audio_window: int,
+    action_unit_names: Sequence[str] = (),
+    soft_masks: bool = False,
 ) -> Subject:
     """Read and check a subject folder; the audio features come from the first of `audio_files` that it has.
 
@@ -73,12 +81,11 @@ def read_subject(
             f"there is no subject folder {root}: set dataset.root, or make one from a video with preprocess"
         )
     manifest = _read_manifest(root, notes)
-    tracked = track.read_track(root / "track_params.pt", notes)
     listed = transforms.read_transforms(root)
+    tracked = poses.read_poses(root, listed, notes)
     frame_ids, rows = _frames(root, tracked, listed, notes)
     soft_masks = soft_masks and (root / "alpha").is_dir()
-    _check_files(root, frame_ids, notes, soft_masks)
-    height, width = images.decode_image(root / "ori_imgs" / f"{frame_ids[0]}.jpg").shape[:2]
+    height, width = subject_files.check_files(root, frame_ids, notes, soft_masks)
     points = landmarks.read_all_landmarks(root / "ori_imgs", frame_ids, notes)
     audio_file = audio_windows.find_audio_file(root, audio_files)
     train, val = transforms.resolve_split(frame_ids, listed, notes)
@@ -95,12 +102,14 @@ def read_subject(
         landmarks=points,
         lip_boxes=np.stack([landmarks.lip_box(row, width, height) for row in points]),
         eye=action_units.read_eye(root / "au.csv", frame_ids, notes),
+        action_units=action_units.read_units(root / "au.csv", action_unit_names, frame_ids, notes),
         vertices=tracked.vertices,
         vertex_colors=tracked.vertex_colors,
         audio=audio_windows.read_audio_features(audio_file, audio_width, audio_window, int(frame_ids[-1]) + 1, notes),
         audio_file=audio_file.name,
         true_signals=action_units.read_signals(root / "true_signals.csv", frame_ids),
         manifest=manifest,
+        swapped_parsing=subject_files.parsing_is_swapped(root, frame_ids, points, notes),
         notes=notes,
         soft_masks=soft_masks,
     )
@@ -134,22 +143,6 @@ def _frames(root: Path, tracked: track.Track, listed: transforms.Transforms, not
     return found
 
 
-def _check_files(root: Path, frame_ids: np.ndarray, notes: list[str], soft_masks: bool) -> None:
-    """Existence only, by one listing of each folder."""
-    folders = (("ori_imgs", ".jpg"), ("parsing", ".png"), ("torso_imgs", ".png"), ("alpha", ".png"))
-    for folder, suffix in folders if soft_masks else folders[:3]:
-        if folder == "torso_imgs" and not (root / folder).is_dir():
-            notes.append("no torso_imgs: neck and torso of the original video are shown below the head")
-            continue
-        if not (root / folder).is_dir():
-            raise UserError(f"{root / folder} is missing: {images.MEND}")
-        present = {path.name for path in (root / folder).iterdir()}
-        missing = [f"{number}{suffix}" for number in frame_ids.tolist() if f"{number}{suffix}" not in present]
-        if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise UserError(f"{root / folder / missing[0]}{more} is missing: {images.MEND}")
-
-
 def _camera_matrix(
     root: Path, tracked: track.Track, listed: transforms.Transforms, width: int, height: int
 ) -> Float[np.ndarray, "3 3"]:
@@ -166,8 +159,11 @@ def _camera_matrix(
 
 
 def load_background(subject: Subject) -> UInt8[np.ndarray, "height width 3"]:
-    """The clean plate `bc.jpg`."""
-    return images.read_image(subject.root / "bc.jpg", subject.width, subject.height, 3)
+    """The clean plate `bc.jpg`, brought to the size of the frames."""
+    plate = images.decode_image(subject.root / "bc.jpg")
+    if plate.shape[:2] != (subject.height, subject.width):
+        plate = cv2.resize(plate, (subject.width, subject.height), interpolation=cv2.INTER_AREA)
+    return plate
 
 
 def load_frame(
@@ -175,13 +171,15 @@ def load_frame(
 ) -> dict[str, UInt8[np.ndarray, "height width 3"] | Bool[np.ndarray, "height width"]]:
     """Images of one frame, RGB: `original`, `background` = torso*A + bc*(1-A), and the bool `head_mask`.
 
-    With `subject.soft_masks` also `head_alpha`, 0 to 255 (uint8 [H, W]). GaussianTalker section 1.9. `plate` saves reading `bc.jpg` again. Where the folder has no torso images, the pixels
-    of neck and torso in the original stand for them. Raises UserError naming the file that cannot be used.
+    With `subject.soft_masks` also `head_alpha`, 0 to 255 (uint8 [H, W]). GaussianTalker section 1.9. `plate` saves reading
+    `bc.jpg` again. Where the folder has no torso images, the pixels of neck and torso in the original stand for them.
+    Raises UserError naming the file that cannot be used.
     """
     root, size = subject.root, (subject.width, subject.height)
     plate = load_background(subject) if plate is None else plate
-    original = images.read_image(root / "ori_imgs" / f"{frame_id}.jpg", *size, 3)
-    parsing = images.read_image(root / "parsing" / f"{frame_id}.png", *size, 3)[..., ::-1]
+    original = images.read_image(images.original_path(root, frame_id), *size, 3)
+    parsing = images.read_image(root / "parsing" / f"{frame_id}.png", *size, 3)
+    parsing = parsing if subject.swapped_parsing else parsing[..., ::-1]
     if (root / "torso_imgs").is_dir():
         torso = images.read_image(root / "torso_imgs" / f"{frame_id}.png", *size, 4)
         alpha = torso[..., 3:].astype(np.uint16)

@@ -89,7 +89,7 @@ def _pose_tensor(content: dict, key: str, path: Path) -> Float[Tensor, "frame 3"
 def _mean_vertices(content: dict, path: Path, notes: list[str]) -> Float[np.ndarray, "vertex 3"]:
     vertices = content.get("vertices")
     if vertices is None:
-        notes.append("track_params.pt has no vertices: no start points, the model decides where Gaussians begin")
+        notes.append("track_params.pt has no vertices: start points will be carved from the head masks")
         return np.zeros((0, 3), dtype=np.float32)
     if not isinstance(vertices, Tensor) or vertices.ndim not in (2, 3) or vertices.shape[-1] != 3:
         raise UserError(f"`vertices` in {path} is not [frames, points, 3] or [points, 3]: {MEND}")

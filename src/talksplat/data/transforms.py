@@ -1,4 +1,4 @@
-"""Split and frame numbers of a subject: `transforms_train.json` and `transforms_val.json` (GaussianTalker 1.4, 1.5)."""
+"""Split, frame numbers and poses of a subject: `transforms_train.json` and `transforms_val.json` (GaussianTalker 1.4)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Transforms:
     ids: dict[str, Int[np.ndarray, " frame"]]
     focal: float | None  # pixels
     center: tuple[float, float] | None  # principal point, pixels
+    matrices: dict[int, Float[np.ndarray, "4 4"]]  # camera-to-world in OpenGL axes, by frame number
 
     @property
     def all_ids(self) -> Int[np.ndarray, " frame"]:
@@ -54,9 +55,10 @@ def transforms_json(
 
 
 def read_transforms(root: Path) -> Transforms:
-    """Frame numbers, focal length and principal point. Raises UserError for a file that is no such JSON."""
+    """What both files hold. Raises UserError for a file that is no such JSON, or has matrices of another shape."""
     ids: dict[str, np.ndarray] = {}
     focal, center = None, None
+    matrices: dict[int, np.ndarray] = {}
     for split in SPLITS:
         path = root / f"transforms_{split}.json"
         if not path.is_file():
@@ -66,12 +68,15 @@ def read_transforms(root: Path) -> Transforms:
             ids[split] = np.unique(np.array([int(frame["img_id"]) for frame in content["frames"]], dtype=np.int64))
             focal = float(content["focal_len"]) if "focal_len" in content else focal
             center = (float(content["cx"]), float(content["cy"])) if "cx" in content else center
+            for frame in content["frames"]:
+                if "transform_matrix" in frame:
+                    matrices[int(frame["img_id"])] = np.array(frame["transform_matrix"], np.float64).reshape(4, 4)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path} is not JSON with `frames` that have an `img_id` ({error!r}): copy it again, or remove both "
-                "transforms files and the frames are split 10/11 to 1/11"
+                f"{path} is not JSON with `frames` that have an `img_id` and a 4x4 `transform_matrix` ({error!r}): copy "
+                "it again, or remove both transforms files and the frames are split 10/11 to 1/11"
             ) from error
-    return Transforms(ids, focal, center)
+    return Transforms(ids, focal, center, matrices)
 
 
 def resolve_frames(

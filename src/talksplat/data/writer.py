@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 
 from talksplat.data import action_units, landmarks, track, transforms
 from talksplat.data.images import encode_image
-from talksplat.data.labels import encode_parsing
+from talksplat.data.labels import Label, encode_parsing
 from talksplat.errors import UserError
 
 AUDIO_RATE = 16000
@@ -119,15 +119,35 @@ class SubjectWriter:
             raise ValueError(f"the background plate has shape {plate.shape}")
         self._write("bc.jpg", encode_image(plate, ".jpg"))
 
+    def write_composite(
+        self,
+        frame_id: int,
+        image: UInt8[np.ndarray, "height width 3"],
+        parsing: UInt8[np.ndarray, "height width"],
+        plate: UInt8[np.ndarray, "height width 3"],
+    ) -> None:
+        """The person of a frame over the clean plate, as `gt_imgs`: what RAD-NeRF, ER-NeRF, TalkingGaussian and SyncTalk
+        train on. Not read here."""
+        (self.folder / "gt_imgs").mkdir(exist_ok=True)
+        shown = np.where((parsing == Label.BACKGROUND)[..., None], plate, image)
+        self._write(f"gt_imgs/{frame_id}.jpg", encode_image(shown, ".jpg"))
+
     def write_audio(self, samples: Float[np.ndarray, " sample"]) -> None:
-        """Mono sound in [-1, 1] at 16 kHz, as 16-bit `aud.wav`."""
+        """Mono sound in [-1, 1] at 16 kHz, as 16-bit `aud.wav`; its first 10/11 and the rest once more on their own, as
+        `aud_train.wav` and `aud_novel.wav` (GaussianTalker section 1.1)."""
+        samples = np.asarray(samples)
+        border = len(samples) * 10 // 11
+        for name, part in (("aud", samples), ("aud_train", samples[:border]), ("aud_novel", samples[border:])):
+            self._write_sound(f"{name}.wav", part)
+
+    def _write_sound(self, name: str, samples: Float[np.ndarray, " sample"]) -> None:
         buffer = io.BytesIO()
         with wave.open(buffer, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(AUDIO_RATE)
-            file.writeframes((np.asarray(samples).clip(-1, 1) * 32767).round().astype("<i2").tobytes())
-        self._write("aud.wav", buffer.getvalue())
+            file.writeframes((samples.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
+        self._write(name, buffer.getvalue())
 
     def write_features(self, name: str, features: Float[np.ndarray, "row window feature"]) -> None:
         """Audio windows by frame number, as `aud_{name}.npy` (float32)."""

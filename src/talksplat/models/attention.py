@@ -30,17 +30,23 @@ class FoldedCrossAttention(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
 
     def forward(
-        self, queries: Float[Tensor, "*frame gaussian width"], tokens: Float[Tensor, "frame token width"]
+        self,
+        queries: Float[Tensor, "*frame gaussian width"],
+        tokens: Float[Tensor, "frame token width"],
+        prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian width"]:
         """Attended values; `queries` without a frame axis are shared by all frames."""
         values = self.value(tokens).unflatten(-1, (self.num_heads, self.head_width))
         project = self.output.weight.to(values.dtype).unflatten(1, (self.num_heads, self.head_width))
         folded = torch.einsum("bthd,chd->bhtc", values, project).flatten(1, 2)
-        weights = self.weights(queries, tokens).flatten(2).to(folded.dtype)
+        weights = self.weights(queries, tokens, prior).flatten(2).to(folded.dtype)
         return torch.baddbmm(self.output.bias.to(folded.dtype), weights, folded)
 
     def weights(
-        self, queries: Float[Tensor, "*frame gaussian width"], tokens: Float[Tensor, "frame token width"]
+        self,
+        queries: Float[Tensor, "*frame gaussian width"],
+        tokens: Float[Tensor, "frame token width"],
+        prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian head token"]:
         """Softmax over the tokens of each head."""
         keys = self.key(tokens).unflatten(-1, (self.num_heads, self.head_width)) * self.head_width**-0.5
@@ -53,7 +59,8 @@ class FoldedCrossAttention(nn.Module):
             logits = logits.unflatten(-1, folded.shape[:2]).transpose(0, 1)
         else:
             logits = torch.baddbmm(offset[:, None], queries.to(folded.dtype), folded.mT)
-        return torch.softmax(logits.unflatten(-1, (self.num_heads, -1)), dim=-1)
+        logits = logits.unflatten(-1, (self.num_heads, -1))
+        return torch.softmax(logits if prior is None else logits + prior[:, None].to(logits.dtype), dim=-1)
 
 
 class AttentionLayer(nn.Module):
@@ -68,10 +75,13 @@ class AttentionLayer(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(
-        self, queries: Float[Tensor, "*frame gaussian width"], tokens: Float[Tensor, "frame token width"]
+        self,
+        queries: Float[Tensor, "*frame gaussian width"],
+        tokens: Float[Tensor, "frame token width"],
+        prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian width"]:
         """Features of every Gaussian in every frame."""
-        attended = self.attention_norm(queries + self.dropout(self.attention(queries, tokens)))
+        attended = self.attention_norm(queries + self.dropout(self.attention(queries, tokens, prior)))
         return self.ffn_norm(attended + self.dropout(self.ffn(attended)))
 
 
@@ -113,19 +123,25 @@ class SpatialAudioAttention(nn.Module):
         )
 
     def forward(
-        self, features: Float[Tensor, "gaussian width"], tokens: Float[Tensor, "frame token width"]
+        self,
+        features: Float[Tensor, "gaussian width"],
+        tokens: Float[Tensor, "frame token width"],
+        prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian width"]:
         """Features of N Gaussians informed by the tokens of B frames."""
         queries = self.query_norm(features)
         for layer in self.layers:
-            queries = layer(queries, tokens)
+            queries = layer(queries, tokens, prior)
         return queries
 
     def weights(
-        self, features: Float[Tensor, "gaussian width"], tokens: Float[Tensor, "frame token width"]
+        self,
+        features: Float[Tensor, "gaussian width"],
+        tokens: Float[Tensor, "frame token width"],
+        prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian token"]:
         """How much each Gaussian attends to each token: mean over the heads of the last layer."""
         queries = self.query_norm(features)
         for layer in self.layers[:-1]:
-            queries = layer(queries, tokens)
-        return self.layers[-1].attention.weights(queries, tokens).mean(dim=2)
+            queries = layer(queries, tokens, prior)
+        return self.layers[-1].attention.weights(queries, tokens, prior).mean(dim=2)

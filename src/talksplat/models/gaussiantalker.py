@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from talksplat.models.canonical import CanonicalMLP
 from talksplat.models.deformation import DeformationHeads
 from talksplat.models.gaussians import GaussianParameters
+from talksplat.models.speech_encoder import SpeechEncoder
 from talksplat.models.talking_head import TalkingHead, require_equal
 from talksplat.models.tokens import ConditionTokens
 from talksplat.models.triplane import TriPlane
@@ -34,6 +35,8 @@ class GaussianTalker(TalkingHead):
         tokens: ConditionTokens,
         cross_attention: nn.Module,
         deformation: DeformationHeads,
+        motion: nn.Module | None = None,
+        reach: nn.Module | None = None,
         max_points: int = 524_288,
     ):
         super().__init__(gaussians, triplane, canonical, max_points)
@@ -45,6 +48,8 @@ class GaussianTalker(TalkingHead):
         self.tokens = tokens
         self.cross_attention = cross_attention
         self.deformation = deformation
+        self.motion = motion
+        self.reach = reach
 
     @property
     def token_names(self) -> tuple[str, ...]:
@@ -53,16 +58,35 @@ class GaussianTalker(TalkingHead):
 
     def deform_modules(self) -> list[nn.Module]:
         """Tokens, attention and heads."""
-        return [self.tokens, self.cross_attention, self.deformation]
+        return [self.tokens, self.cross_attention, self.deformation, *([] if self.motion is None else [self.motion])]
+
+    @property
+    def speech_encoder(self) -> SpeechEncoder | None:
+        """The audio token's encoder if it has a speech model inside."""
+        return self.tokens.speech_encoder
 
     def _fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
         self.tokens.fit_cameras(viewmats)
+        if self.motion is not None:
+            self.motion.fit(viewmats)
+
+    def _fit_mouth(self, center: Float[Tensor, 3]) -> None:
+        if self.reach is not None:
+            self.reach.fit(center)
 
     def _fit_audio(self, features: Float[Tensor, "frame window feature"]) -> None:
         self.tokens.fit_audio(features)
 
     def _deform(self, features: Float[Tensor, "gaussian feature"], conditions: Conditions) -> dict[str, Tensor]:
-        return self.deformation(self.cross_attention(features, self.tokens(conditions)))
+        offsets = self.deformation(self.cross_attention(features, self.tokens(conditions), self._prior()))
+        if self.motion is not None:
+            means = self.gaussians.params["means"].detach()
+            moved = self.motion(features, means, conditions.motion, conditions.viewmats)
+            offsets["means"] = offsets["means"] + moved if "means" in offsets else moved
+        return offsets
+
+    def _prior(self) -> Float[Tensor, "gaussian token"] | None:
+        return None if self.reach is None else self.reach(self.gaussians.params["means"].detach(), self.token_names)
 
     @torch.no_grad()
     def attention(self, conditions: Conditions) -> Float[Tensor, "frame gaussian token"]:
@@ -70,7 +94,9 @@ class GaussianTalker(TalkingHead):
         step = max(self.max_points // max(self.num_gaussians, 1), 1)
         features = self._features()
         parts = [
-            self.cross_attention.weights(features, self.tokens(conditions.index(slice(start, start + step))))
+            self.cross_attention.weights(
+                features, self.tokens(conditions.index(slice(start, start + step))), self._prior()
+            )
             for start in range(0, len(conditions), step)
         ]
         return torch.cat(parts).float()

@@ -13,6 +13,7 @@ from talksplat.errors import UserError
 from talksplat.models.canonical import CanonicalMLP
 from talksplat.models.gaussians import GaussianParameters, RawGaussians
 from talksplat.models.heads import without_autocast
+from talksplat.models.speech_encoder import SpeechEncoder
 from talksplat.models.start_points import resample_points
 from talksplat.models.triplane import TriPlane
 from talksplat.types import Conditions, Gaussians
@@ -53,6 +54,11 @@ class TalkingHead(nn.Module):
         """Names of what drives the avatar, in the order of `attention`."""
         return ()
 
+    @property
+    def speech_encoder(self) -> SpeechEncoder | None:
+        """The part that has a pretrained speech model inside."""
+        return None
+
     def deform_modules(self) -> list[nn.Module]:
         """Modules that work in mode "deform" only."""
         return []
@@ -60,6 +66,9 @@ class TalkingHead(nn.Module):
     def _deform(self, features: Float[Tensor, "gaussian feature"], conditions: Conditions) -> dict[str, Tensor]:
         """Offsets [frame, gaussian, ...] of raw attributes, float32."""
         return {}
+
+    def _fit_mouth(self, center: Float[Tensor, 3]) -> None:
+        """Take the place of the mouth (dm)."""
 
     def _fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
         """Take what is needed from the training cameras."""
@@ -85,6 +94,7 @@ class TalkingHead(nn.Module):
         vertex_colors: np.ndarray | Tensor | None,
         viewmats_train: np.ndarray | Tensor,
         audio_train: np.ndarray | Tensor | None = None,
+        mouth: np.ndarray | Tensor | None = None,
         num_points: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -95,6 +105,7 @@ class TalkingHead(nn.Module):
             vertex_colors: uint8 [V, 3], or None for grey.
             viewmats_train: [F, 4, 4] of the training frames only.
             audio_train: [F, window, width] audio windows of the training frames; None: not standardised.
+            mouth: [3] middle of the lips in dm; None: unknown.
             num_points: thin out or densify the start points to this number; None keeps them.
 
         Raises:
@@ -108,6 +119,8 @@ class TalkingHead(nn.Module):
         self.gaussians.initialize(points, colors)
         self.triplane.fit_bounds(torch.as_tensor(points, device=device))
         self._fit_cameras(torch.as_tensor(viewmats_train, dtype=torch.float32, device=device))
+        if mouth is not None:
+            self._fit_mouth(torch.as_tensor(mouth, dtype=torch.float32, device=device))
         if audio_train is not None:
             self._fit_audio(torch.as_tensor(audio_train, dtype=torch.float32, device=device))
         self._frozen_features = None
@@ -188,10 +201,29 @@ class TalkingHead(nn.Module):
         return [self.canonical]
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Parameters besides the Gaussians' own: "networks" and "triplane"."""
+        """Parameters besides the Gaussians' own: "networks", "triplane", and "audio_backbone" for the layers of a speech
+        model that are not frozen."""
         modules = [*self.canonical_modules(), *self.deform_modules()]
-        networks = [parameter for module in modules for parameter in module.parameters()]
-        return {"networks": networks, "triplane": list(self.triplane.parameters())}
+        speech = [] if self.speech_encoder is None else list(self.speech_encoder.backbone.parameters())
+        known = {id(parameter) for parameter in speech}
+        networks = [parameter for module in modules for parameter in module.parameters() if id(parameter) not in known]
+        groups = {"networks": networks, "triplane": list(self.triplane.parameters())}
+        opened = [parameter for parameter in speech if parameter.requires_grad]
+        return {**groups, "audio_backbone": opened} if opened else groups
+
+    def unfreeze_audio_layers(self, count: int) -> None:
+        """Train the last `count` layers of the speech model inside, and freeze the others.
+
+        Raises:
+            UserError: there is no speech model, or it has fewer layers.
+        """
+        if self.speech_encoder is not None:
+            self.speech_encoder.unfreeze(count)
+        elif count:
+            raise UserError(
+                f"unfreeze_audio_layers={count}, but this avatar listens to features made beforehand: choose "
+                "experiment=finetune_speech, whose model has a speech model inside"
+            )
 
 
 def require_equal(first_name: str, first: int, second_name: str, second: int) -> None:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
+from talksplat.models.speech_encoder import SpeechEncoder
 from talksplat.types import Conditions
 
 
@@ -128,8 +129,8 @@ class NullToken(nn.Module):
 
 
 class ConditionTokens(nn.Module):
-    """The tokens of a frame, in the order audio, eye, camera, null. A token set to null in the configuration is left
-    out (ablation).
+    """The tokens of a frame, in the order audio, eye, expression, camera, null. A token set to null in the
+    configuration is left out (ablation).
 
     Args:
         position_code: module [frame, token, width] to the same shape, applied to the stacked tokens; null for none.
@@ -142,12 +143,13 @@ class ConditionTokens(nn.Module):
         self,
         audio: nn.Module | None = None,
         eye: nn.Module | None = None,
+        expression: nn.Module | None = None,
         camera: nn.Module | None = None,
         null_token: nn.Module | None = None,
         position_code: nn.Module | None = None,
     ):
         super().__init__()
-        sources = {"audio": audio, "eye": eye, "camera": camera, "null": null_token}
+        sources = {"audio": audio, "eye": eye, "expression": expression, "camera": camera, "null": null_token}
         self.sources = nn.ModuleDict({name: source for name, source in sources.items() if source is not None})
         if not self.sources:
             raise UserError(
@@ -169,6 +171,12 @@ class ConditionTokens(nn.Module):
         """Hand the training frames' audio windows to the audio token."""
         if "audio" in self.sources:
             self.sources["audio"].encoder.fit(features)
+
+    @property
+    def speech_encoder(self) -> SpeechEncoder | None:
+        """The audio token's encoder if it has a speech model inside."""
+        encoder = self.sources["audio"].encoder if "audio" in self.sources else None
+        return encoder if isinstance(encoder, SpeechEncoder) else None
 
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame token width"]:
         """Tokens of B frames."""

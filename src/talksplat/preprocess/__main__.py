@@ -1,22 +1,38 @@
-"""`python -m talksplat.preprocess video=clip.mp4 subject=data/clip`: a subject folder from a video."""
+"""`python -m talksplat.preprocess video=clip.mp4 subject=data/clip`: a subject folder from a video.
+
+`python -m talksplat.preprocess features=data/clip audio=hubert` adds audio features of another kind to such a folder.
+`python -m talksplat.preprocess check=FOLDER` says what an existing folder has, lacks, and which traps are in it.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.logging import RichHandler
 
 from talksplat.config import compose, instantiate
 from talksplat.errors import UserError, exits_cleanly
 
+if TYPE_CHECKING:
+    from talksplat.preprocess.audio_features import AudioFeatures
+
 
 @exits_cleanly
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; bad input is one line on stderr and exit status 2."""
     config = compose("preprocess", sys.argv[1:] if arguments is None else arguments)
+    if config.check is not None:
+        from talksplat.preprocess.check import check_folder
+
+        if not check_folder(Path(config.check), Console()):
+            sys.exit(2)
+        return
+    from talksplat.preprocess.feature_step import feature_name
     from talksplat.preprocess.pipeline import Preprocessor
     from talksplat.preprocess.progress import ProgressBars
     from talksplat.preprocess.report import print_report
@@ -24,19 +40,23 @@ def main(arguments: list[str] | None = None) -> None:
 
     if config.audio.extractor is None:
         raise UserError(f"audio={config.audio.name} features cannot be computed here: use audio=mel")
+    name, features = feature_name(list(config.audio.files)), instantiate(config.audio.extractor)
     console = Console(stderr=True)
     logging.basicConfig(
         level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
+    if config.features is not None:
+        return _add_features(config, features, name)
     preprocessor = Preprocessor(
         face_tracker=instantiate(config.face_tracker),
         segmenter=instantiate(config.segmentation),
-        features=instantiate(config.audio.extractor),
-        feature_name=config.audio.name,
+        features=features,
+        feature_name=name,
         resolution=config.resolution,
         min_seconds=config.clip.min_seconds,
         on_cut=config.clip.on_cut,
         points=config.points,
+        composites=config.composites,
         workers=config.workers,
         assets=Path(config.paths.assets) if config.paths.assets else None,
         bars=ProgressBars(console),
@@ -53,6 +73,19 @@ def main(arguments: list[str] | None = None) -> None:
     output.print(
         f"{subject} is ready; look at {subject / REPORT_NAME}. Train with: python train.py dataset=portrait "
         f"dataset.root={subject}",
+        soft_wrap=True,
+    )
+
+
+def _add_features(config: DictConfig, features: AudioFeatures, name: str) -> None:
+    from talksplat.preprocess.feature_step import add_features
+
+    work = Path(config.work_dir) if config.work_dir else None
+    choice = "experiment=finetune_speech" if config.audio.name == "waveform" else f"audio={config.audio.name}"
+    path, shape = add_features(Path(config.features), features, name, config.overwrite, work)
+    Console().print(
+        f"{path}: {shape[0]} windows of {shape[1]} rows of width {shape[2]}. Train with: python train.py "
+        f"dataset=portrait dataset.root={config.features} {choice}",
         soft_wrap=True,
     )
 

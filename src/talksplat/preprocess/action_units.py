@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 # Intensity of an action unit = 5 x mean of these coefficients (OpenFace counts 0 to 5). By the definitions of Ekman and
-# Friesen's action units and of the ARKit coefficients that MediaPipe follows.
+# Friesen's action units and of the ARKit coefficients that MediaPipe follows. docs/action_units.md has the table.
 INTENSITY: dict[str, tuple[str, ...]] = {
     "AU01_r": ("browInnerUp",),
     "AU02_r": ("browOuterUpLeft", "browOuterUpRight"),

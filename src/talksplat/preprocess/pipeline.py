@@ -11,15 +11,17 @@ from typing import Any, Literal
 from talksplat.errors import UserError
 from talksplat.preprocess import steps
 from talksplat.preprocess.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
-from talksplat.preprocess.audio_features import MelFeatures
+from talksplat.preprocess.audio_features import AudioFeatures
 from talksplat.preprocess.audio_io import read_audio
-from talksplat.preprocess.cache import StepCache, StepResult, content_hash
+from talksplat.preprocess.cache import StepCache, StepResult, content_hash, settings_of
 from talksplat.preprocess.clip_plan import FPS, plan_clip
 from talksplat.preprocess.face_tracker.base import FaceTracker
 from talksplat.preprocess.faces import FaceStream
+from talksplat.preprocess.feature_step import keep_features
+from talksplat.preprocess.image_transfer import Imported
 from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import Segmenter
-from talksplat.preprocess.subject_folder import Made, Source, settings_of, write_subject
+from talksplat.preprocess.subject_folder import Made, Source, write_subject
 from talksplat.preprocess.video import probe
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ class Preprocessor:
         min_seconds: shortest usable clip.
         on_cut: "longest" keeps the longest scene of a clip with cuts, "fail" refuses it.
         points: number of start points.
+        composites: also write `gt_imgs`, which only other projects read.
         workers: threads for segmentation; None: one for each processor.
         assets: folder with the face landmarker model.
         bars: progress bars.
@@ -49,12 +52,13 @@ class Preprocessor:
         self,
         face_tracker: FaceTracker,
         segmenter: Segmenter,
-        features: MelFeatures,
+        features: AudioFeatures,
         feature_name: str = "mel",
         resolution: int = 512,
         min_seconds: float = 2.0,
         on_cut: Literal["longest", "fail"] = "longest",
         points: int = 30000,
+        composites: bool = True,
         workers: int | None = None,
         assets: Path | None = None,
         bars: ProgressBars | None = None,
@@ -71,6 +75,7 @@ class Preprocessor:
         self.min_seconds = min_seconds
         self.on_cut = on_cut
         self.points = points
+        self.composites = composites
         self.workers = workers or os.cpu_count() or 1
         self.assets = assets
         self.bars = bars or ProgressBars()
@@ -103,6 +108,13 @@ class Preprocessor:
         found = step("faces", seen, lambda f: steps.detect_faces(f, video, source.info, model, self.bars))
         faces = FaceStream.load(found.folder / "faces.npz")
         plan = plan_clip(faces, self.resolution, self.min_seconds, self.on_cut, str(video))
+        heard = keep_features(
+            cache, self.feature_name, self.features, source.samples, len(faces.light), Path(audio or video)
+        )
+        done.append(heard)
+        for part in (self.face_tracker, self.segmenter):
+            if isinstance(part, Imported):
+                part.follow(plan, tuple(faces.size))
 
         area = {
             "video": source.sha256,
@@ -120,9 +132,11 @@ class Preprocessor:
         plate = step("plate", {"labels": labels.key}, lambda f: steps.make_plate(f, clip, labels.folder))
         inputs = {"labels": labels.key, "count": self.points}
         points = step("points", inputs, lambda f: steps.make_points(f, clip, labels.folder, self.points))
-        made = Made(source, plan, faces, clip, labels.folder, plate.folder, points.folder, done)
+        made = Made(source, plan, faces, clip, labels.folder, plate.folder, points.folder, heard.folder, done)
         settings = {"face_tracker": settings_of(self.face_tracker), "segmenter": settings_of(self.segmenter)}
-        return write_subject(subject, made, self.features, self.feature_name, settings, self.workers, self.bars)
+        return write_subject(
+            subject, made, self.features, self.feature_name, settings, self.workers, self.bars, self.composites
+        )
 
     def _check(self, video: Path, subject: Path, audio: Path | None) -> Source:
         info = probe(video)

@@ -12,10 +12,11 @@ import talksplat
 from talksplat.data.writer import SubjectWriter
 from talksplat.preprocess import report, steps
 from talksplat.preprocess.action_units import action_units
-from talksplat.preprocess.audio_features import MelFeatures
-from talksplat.preprocess.cache import StepResult
+from talksplat.preprocess.audio_features import AudioFeatures
+from talksplat.preprocess.cache import StepResult, settings_of
 from talksplat.preprocess.clip_plan import FPS, ClipPlan
 from talksplat.preprocess.faces import FaceStream
+from talksplat.preprocess.feature_step import FEATURES_FILE
 from talksplat.preprocess.landmarks import DLIB68
 from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import ClipImages
@@ -39,7 +40,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Made:
-    """What the steps made of it; folders hold `{frame_id}.png`, `plate.png` and `points.npz`."""
+    """What the steps made of it; folders hold `{frame_id}.png`, `plate.png`, `points.npz` and `features.npy`."""
 
     source: Source
     plan: ClipPlan
@@ -48,6 +49,7 @@ class Made:
     labels: Path
     plate: Path
     points: Path
+    features: Path
     steps: list[StepResult]
 
     def label(self, position: int) -> np.ndarray:
@@ -55,20 +57,15 @@ class Made:
         return steps.read_png(self.labels / f"{self.clip.track.frame_ids[position]}.png")
 
 
-def settings_of(part: object) -> dict[str, Any]:
-    """Class and public plain attributes of a configurable object: what a step's key depends on."""
-    values = {k: v for k, v in vars(part).items() if not k.startswith("_") and isinstance(v, (int, float, str, bool))}
-    return {"class": f"{type(part).__module__}.{type(part).__qualname__}", **values}
-
-
 def write_subject(
     subject: Path,
     made: Made,
-    features: MelFeatures,
+    features: AudioFeatures,
     feature_name: str,
     settings: dict[str, Any],
     workers: int,
     bars: ProgressBars,
+    composites: bool = True,
 ) -> dict[str, Any]:
     """Write the folder and return its manifest; nothing is left behind if that fails.
 
@@ -90,10 +87,12 @@ def write_subject(
         for position, image, label, torso, alpha in bars(prepared, "writing", total=len(ids)):
             points68 = clip.landmarks[position][list(DLIB68)]
             writer.write_frame(int(ids[position]), image, label, torso, points68, alpha)
+            if composites:
+                writer.write_composite(int(ids[position]), image, label, plate)
         writer.write_track(ids, track.viewmats, track.focal, points, colors)
         writer.write_background(plate)
         writer.write_audio(made.source.samples)
-        writer.write_features(feature_name, features(made.source.samples, len(made.faces.light)))
+        writer.write_features(feature_name, np.load(made.features / FEATURES_FILE))
         writer.write_action_units(ids, action_units(shapes))
         shown = [int(i) for i in report.chosen_positions(len(ids))]
         maps = [made.label(i) for i in shown]

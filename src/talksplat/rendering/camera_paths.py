@@ -1,4 +1,4 @@
-"""Where the camera is in each frame of a new video, and which frame of the clip lends its torso, background and blinks.
+"""Where the camera is in each frame of a new video, and which frame of the clip lends its torso, background and face.
 
 The head is the world, so a moving head is a moving camera (GaussianTalker section 2).
 """
@@ -23,7 +23,7 @@ class CameraPath:
 
     viewmats: Float[np.ndarray, "frame 4 4"]
     positions: Int[np.ndarray, " frame"]  # frame of the clip whose torso and background are shown
-    eyes: Int[np.ndarray, " frame"]  # frame of the clip whose blink is shown
+    eyes: Int[np.ndarray, " frame"]  # frame of the clip whose blink and other action units are shown
 
 
 class Camera(Protocol):

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import soxr
 from jaxtyping import Float
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config import instantiate
 from talksplat.errors import UserError
+from talksplat.preprocess.audio_features import AudioFeatures
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.preprocess.speech import SPEECH_RATE, speak
 
@@ -30,13 +31,16 @@ class Drive:
         return len(self.features)
 
 
-def drive_from_audio(path: str | Path, audio: DictConfig, sound: str | Path | None = None) -> Drive:
+def drive_from_audio(
+    path: str | Path, audio: DictConfig, sound: str | Path | None = None, speech_model: str | None = None
+) -> Drive:
     """Features of a recording, or stored features.
 
     Args:
         path: a sound or video file of any length and format, or `.npy` features [frames, window, width].
         audio: the configuration node `audio` that the avatar was trained with (`width`, `window`, `extractor`, `name`).
         sound: with features, the recording to be heard; None: no sound.
+        speech_model: checkpoint that computes the features; None: where it was when the avatar was trained.
 
     Raises:
         UserError: a file that cannot be read, features of another shape, or a recording for an avatar whose kind of
@@ -48,24 +52,28 @@ def drive_from_audio(path: str | Path, audio: DictConfig, sound: str | Path | No
         return Drive(features, None if sound is None else read_audio(sound, SOUND_RATE))
     if sound is not None:
         raise UserError("sound= goes with audio=FEATURES.npy; a recording given as audio= is heard itself")
-    extractor = _extractor(audio, f"audio={path}")
+    extractor = _extractor(audio, f"audio={path}", speech_model)
     return Drive(extractor(read_audio(path)), read_audio(path, SOUND_RATE))
 
 
-def drive_from_text(text: str, voice: str, audio: DictConfig) -> Drive:
+def drive_from_text(text: str, voice: str, audio: DictConfig, speech_model: str | None = None) -> Drive:
     """Features of `text` spoken by espeak-ng; errors as `speak` and `drive_from_audio` raise them."""
-    extractor = _extractor(audio, "text=")
+    extractor = _extractor(audio, "text=", speech_model)
     speech = speak(text, voice)
     return Drive(extractor(soxr.resample(speech, SPEECH_RATE, SAMPLE_RATE)), speech, SPEECH_RATE)
 
 
-def _extractor(audio: DictConfig, source: str):
+def _extractor(audio: DictConfig, source: str, speech_model: str | None) -> AudioFeatures:
     if audio.extractor is None:
         raise UserError(
             f"this avatar listens to {audio.name} features [frames, {audio.window}, {audio.width}], which cannot be "
             f"computed here from {source}: give them as audio=FEATURES.npy, with sound=RECORDING to be heard"
         )
-    return instantiate(audio.extractor)
+    if speech_model is None:
+        return instantiate(audio.extractor)
+    if "checkpoint" not in audio.extractor:
+        raise UserError(f"speech_model={speech_model}: this avatar listens to {audio.name} features, which need none")
+    return instantiate(OmegaConf.merge(audio.extractor, {"checkpoint": speech_model}))
 
 
 def _read_features(path: Path, audio: DictConfig) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from talksplat.data.audio_windows import audio_windows
 from talksplat.errors import UserError
+from talksplat.geometry.head_motion import head_motion
 from talksplat.preprocess.audio_features import VIDEO_FPS
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.rendering.camera_paths import Camera, CameraPath
@@ -33,6 +35,7 @@ class Plan:
     sound: Float[np.ndarray, " sample"] | None
     sound_rate: int
     fps: float
+    motion: Float[Tensor, "frame lag 6"]  # of the head along the path, see `head_motion`
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -49,27 +52,33 @@ class Plan:
             eye=torch.as_tensor(self.scene.eye[self.path.eyes[chunk]], dtype=torch.float32),
             viewmats=viewmats,
             Ks=torch.as_tensor(self.scene.K).expand(len(viewmats), 3, 3).contiguous(),
+            motion=self.motion[chunk],
+            action_units=torch.as_tensor(self.scene.action_units[self.path.eyes[chunk]], dtype=torch.float32),
         )
         return conditions.to(device)
 
 
-def plan_speech(scene: Scene, drive: Drive, camera: Camera, context: int) -> Plan:
+def plan_speech(scene: Scene, drive: Drive, camera: Camera, context: int, motion_lags: Sequence[float] = ()) -> Plan:
     """New speech along a camera path, 25 frames a second."""
     if scene.subject is None:
         camera = camera.at(scene.plate_frame)
+    path = camera(len(drive), VIDEO_FPS, scene.frame_ids, scene.viewmats)
     return Plan(
         scene=scene,
-        path=camera(len(drive), VIDEO_FPS, scene.frame_ids, scene.viewmats),
+        path=path,
         features=torch.from_numpy(drive.features),
         rows=torch.arange(len(drive)),
         context=context,
         sound=drive.sound,
         sound_rate=drive.sound_rate,
         fps=VIDEO_FPS,
+        motion=_motion(path.viewmats, np.arange(len(drive)) / VIDEO_FPS, motion_lags),
     )
 
 
-def plan_split(scene: Scene, split: str, context: int, audio_across_split: bool = True) -> Plan:
+def plan_split(
+    scene: Scene, split: str, context: int, audio_across_split: bool = True, motion_lags: Sequence[float] = ()
+) -> Plan:
     """The clip's own "test" (held-out) or "train" frames with their own sound.
 
     `audio_across_split` as for `FrameStore`: whether the audio of the other split may be heard at the border.
@@ -99,7 +108,13 @@ def plan_split(scene: Scene, split: str, context: int, audio_across_split: bool 
         sound=_sound_of(scene, frame_ids),
         sound_rate=SAMPLE_RATE,
         fps=scene.fps,
+        # along the whole clip: the head was moving before the split began
+        motion=_motion(scene.viewmats, scene.frame_ids / scene.fps, motion_lags)[positions],
     )
+
+
+def _motion(viewmats: np.ndarray, times: np.ndarray, lags: Sequence[float]) -> Tensor:
+    return head_motion(torch.as_tensor(viewmats, dtype=torch.float32), torch.as_tensor(times), lags)
 
 
 def _sound_of(scene: Scene, frame_ids: np.ndarray) -> np.ndarray | None:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from talksplat.errors import UserError
 
-FREE_TEXT = ("text", "audio_file", "sound", "subject", "checkpoint", "output")
+FREE_TEXT = ("text", "audio_file", "sound", "subject", "speech_model", "checkpoint", "output")
 ALIASES = {"audio": "audio_file"}  # Hydra keeps the key `audio` for the group of audio features
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 

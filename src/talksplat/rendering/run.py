@@ -87,14 +87,15 @@ def render(config: DictConfig) -> RenderReport:
 
 
 def _plan(config: DictConfig, trained: DictConfig, scene: Scene) -> Plan:
+    lags = list(OmegaConf.select(trained, "dataset.motion_lags") or [])
     if config.split is not None:
         across = OmegaConf.select(trained, "dataset.loader.audio_across_split", default=True)
-        return plan_split(scene, config.split, trained.audio.context, across)
+        return plan_split(scene, config.split, trained.audio.context, across, lags)
     if config.text is not None:
-        drive = drive_from_text(config.text, config.voice, trained.audio)
+        drive = drive_from_text(config.text, config.voice, trained.audio, config.speech_model)
     else:
-        drive = drive_from_audio(config.audio_file, trained.audio, config.sound)
-    return plan_speech(scene, drive, instantiate(config.camera), trained.audio.context)
+        drive = drive_from_audio(config.audio_file, trained.audio, config.sound, config.speech_model)
+    return plan_speech(scene, drive, instantiate(config.camera), trained.audio.context, lags)
 
 
 def _suite(config: DictConfig, device: torch.device) -> MetricSuite:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int, UInt8
 from omegaconf import DictConfig
 from torch import Tensor
@@ -27,6 +28,7 @@ class Scene:
     viewmats: Float[np.ndarray, "frame 4 4"]
     K: Float[np.ndarray, "3 3"]
     eye: Float[np.ndarray, " frame"]
+    action_units: Float[np.ndarray, "frame unit"]  # none for an avatar that only blinks
     width: int
     height: int
     fps: float
@@ -64,7 +66,7 @@ def open_scene(entry: dict[str, Any], audio: DictConfig, root: str | None, soft_
             folder,
         )
         return _scene(entry, None)
-    subject = read_subject(folder, list(audio.files), audio.width, audio.window, soft_masks)
+    subject = read_subject(folder, list(audio.files), audio.width, audio.window, soft_masks=soft_masks)
     if (subject.width, subject.height) != (entry["width"], entry["height"]):
         raise UserError(
             f"{folder} has frames of {subject.width}x{subject.height} pixels, but the avatar was trained on "
@@ -90,6 +92,7 @@ def _scene(entry: dict[str, Any], subject: Subject | None) -> Scene:
         viewmats=entry["viewmats"].numpy(),
         K=entry["K"].numpy(),
         eye=entry["eye"].numpy(),
+        action_units=entry.get("action_units", torch.zeros(len(entry["eye"]), 0)).numpy(),
         width=entry["width"],
         height=entry["height"],
         fps=float(entry.get("fps", 25.0)),

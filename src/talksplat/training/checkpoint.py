@@ -53,6 +53,22 @@ def checkpoint_config(checkpoint: dict[str, Any]) -> DictConfig:
     return OmegaConf.create(checkpoint["talksplat"]["config_yaml"])
 
 
+def with_architectures(config: DictConfig) -> DictConfig:
+    """The configuration with `architecture` of a speech model inside the avatar read from its checkpoint, so that the
+    avatar can be built where that is gone.
+
+    Raises:
+        UserError: no such speech model.
+    """
+    encoder = OmegaConf.select(config, "model.tokens.audio.encoder")
+    if encoder is None or encoder.get("architecture", 0) is not None or encoder.checkpoint is None:
+        return config
+    from talksplat.preprocess.audio_features.speech_checkpoint import architecture_of, find_checkpoint
+
+    architecture = architecture_of(find_checkpoint(encoder.checkpoint, encoder.get("assets")))
+    return OmegaConf.merge(config, {"model": {"tokens": {"audio": {"encoder": {"architecture": architecture}}}}})
+
+
 def build_model(checkpoint: dict[str, Any], device: torch.device | str = "cpu") -> TalkingHead:
     """The avatar of a checkpoint, in eval mode."""
     model = instantiate(checkpoint_config(checkpoint).model)

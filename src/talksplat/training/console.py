@@ -24,7 +24,8 @@ def quiet_libraries() -> None:
     """Lightning's hints about data loaders and logging do not apply here and would hide what matters."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for text in (".*does not have many workers.*", ".*ended before the epoch ended.*", ".*LeafSpec.*"):
+    texts = ["does not have many workers", "ended before the epoch ended", "LeafSpec", "in eval mode at the start"]
+    for text in (f".*{words}.*" for words in texts):
         warnings.filterwarnings("ignore", message=text)
 
 

@@ -18,7 +18,7 @@ class Optimizers:
     Only the network optimiser is handed to Lightning, which counts steps by it.
 
     Args:
-        network_groups: parameters of the networks by learning-rate group ("networks", "triplane").
+        network_groups: parameters of the networks by learning-rate group ("networks", "triplane", "audio_backbone").
         gaussians: parameters of the Gaussians by name.
         stage: gives the learning rates.
         spread: camera spread in dm, for learning rates that follow it.

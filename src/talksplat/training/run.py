@@ -22,7 +22,7 @@ from talksplat.callbacks.trackers import finish_tracker
 from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import UserError
-from talksplat.training.checkpoint import FORMAT, load_weights, read_checkpoint
+from talksplat.training.checkpoint import FORMAT, load_weights, read_checkpoint, with_architectures
 from talksplat.training.console import quiet_libraries, stop_between_steps
 from talksplat.training.evaluate import evaluate_run
 from talksplat.training.finite import NonFiniteError
@@ -30,7 +30,7 @@ from talksplat.training.folder import RunFolder
 from talksplat.training.module import TalkingHeadModule
 from talksplat.training.provenance import RunInfo, git_state
 from talksplat.training.stage import Stage, camera_spread
-from talksplat.training.subject import open_subject, subject_entry
+from talksplat.training.subject import mouth_center, open_subject, subject_entry
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class TrainingRun:
     """
 
     def __init__(self, config: DictConfig, run_dir: Path) -> None:
-        self.config = config
+        self.config = config = with_architectures(config)
         self.settings = instantiate(config.trainer)
         self.device = self.settings.device()
         self.autocast = self.settings.autocast(self.device)
@@ -62,6 +62,8 @@ class TrainingRun:
         self.data: PortraitDataModule = open_subject(config)
         self.rasterizer = instantiate(config.rasterizer)
         self.model = instantiate(config.model)
+        for _, stage in self.plan:
+            self.model.unfreeze_audio_layers(stage.unfreeze_audio_layers)  # finds what is wrong before the first step
         self.tracker: Logger | Literal[False] | None = None  # made when the first stage begins
         self._initialize_model()
 
@@ -70,7 +72,7 @@ class TrainingRun:
         viewmats = torch.as_tensor(subject.viewmats)[torch.as_tensor(subject.train)]
         vertices = torch.as_tensor(subject.vertices)
         colors = None if subject.vertex_colors is None else torch.as_tensor(subject.vertex_colors)
-        self.model.setup_subject(vertices, colors, viewmats, subject.features[subject.train])
+        self.model.setup_subject(vertices, colors, viewmats, subject.features[subject.train], mouth_center(subject))
         self.spread = camera_spread(viewmats)
         self.scene_scale = float((vertices - vertices.mean(0)).norm(dim=-1).quantile(0.95))
         if self.config.checkpoint is not None:
@@ -118,6 +120,7 @@ class TrainingRun:
         start = resumed["talksplat"]["step"] if resumed else 0
         if resumed:
             logger.info("stage %s goes on at step %d", name, start)
+        self.model.unfreeze_audio_layers(stage.unfreeze_audio_layers)
         module = self._module(name, stage)
         trainer = self._trainer(index, name, stage, stage_dir, step_offset, start)
         # Each stage has its own seed, so that a stage begun in a new process is the same as in an old one.

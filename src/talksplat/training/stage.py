@@ -11,6 +11,7 @@ import torch
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import camera_centers
 
+BACKBONE_SHARE = 0.1  # learning rate of a pretrained speech model's layers relative to the networks
 GAUSSIAN_GROUPS = ("means", "scales", "quats", "opacities", "sh0", "shN")
 
 
@@ -19,7 +20,8 @@ class LearningRates:
     """Initial and final learning rate of each parameter group; a single number is constant.
 
     Rates fall log-linearly from the first to the second value over `horizon` steps (None: over the whole stage).
-    `scale` multiplies means, triplane and networks, as the originals do with the spread of the cameras
+    `audio_backbone` is for the layers of a speech model that a stage unfreezes; None: a tenth of `networks`.
+    `scale` multiplies means, triplane and networks (and audio_backbone), as the originals do with the spread of the cameras
     ("camera_spread": 1.1 times the largest distance of a training camera from their mean, in dm), which makes learning
     depend on how much the head moved. A number is the same for every clip. (GaussianTalker specification, 2 and 5.1)
     """
@@ -32,12 +34,13 @@ class LearningRates:
     opacities: Sequence[float] = (0.05,)
     sh0: Sequence[float] = (2.5e-3,)
     shN: Sequence[float] = (1.25e-4,)
+    audio_backbone: Sequence[float] | None = None
     scale: float | Literal["camera_spread"] = 1.0
     horizon: int | None = None
 
     def __post_init__(self) -> None:
-        for group in ("means", "networks", "triplane", *GAUSSIAN_GROUPS[1:]):
-            rates = list(getattr(self, group))
+        for group in ("means", "networks", "triplane", "audio_backbone", *GAUSSIAN_GROUPS[1:]):
+            rates = self._rates(group)
             if len(rates) not in (1, 2) or min(rates) < 0 or (len(rates) == 2 and min(rates) == 0):
                 raise UserError(
                     f"learning_rates.{group}: give one rate or [initial, final], both positive, not {rates}"
@@ -45,12 +48,17 @@ class LearningRates:
 
     def at(self, group: str, step: int, num_steps: int, spread: float) -> float:
         """Learning rate of a group at a step."""
-        rates = list(getattr(self, group))
+        rates = self._rates(group)
         fraction = min(step / max(self.horizon or num_steps, 1), 1.0)
         rate = rates[0] if len(rates) == 1 else rates[0] ** (1 - fraction) * rates[1] ** fraction
-        if group in ("means", "networks", "triplane"):
+        if group in ("means", "networks", "triplane", "audio_backbone"):
             rate *= spread if self.scale == "camera_spread" else float(self.scale)
         return rate
+
+    def _rates(self, group: str) -> list[float]:
+        if group == "audio_backbone" and self.audio_backbone is None:
+            return [BACKBONE_SHARE * rate for rate in self.networks]
+        return list(getattr(self, group))
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ class Stage:
         density_scale: what sizes in `density` are relative to: "head" (radius of the start points), or "camera_spread" as in
             the originals, where it measures how much the head moved.
         sh_degree_every: the active spherical-harmonics degree grows by one after so many steps; None: full from the start.
+        unfreeze_audio_layers: last layers of the speech model inside the avatar that are trained; 0: all are frozen.
     """
 
     mode: Literal["canonical", "deform"]
@@ -75,6 +84,7 @@ class Stage:
     density: Any = None
     density_scale: Literal["head", "camera_spread"] = "head"
     sh_degree_every: int | None = None
+    unfreeze_audio_layers: int = 0
 
     def __post_init__(self) -> None:
         if self.mode not in ("canonical", "deform"):
@@ -83,6 +93,11 @@ class Stage:
             raise UserError(f"density_scale is 'head' or 'camera_spread', not {self.density_scale!r}")
         if self.steps < 1 or self.batch_size < 1:
             raise UserError(f"a stage needs steps >= 1 and batch_size >= 1, not {self.steps} and {self.batch_size}")
+        if self.unfreeze_audio_layers < 0 or (self.unfreeze_audio_layers and self.mode == "canonical"):
+            raise UserError(
+                f"unfreeze_audio_layers={self.unfreeze_audio_layers} must be at least 0, and 0 in a canonical stage, which "
+                "hears nothing"
+            )
 
     def sh_degree(self, step: int, max_degree: int) -> int:
         """Active spherical-harmonics degree at a step."""

@@ -6,14 +6,19 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from omegaconf import DictConfig
 
 from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.data.subject import Subject
 from talksplat.errors import UserError
+from talksplat.geometry.cameras import project
 
 logger = logging.getLogger(__name__)
+MOUTH_FRAMES, MOUTH_POINTS = 40, 20  # that its place is found from
 
 
 def open_subject(config: DictConfig) -> PortraitDataModule:
@@ -46,6 +51,7 @@ def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
         "viewmats": torch.as_tensor(subject.viewmats),
         "K": torch.as_tensor(subject.K),
         "eye": torch.as_tensor(subject.eye),
+        "action_units": torch.as_tensor(subject.action_units),
         "train": torch.as_tensor(subject.train),
         "val": torch.as_tensor(subject.val),
         "width": subject.width,
@@ -53,3 +59,21 @@ def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
         "fps": float(subject.fps),
         "plate": first.background_u8[0].cpu(),
     }
+
+
+def mouth_center(subject: Subject) -> Float[np.ndarray, 3] | None:
+    """Middle of the lips in dm: the start points that stay nearest to the lip boxes' centres in the training frames.
+
+    None where the folder has no landmarks or no start points.
+    """
+    frames = subject.train[np.linspace(0, len(subject.train) - 1, min(len(subject.train), MOUTH_FRAMES)).astype(int)]
+    boxes = subject.lip_boxes[frames]
+    known = boxes[:, 2] > boxes[:, 0]
+    if not known.any() or len(subject.vertices) < MOUTH_POINTS:
+        return None
+    centers = torch.as_tensor((boxes[known, :2] + boxes[known, 2:]) / 2).float()
+    viewmats = torch.as_tensor(subject.viewmats[frames][known])
+    Ks = torch.as_tensor(subject.K).expand(len(viewmats), 3, 3)
+    pixels, _ = project(torch.as_tensor(subject.vertices), viewmats, Ks)
+    distance = (pixels - centers[:, None]).norm(dim=-1).mean(0)
+    return subject.vertices[distance.argsort()[:MOUTH_POINTS].numpy()].mean(0)

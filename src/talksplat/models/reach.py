@@ -1,0 +1,45 @@
+"""How far from the mouth the sound is heard: a prior on the attention to the audio token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from talksplat.errors import UserError
+
+
+class AudioReach(nn.Module):
+    """Logit of the audio token, falling with the distance from the mouth: -(max(d - inner, 0) / width)^2.
+
+    On a short clip the sound tells every frame from every other, so hair and forehead would learn their state in each
+    training frame by heart from it, and move at random with new speech.
+
+    Args:
+        inner: dm around the mouth without any prior: lips, jaw, lower cheeks.
+        width: dm over which the logit falls by one, then by four, nine...
+    """
+
+    center: Float[Tensor, 3]
+
+    def __init__(self, inner: float = 0.6, width: float = 0.25):
+        super().__init__()
+        if inner < 0 or width <= 0:
+            raise UserError(f"model.reach: inner={inner} must not be negative and width={width} must be positive")
+        self.inner, self.width = inner, width
+        self.register_buffer("center", torch.full((3,), float("nan")))
+
+    @torch.no_grad()
+    def fit(self, center: Float[Tensor, 3]) -> None:
+        """Take the place of the mouth (dm)."""
+        self.center.copy_(center)
+
+    def forward(
+        self, means: Float[Tensor, "gaussian 3"], token_names: Sequence[str]
+    ) -> Float[Tensor, "gaussian token"]:
+        """To be added to the attention's logits; zero where the mouth's place is unknown."""
+        distance = (means - self.center).norm(dim=-1)
+        logit = -(((distance - self.inner).clamp_min(0) / self.width) ** 2).nan_to_num(0.0)
+        return torch.stack([logit if name == "audio" else torch.zeros_like(logit) for name in token_names], dim=-1)

@@ -1,0 +1,141 @@
+"""A pretrained speech model inside the avatar: raw samples to one vector a frame, and its last layers can be trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from talksplat.errors import UserError
+from talksplat.models.audio_encoder import AudioEncoder
+from talksplat.preprocess.audio_features import ROW_SAMPLES
+from talksplat.preprocess.audio_features.row_grid import RowGrid
+from talksplat.preprocess.audio_features.speech_checkpoint import build_model, find_checkpoint, load_weights
+
+ROWS = 2  # of 20 ms in a frame
+FIT_CHUNKS, FIT_FRAMES = 8, 100  # stretches of the training clip over which the hidden states are standardised
+
+
+class SpeechEncoder(nn.Module):
+    """Samples around a frame through a transformers encoder; its rows around the frame through an `AudioEncoder`.
+
+    All layers are frozen and run as in inference until `unfreeze` opens the last ones. The weights are part of the
+    avatar's checkpoint.
+
+    Args:
+        width, window: 320 and 2, the samples of a frame as `WaveformFeatures` cuts them.
+        context: frames around a frame that the speech model hears.
+        checkpoint: Hugging Face name or local folder, read when training begins; None: start from random weights.
+        architecture: configuration of the speech model; None: that of `checkpoint`. A run writes it into its
+            configuration, so that a trained avatar needs the checkpoint no longer.
+        listen: windows of two rows around a frame that reach the `AudioEncoder`; the other settings are explained there.
+        assets: folder in which names are looked for.
+
+    Raises:
+        UserError: other features than `audio=waveform`, `listen` beyond `context`, or no usable speech model.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        window: int,
+        context: int,
+        checkpoint: str | None,
+        architecture: dict[str, Any] | None = None,
+        listen: int = 8,
+        channels: int = 64,
+        out_features: int = 32,
+        smoothing: bool = True,
+        normalize: bool = True,
+        he_init: bool = True,
+        center_bias: float = 3.0,
+        assets: str | None = None,
+    ):
+        super().__init__()
+        if (width, window) != (ROW_SAMPLES, ROWS):
+            raise UserError(
+                f"a speech model inside the avatar hears raw samples, not features of [{window}, {width}]: choose "
+                "audio=waveform"
+            )
+        if not 1 <= listen <= context:
+            raise UserError(f"audio encoder: listen={listen} must be 1 to context={context} frames")
+        self.width, self.window, self.context, self.listen = width, window, context, listen
+        self.checkpoint, self.assets = checkpoint, assets
+        self.backbone = build_model(architecture, checkpoint, assets)
+        self.grid = RowGrid.of(self.backbone.config)
+        if self.grid.hop != ROW_SAMPLES:
+            raise UserError(
+                f"the speech model {checkpoint} makes a row every {self.grid.hop} samples, but {ROW_SAMPLES} are needed: "
+                "choose a wav2vec 2.0, HuBERT or WavLM checkpoint"
+            )
+        hidden = self.backbone.config.hidden_size
+        self.head = AudioEncoder(
+            hidden, ROWS, listen, channels, out_features, smoothing, normalize, he_init, center_bias
+        )
+        self.out_features = out_features
+        self._open = 0
+        self.unfreeze(0)
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """Transformer layers of the speech model."""
+        return self.backbone.encoder.layers
+
+    def unfreeze(self, count: int) -> None:
+        """Train the last `count` layers from now on and freeze the others. Raises UserError if there are fewer."""
+        if count > len(self.layers):
+            raise UserError(f"unfreeze_audio_layers={count}, but the speech model has {len(self.layers)} layers")
+        self._open = count
+        self.backbone.requires_grad_(False)
+        self._open_layers().requires_grad_(True)
+        self.train(self.training)
+
+    def _open_layers(self) -> nn.ModuleList:
+        return self.layers[len(self.layers) - self._open :]
+
+    def train(self, mode: bool = True) -> SpeechEncoder:
+        """As of any module, but frozen layers stay in evaluation: no dropout, no masked stretches of sound."""
+        super().train(mode)
+        self.backbone.eval()
+        self._open_layers().train(mode)
+        return self
+
+    def fit(self, features: Float[Tensor, "frame window feature"]) -> None:
+        """Load the pretrained weights, and standardise their hidden states over stretches of the training frames.
+
+        Raises:
+            UserError: the checkpoint is gone or damaged.
+        """
+        if self.checkpoint is not None:
+            pretrained = load_weights(find_checkpoint(self.checkpoint, self.assets), ctc=False)
+            self.backbone.load_state_dict(pretrained.state_dict())
+        stretches = features.float().split(FIT_FRAMES)
+        chosen = torch.linspace(0, len(stretches) - 1, min(FIT_CHUNKS, len(stretches))).round().long().tolist()
+        with torch.no_grad():
+            rows = [self._rows(stretches[index].reshape(1, -1))[0] for index in chosen]
+        self.head.fit(torch.cat(rows)[:, None])
+
+    def forward(self, audio: Float[Tensor, "frame context window feature"]) -> Float[Tensor, "frame out"]:
+        """One vector for each frame.
+
+        Raises:
+            UserError: the audio has another width, window or context than the model was built for.
+        """
+        if audio.shape[1:] != (self.context, self.window, self.width):
+            raise UserError(
+                f"audio windows are {tuple(audio.shape[1:])} (context, window, width), the model was built for "
+                f"{(self.context, self.window, self.width)}; choose the audio group it was trained with"
+            )
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self._open > 0):
+            rows = self._rows(audio.flatten(1)).unflatten(1, (self.context, ROWS))
+        first = self.context // 2 - self.listen // 2
+        return self.head(rows[:, first : first + self.listen])
+
+    def _rows(self, samples: Float[Tensor, "item sample"]) -> Float[Tensor, "item row hidden"]:
+        """Hidden states of the last layer, float32, the middle of row r at (r + 0.5) * 320 samples."""
+        rows = samples.shape[1] // ROW_SAMPLES
+        behind = (rows - 1) * ROW_SAMPLES + self.grid.field - self.grid.lead - samples.shape[1]
+        padded = nn.functional.pad(samples, (self.grid.lead, behind))
+        return self.backbone(padded).last_hidden_state.float()
