@@ -84,6 +84,18 @@ def test_disk_cache_leaves_nothing_when_a_frame_is_damaged(tiny_copy: Path):
     assert list((tiny_copy / ".cache").iterdir()) == []
 
 
+def test_disk_cache_is_not_mapped_into_memory_and_a_cut_file_is_named(tiny_copy: Path):
+    store = FrameStore(read_subject(tiny_copy, ["aud_mel.npy"], 8, 16), "disk")
+    store.batch(torch.arange(22), "cpu")
+    (file,) = (tiny_copy / ".cache").iterdir()
+    maps = Path("/proc/self/maps")
+    assert not maps.exists() or file.name not in maps.read_text()  # mapped pages would count as the process's memory
+    with file.open("r+b") as opened:
+        opened.truncate(20 * 48 * 48 * 7 + 5)
+    with pytest.raises(UserError, match=r"frames-.*ends within frame 20"):
+        store.batch(torch.tensor([3, 20]), "cpu")
+
+
 def test_frames_that_do_not_fit_into_memory(subject: Subject, monkeypatch: pytest.MonkeyPatch):
     needed = 22 * 48 * 48 * 7
     monkeypatch.setattr(frame_cache, "available_memory", lambda: needed - 1)

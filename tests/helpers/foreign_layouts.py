@@ -29,7 +29,7 @@ class Layout:
 
 def features(file: str, width: int, window: int = 16) -> tuple[str, ...]:
     """Settings of audio features that are read from a folder."""
-    return (f"audio.files=[{file}]", f"audio.width={width}", f"audio.window={window}")
+    return (f"audio.files=[{file}]", f"audio.width={width}", f"audio.window={window}", "audio.extractor=null")
 
 
 def num_frames(root: Path) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from talksplat.errors import UserError
-from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio, write_wav
+from talksplat.preprocess.audio_io import SAMPLE_RATE, fit_to_length, read_audio, write_wav
 
 
 def beep(rate: int, onset: float = 0.5, seconds: float = 1.0, frequency: float = 440.0) -> np.ndarray:
@@ -129,3 +129,13 @@ def test_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match="not finite"):
         write_wav(tmp_path / "a.wav", np.array([np.inf]))
     assert os.listdir(tmp_path) == []
+
+
+def test_sound_is_fitted_to_the_length_of_the_picture():
+    samples = np.ones(32000, np.float32)
+    same, note = fit_to_length(samples, 2.04)
+    assert len(same) == 32640 and note is None  # a codec's padding is not worth a word
+    long, note = fit_to_length(samples, 1.5)
+    assert len(long) == 24000 and "0.50 s after the picture" in note
+    short, note = fit_to_length(samples, 5.0)
+    assert len(short) == 80000 and not short[32000:].any() and "ends 3.00 s before the picture" in note

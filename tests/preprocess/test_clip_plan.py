@@ -8,6 +8,7 @@ import pytest
 from talksplat.errors import UserError
 from talksplat.preprocess.clip_plan import find_cuts, frame_list, plan_clip
 from talksplat.preprocess.faces import FaceStream
+from talksplat.preprocess.lip_sync import LipSync
 from talksplat.preprocess.verdicts import judge
 from tests.preprocess.face_fixtures import landmarks_of, make_track
 
@@ -21,6 +22,7 @@ def stream(count: int = 100, width: int = 512, height: int = 512) -> FaceStream:
         blendshapes=np.zeros((count, 51)),
         blendshape_names=np.array(["jawOpen"]),
         thumbnails=thumbnails,
+        tones=np.random.default_rng(2).integers(100, 110, (count, 468, 3), dtype=np.uint8),
         sharpness=np.full(count, 300.0),
         light=np.full(count, 120.0),
         size=np.array([width, height]),
@@ -63,6 +65,17 @@ def test_lost_frames_keep_the_numbers_of_the_others():
     assert plan.landmarks(faces).shape == (97, 478, 3)
 
 
+def test_covered_faces_are_left_out_with_their_numbers():
+    faces = stream(200)
+    faces.tones[:] = np.random.default_rng(4).integers(50, 200, (468, 3)) + faces.tones % 10
+    faces.tones[60:75, :300] = 120
+    plan = plan_clip(faces)
+    assert plan.covered == list(range(60, 75)) and plan.frame_ids[60] == 75 and "60-74" in plan.notes[0]
+    assert plan.confidence.shape == (185,) and plan.confidence.min() > 0.5
+    faces.tones[75:160, :300] = 120  # too long for a hand: another light, a mask put on
+    assert plan_clip(faces).covered == []
+
+
 def test_a_cut_keeps_the_longest_scene_or_fails():
     faces = stream(150)
     faces.thumbnails[:60, :, 8:] = 150  # the same place, another picture
@@ -79,6 +92,17 @@ def test_a_moving_camera_is_no_cut():
     faces = stream()
     picture = np.random.default_rng(1).integers(0, 255, (24, 124, 3), dtype=np.uint8)
     faces.thumbnails = np.stack([picture[:, i : i + 24] for i in range(100)])
+    assert find_cuts(faces) == []
+
+
+def test_a_swinging_camera_and_held_pictures_are_no_cuts():
+    picture = np.random.default_rng(1).integers(0, 255, (24, 324, 3), dtype=np.uint8)
+    faces = stream()
+    at = np.interp(np.arange(100), [0, 40, 50, 75, 85, 100], [0, 0, 240, 240, 0, 0]).astype(int)  # away and back
+    faces.thumbnails = np.stack([picture[:, i : i + 24] for i in at])
+    assert find_cuts(faces) == []
+    held = np.repeat(np.arange(0, 300, 9), 3)[:100]  # every third frame is new
+    faces.thumbnails = np.stack([picture[:, i : i + 24] for i in held])
     assert find_cuts(faces) == []
 
 
@@ -118,8 +142,13 @@ def verdicts(**changes):
         sharpness=np.full(count, 300.0),
         light=np.full(count, 120.0),
         samples=np.sin(np.arange(16000)) * 0.3,
+        sync=in_sync(0.02),
     )
-    return judge(**{**good, **changes})
+    return [check.sentence for check in judge(**{**good, **changes}) if check.good is False]
+
+
+def in_sync(offset: float | None, confident: bool = True) -> LipSync:
+    return LipSync(offset, confident, 0.5, 0.1, np.zeros(1), np.zeros(1))
 
 
 def test_verdicts_name_what_a_clip_breaks():
@@ -135,6 +164,11 @@ def test_verdicts_name_what_a_clip_breaks():
         "frames a second": {"source_fps": 12.0},
         "clipped sound": {"samples": np.clip(np.sin(np.arange(16000)) * 3, -1, 1)},
         "hardly any sound": {"samples": np.zeros(16000)},
+        "large face": {"face_height": np.full(2500, 0.6)},
+        "left out": {"unusable": 60},
+        "out of sync: the sound is 200 ms late": {"sync": in_sync(0.2)},
+        "out of sync: the sound is 80 ms early": {"sync": in_sync(-0.08)},
     }.items():
         found = verdicts(**change)
         assert len(found) == 1 and expected in found[0], (expected, found)
+    assert verdicts(sync=in_sync(0.3, confident=False)) == [] and verdicts(sync=in_sync(None, confident=False)) == []

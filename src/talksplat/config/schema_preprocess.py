@@ -38,6 +38,7 @@ class PreprocessConfig:
     audio: AudioConfig = field(default_factory=AudioConfig)
     face_tracker: Any = MISSING
     segmentation: Any = MISSING
+    alignment: Any = MISSING
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 

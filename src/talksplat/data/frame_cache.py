@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -107,8 +107,31 @@ def load_to_memory(subject: Subject) -> UInt8[Tensor, "frame byte"]:
     return packed
 
 
-def load_to_disk(subject: Subject, folder: Path) -> UInt8[Tensor, "frame byte"]:
-    """All frames as a memory map of a file in `folder`, written the first time.
+class FrameFile:
+    """Packed frames in a file, read as they are asked for.
+
+    Reads and no memory map: mapped pages count as the process's own memory, and after an epoch of a long clip all of
+    them would be mapped. The system still keeps in its file cache what fits.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int]) -> None:
+        self.path, self.shape = path, shape
+        self._file = path.open("rb", buffering=0)
+
+    def read(self, positions: Int[Tensor, " frame"], out: UInt8[Tensor, "frame byte"]) -> None:
+        """Fill the rows of `out` (on the CPU) with the frames at `positions`. Raises UserError if the file is cut off."""
+        size = self.shape[1]
+        for row, position in zip(out.numpy(), positions.tolist()):
+            done = 0
+            while done < size:
+                count = os.preadv(self._file.fileno(), [memoryview(row)[done:]], position * size + done)
+                if count == 0:
+                    raise UserError(f"{self.path} ends within frame {position}: remove the file, it is made again")
+                done += count
+
+
+def load_to_disk(subject: Subject, folder: Path) -> FrameFile:
+    """All frames in a file in `folder`, written the first time.
 
     The file's name holds a digest of the names, sizes and times of the images, so a changed subject gets a new file.
     Raises UserError if the folder cannot be written or has no room.
@@ -117,8 +140,7 @@ def load_to_disk(subject: Subject, folder: Path) -> UInt8[Tensor, "frame byte"]:
     path = folder / f"frames-{_fingerprint(subject)}.u8"
     if not path.is_file() or path.stat().st_size != shape[0] * shape[1]:
         _write_file(subject, path, shape[0] * shape[1])
-    # Copy on write: PyTorch has no read-only tensors, and the file must stay as it is.
-    return torch.from_numpy(np.memmap(path, dtype=np.uint8, mode="c", shape=shape))
+    return FrameFile(path, shape)
 
 
 def _write_file(subject: Subject, path: Path, size: int) -> None:

@@ -98,7 +98,10 @@ class FrameStore:
         # Pinned memory comes from a pool that is reused, and lets the copy run beside the GPU's work.
         pinned = device.type == "cuda"
         packed = torch.empty(len(positions), self._packed.shape[1], dtype=torch.uint8, pin_memory=pinned)
-        torch.index_select(self._packed, 0, positions.cpu(), out=packed)
+        if isinstance(self._packed, frame_cache.FrameFile):
+            self._packed.read(positions, out=packed)
+        else:
+            torch.index_select(self._packed, 0, positions.cpu(), out=packed)
         return packed.to(device, non_blocking=True)
 
     def _move_frames(self, device: torch.device) -> None:

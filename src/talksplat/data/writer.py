@@ -19,6 +19,7 @@ from talksplat.data.labels import Label, encode_parsing
 from talksplat.errors import UserError
 
 AUDIO_RATE = 16000
+HALF = ".half"  # end of the name of a file that is being written
 OPAQUE = 128  # torso alpha from here on counts as 255: the layout knows only 0 and 255
 
 
@@ -27,21 +28,25 @@ class SubjectWriter:
 
     A context manager: an exception inside removes what was written. Images are RGB. Every method raises UserError
     naming the file if it cannot be written (a full disk), after removing the temporary folder.
+
+    With `key`, which stands for everything that the frames are made of, frames written before a kill (or Ctrl-C) are
+    found again: `has_frame`. `write_frame` may be called from several threads.
     """
 
-    def __init__(self, root: Path | str, width: int, height: int, fps: float = 25.0):
+    def __init__(self, root: Path | str, width: int, height: int, fps: float = 25.0, key: str | None = None):
         """Raises UserError if `root` exists and is not an empty folder."""
         self.root = Path(root).expanduser()
         self.width, self.height, self.fps = width, height, fps
         if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
             raise UserError(f"{self.root} exists and is not empty: remove it, or choose another folder")
-        self.folder = self.root.parent / f".{self.root.name}.partial-{os.getpid()}"
+        self.folder = self.root.parent / f".{self.root.name}.partial-{os.getpid() if key is None else key}"
+        self._resumable = key is not None
         self._frame_ids: set[int] = set()
         self._tracked: list[int] | None = None
         try:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self._clear_leftovers()
             for name in ("ori_imgs", "parsing", "torso_imgs"):
-                (self.folder / name).mkdir(parents=True)
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._failure(self.folder, error) from error
 
@@ -49,12 +54,30 @@ class SubjectWriter:
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
-        if kind is not None:
+        if kind is not None and not (self._resumable and issubclass(kind, KeyboardInterrupt)):
             self.abort()
 
     def abort(self) -> None:
         """Remove what was written so far."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _clear_leftovers(self) -> None:
+        if not self._resumable:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        for other in self.root.parent.glob(f".{self.root.name}.partial-*"):
+            if other != self.folder:
+                shutil.rmtree(other, ignore_errors=True)
+        for half in self.folder.rglob(f"*{HALF}"):
+            half.unlink(missing_ok=True)
+
+    def has_frame(self, frame_id: int) -> bool:
+        """Whether an earlier run with the same key wrote this frame; if so, it counts as written."""
+        names = (f"ori_imgs/{frame_id}.jpg", f"parsing/{frame_id}.png", f"torso_imgs/{frame_id}.png")
+        if not self._resumable or not all((self.folder / n).is_file() for n in (*names, f"ori_imgs/{frame_id}.lms")):
+            return False
+        self._frame_ids.add(int(frame_id))
+        return True
 
     def write_frame(
         self,
@@ -86,9 +109,10 @@ class SubjectWriter:
         self._write(f"ori_imgs/{frame_id}.jpg", encode_image(image, ".jpg"))
         self._write(f"parsing/{frame_id}.png", encode_image(encode_parsing(parsing)[..., ::-1], ".png"))
         self._write(f"torso_imgs/{frame_id}.png", encode_image(torso, ".png"))
-        self._write(f"ori_imgs/{frame_id}.lms", landmarks.format_landmarks(landmarks68).encode())
         if head_alpha is not None:
             self._write(f"alpha/{frame_id}.png", encode_image(head_alpha, ".png"))
+        # the last file: where it is, the frame is complete (`has_frame`)
+        self._write(f"ori_imgs/{frame_id}.lms", landmarks.format_landmarks(landmarks68).encode())
         self._frame_ids.add(int(frame_id))
 
     def write_track(
@@ -186,9 +210,11 @@ class SubjectWriter:
 
     def _write(self, name: str, data: bytes) -> None:
         path = self.folder / name
+        half = path.with_name(path.name + HALF)
         try:
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(data)
+            half.write_bytes(data)
+            os.replace(half, path)
         except OSError as error:
             raise self._failure(path, error) from error
 

@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     preprocessor = Preprocessor(
         face_tracker=instantiate(config.face_tracker),
         segmenter=instantiate(config.segmentation),
+        alignment=instantiate(config.alignment),
         features=features,
         feature_name=name,
         resolution=config.resolution,

@@ -16,6 +16,7 @@ from talksplat.errors import UserError
 logger = logging.getLogger(__name__)
 
 SAMPLE_RATE = 16000
+NOTED_DIFFERENCE = 0.1  # s between the ends of sound and picture; encoders leave less
 
 
 def read_audio(path: str | Path, rate: int = SAMPLE_RATE) -> np.ndarray:
@@ -81,6 +82,21 @@ def _shift(samples: np.ndarray, offset: int) -> np.ndarray:
     if offset >= 0:
         return np.concatenate([np.zeros(offset, np.float32), samples])
     return samples[-offset:]
+
+
+def fit_to_length(samples: np.ndarray, seconds: float, rate: int = SAMPLE_RATE) -> tuple[np.ndarray, str | None]:
+    """Sound cut, or filled up with silence, to the length of its video; and a note if they differ by over 0.1 s."""
+    wanted = round(seconds * rate)
+    difference = (len(samples) - wanted) / rate
+    fitted = samples[:wanted] if difference > 0 else np.pad(samples, (0, wanted - len(samples)))
+    if difference > NOTED_DIFFERENCE:
+        return fitted, f"the sound goes on {difference:.2f} s after the picture has ended: the rest is left out"
+    if difference < -NOTED_DIFFERENCE:
+        return fitted, (
+            f"the sound ends {-difference:.2f} s before the picture: the rest is filled with silence, where lips that move "
+            "teach an avatar nothing; cut the video to the sound"
+        )
+    return fitted, None
 
 
 def write_wav(path: str | Path, samples: np.ndarray, rate: int = SAMPLE_RATE) -> None:

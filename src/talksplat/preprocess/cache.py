@@ -56,7 +56,8 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def settings_of(part: object) -> dict[str, Any]:
     """Class and public plain attributes of a configurable object: what a step's key depends on."""
-    values = {k: v for k, v in vars(part).items() if not k.startswith("_") and isinstance(v, (int, float, str, bool))}
+    plain = (int, float, str, bool, tuple)
+    values = {k: v for k, v in vars(part).items() if not k.startswith("_") and isinstance(v, plain)}
     return {"class": f"{type(part).__module__}.{type(part).__qualname__}", **values}
 
 

@@ -9,12 +9,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from talksplat.errors import UserError
+from talksplat.preprocess.confidence import confidence, covered, strangeness
 from talksplat.preprocess.faces import FaceStream
 
 FPS = 25.0
 MOST = 0.5  # share of frames that counts as most
 CUT_CHANGE = 12.0  # mean change of the thumbnail's grey levels (of 255) from one frame to the next
-CUT_RATIO = 6.0  # of that change to the usual one around it
+CUT_RATIO = 4.0  # of that change to those around it, of which four in five are smaller than the one it is compared with
 CUT_AROUND = 12  # frames on either side
 HAIR_MARGIN, SHOULDER_MARGIN, SIDE_MARGIN = 0.45, 0.35, 0.45  # of the face's height, around the faces' union box
 MAX_ENLARGEMENT = 1.5
@@ -29,6 +30,8 @@ class ClipPlan:
     resolution: int  # side of the result
     cuts: list[int]  # first frames of new scenes
     lost: list[int]  # frames of the scene without a face
+    covered: list[int]  # frames of the scene with something before the face, such as a hand
+    confidence: Float[np.ndarray, " frame"]  # in [0, 1], of the used frames: are the landmarks on a bare face
     second_person: list[int]  # frames with another large face
     notes: list[str] = field(default_factory=list)
 
@@ -44,13 +47,17 @@ class ClipPlan:
 
 
 def find_cuts(faces: FaceStream) -> list[int]:
-    """First frames of new scenes: the picture changes far more at once than it does in the frames around."""
+    """First frames of new scenes: the picture changes far more at once than it does in the frames around.
+
+    Compared with the large changes around and not the usual ones: a camera that swings, or a clip that holds its pictures
+    (variable frame rate), changes much in some frames and little in others.
+    """
     thumbnails = faces.thumbnails.astype(np.float32)
     change = np.abs(np.diff(thumbnails, axis=0)).mean((1, 2, 3))
     cuts = []
     for index in np.flatnonzero(change > CUT_CHANGE):
         around = change[max(index - CUT_AROUND, 0) : index + CUT_AROUND + 1]
-        if change[index] > CUT_RATIO * np.median(around):
+        if change[index] > CUT_RATIO * np.percentile(around, 80):
             cuts.append(int(index) + 1)
     return cuts
 
@@ -93,10 +100,13 @@ def plan_clip(
             f"{name} has a cut at frame {frame_list(cuts)}: cut the video to one scene, or set clip.on_cut=longest"
         )
     start, end = _longest_scene(cuts, found)
-    frame_ids = np.arange(start, end)[found[start:end]]
+    strange = strangeness(faces.landmarks[start:end], faces.tones[start:end])
+    hidden = covered(strange)
+    used = found[start:end] & ~hidden
+    frame_ids = np.arange(start, end)[used]
     if len(frame_ids) < needed:
         raise UserError(
-            f"{name} has only {len(frame_ids) / FPS:.2f} s with a face in one scene (frames {start}-{end - 1}), at least "
+            f"{name} has only {len(frame_ids) / FPS:.2f} s with a bare face in one scene (frames {start}-{end - 1}), at least "
             f"clip.min_seconds={min_seconds:g} s are needed"
         )
     crop = square_crop(faces, frame_ids)
@@ -107,12 +117,15 @@ def plan_clip(
     lost = [int(i) for i in np.arange(start, end)[~found[start:end]]]
     if lost:
         notes.append(f"no face in {len(lost)} frames, which are left out: {frame_list(lost)}")
+    behind = [int(i) for i in np.arange(start, end)[hidden]]
+    if behind:
+        notes.append(f"the face is covered or cut off in {len(behind)} frames, left out: {frame_list(behind)}")
     if second:
         notes.append(f"another person in {len(second)} frames: {frame_list(second)}")
     size = min(resolution, int(crop[2] * MAX_ENLARGEMENT) // 2 * 2)
     if size < resolution:
         notes.append(f"the face region has only {crop[2]} pixels: the subject gets {size} instead of {resolution}")
-    return ClipPlan(frame_ids, crop, size, cuts, lost, second, notes)
+    return ClipPlan(frame_ids, crop, size, cuts, lost, behind, confidence(strange[used]), second, notes)
 
 
 def _check_people(faces: FaceStream, needed: int, min_seconds: float, name: str) -> None:

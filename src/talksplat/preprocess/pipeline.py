@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from talksplat.errors import UserError
 from talksplat.preprocess import steps
+from talksplat.preprocess.alignment.base import Alignment
 from talksplat.preprocess.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
 from talksplat.preprocess.audio_features import AudioFeatures
 from talksplat.preprocess.audio_io import read_audio
@@ -20,14 +21,14 @@ from talksplat.preprocess.faces import FaceStream
 from talksplat.preprocess.feature_step import keep_features
 from talksplat.preprocess.image_transfer import Imported
 from talksplat.preprocess.progress import ProgressBars
-from talksplat.preprocess.segmentation.base import Segmenter
+from talksplat.preprocess.segmentation.base import ClipImages, Segmenter
 from talksplat.preprocess.subject_folder import Made, Source, write_subject
 from talksplat.preprocess.video import probe
 
 logger = logging.getLogger(__name__)
 
 # Raised whenever a step's code gives other results; kept results of older versions are made again.
-VERSIONS = {"faces": 2, "frames": 1, "track": 2, "labels": 6, "plate": 3, "points": 1}
+VERSIONS = {"faces": 3, "frames": 1, "track": 3, "labels": 6, "plate": 3, "points": 1, "align": 1}
 
 
 class Preprocessor:
@@ -36,6 +37,7 @@ class Preprocessor:
     Args:
         face_tracker: finds head poses.
         segmenter: labels head, neck, torso and background.
+        alignment: refines the poses on the pixels.
         features: computes audio windows; written as `aud_{feature_name}.npy`.
         feature_name: name of those features.
         resolution: side of the square frames in pixels.
@@ -52,6 +54,7 @@ class Preprocessor:
         self,
         face_tracker: FaceTracker,
         segmenter: Segmenter,
+        alignment: Alignment,
         features: AudioFeatures,
         feature_name: str = "mel",
         resolution: int = 512,
@@ -69,6 +72,7 @@ class Preprocessor:
             raise UserError(f"clip.on_cut={on_cut!r}: use longest or fail")
         self.face_tracker = face_tracker
         self.segmenter = segmenter
+        self.alignment = alignment
         self.features = features
         self.feature_name = feature_name
         self.resolution = resolution
@@ -120,9 +124,9 @@ class Preprocessor:
             "video": source.sha256,
             "crop": list(plan.crop),
             "size": plan.resolution,
-            "ids": [int(plan.frame_ids[0]), int(plan.frame_ids[-1]), *plan.lost],
+            "ids": [int(plan.frame_ids[0]), int(plan.frame_ids[-1]), *sorted(plan.lost + plan.covered)],
         }
-        frames = step("frames", area, lambda f: steps.cut_frames(f, video, plan, self.bars))
+        frames = step("frames", area, lambda f: steps.cut_frames(f, video, plan, self.workers, self.bars))
         posed = {"faces": found.key, "frames": frames.key, "tracker": settings_of(self.face_tracker)}
         tracked = step("track", posed, lambda f: steps.track_head(f, plan, faces, self.face_tracker))
         track = steps.load_track(tracked.folder)
@@ -132,11 +136,21 @@ class Preprocessor:
         plate = step("plate", {"labels": labels.key}, lambda f: steps.make_plate(f, clip, labels.folder))
         inputs = {"labels": labels.key, "count": self.points}
         points = step("points", inputs, lambda f: steps.make_points(f, clip, labels.folder, self.points))
-        made = Made(source, plan, faces, clip, labels.folder, plate.folder, points.folder, heard.folder, done)
-        settings = {"face_tracker": settings_of(self.face_tracker), "segmenter": settings_of(self.segmenter)}
+        inputs = {"points": points.key, "alignment": settings_of(self.alignment)}
+        aligned = step("align", inputs, lambda f: self._align(f, clip, labels.folder, points.folder))
+        clip = steps.clip_images(frames.folder, steps.load_track(aligned.folder), plan, faces)
+        made = Made(source, plan, faces, clip, labels.folder, plate.folder, aligned.folder, heard.folder, done)
+        settings = {
+            "face_tracker": settings_of(self.face_tracker),
+            "segmenter": settings_of(self.segmenter),
+            "alignment": settings_of(self.alignment),
+        }
         return write_subject(
             subject, made, self.features, self.feature_name, settings, self.workers, self.bars, self.composites
         )
+
+    def _align(self, folder: Path, clip: ClipImages, labels: Path, points: Path) -> dict[str, Any]:
+        return steps.align(folder, clip, labels, points, self.alignment, self.workers, self.bars)
 
     def _check(self, video: Path, subject: Path, audio: Path | None) -> Source:
         info = probe(video)

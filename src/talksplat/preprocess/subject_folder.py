@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ import numpy as np
 
 import talksplat
 from talksplat.data.writer import SubjectWriter
-from talksplat.preprocess import report, steps
+from talksplat.preprocess import lip_sync, report, steps
 from talksplat.preprocess.action_units import action_units
 from talksplat.preprocess.audio_features import AudioFeatures
+from talksplat.preprocess.audio_io import fit_to_length
 from talksplat.preprocess.cache import StepResult, settings_of
 from talksplat.preprocess.clip_plan import FPS, ClipPlan
 from talksplat.preprocess.faces import FaceStream
@@ -22,10 +25,11 @@ from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.matte import head_alpha
 from talksplat.preprocess.torso_plate import torso_image
-from talksplat.preprocess.verdicts import judge
+from talksplat.preprocess.verdicts import Check
 from talksplat.preprocess.video import VideoInfo
 
-REPORT_NAME = "report.png"
+REPORT_NAME = report.HTML_NAME
+WRITING_VERSION = 2  # raised whenever the files of a frame come out differently from the same steps
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,12 @@ class Made:
     features: Path
     steps: list[StepResult]
 
+    @property
+    def key(self) -> str:
+        """Stands for everything that the frames of the folder are made of."""
+        text = f"{talksplat.__version__} {WRITING_VERSION} " + " ".join(result.key for result in self.steps)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
     def label(self, position: int) -> np.ndarray:
         """`Label` values of a frame, uint8 [H, W]."""
         return steps.read_png(self.labels / f"{self.clip.track.frame_ids[position]}.png")
@@ -67,59 +77,67 @@ def write_subject(
     bars: ProgressBars,
     composites: bool = True,
 ) -> dict[str, Any]:
-    """Write the folder and return its manifest; nothing is left behind if that fails.
+    """Write the folder and return its manifest; nothing is left behind if that fails, all frames if it is killed.
 
     Audio windows are written for every frame number of the video, so that row k belongs to frame k.
     """
     clip, track, size = made.clip, made.clip.track, made.plan.resolution
-    ids = track.frame_ids
+    ids, start = track.frame_ids, time.perf_counter()
     plate, seen = steps.read_png(made.plate / "plate.png"), steps.read_png(made.plate / "hole.png") == 0
     with np.load(made.points / "points.npz") as content:
         points, colors = content["points"], content["colors"]
     shapes = {str(name): made.faces.blendshapes[ids, k] for k, name in enumerate(made.faces.blendshape_names)}
+    units = action_units(shapes)
+    num_frames = len(made.faces.light)
+    samples, note = fit_to_length(made.source.samples, num_frames / FPS)
+    sync = lip_sync.estimate(samples, made.faces.landmarks)
 
-    def prepare(position: int) -> tuple:
-        image, label = clip.load(position), made.label(position)
-        return position, image, label, torso_image(image, label), head_alpha(image, label, plate, seen)
+    with SubjectWriter(subject, size, size, FPS, key=f"{made.key}{int(composites)}") as writer:
 
-    with SubjectWriter(subject, size, size, FPS) as writer:
-        prepared = steps.in_threads(prepare, range(len(ids)), workers)
-        for position, image, label, torso, alpha in bars(prepared, "writing", total=len(ids)):
-            points68 = clip.landmarks[position][list(DLIB68)]
-            writer.write_frame(int(ids[position]), image, label, torso, points68, alpha)
-            if composites:
-                writer.write_composite(int(ids[position]), image, label, plate)
+        def write(position: int) -> None:
+            if not writer.has_frame(ids[position]):
+                image, label = clip.load(position), made.label(position)
+                landmarks = clip.landmarks[position][list(DLIB68)]
+                if composites:
+                    writer.write_composite(int(ids[position]), image, label, plate)
+                torso, alpha = torso_image(image, label), head_alpha(image, label, plate, seen)
+                writer.write_frame(int(ids[position]), image, label, torso, landmarks, alpha)
+
+        for _ in bars(steps.in_threads(write, range(len(ids)), workers), "writing", total=len(ids)):
+            pass
         writer.write_track(ids, track.viewmats, track.focal, points, colors)
         writer.write_background(plate)
-        writer.write_audio(made.source.samples)
+        writer.write_audio(samples)
         writer.write_features(feature_name, np.load(made.features / FEATURES_FILE))
-        writer.write_action_units(ids, action_units(shapes))
-        shown = [int(i) for i in report.chosen_positions(len(ids))]
-        maps = [made.label(i) for i in shown]
-        backdrops = [_over(torso_image(clip.load(i), label), plate) for i, label in zip(shown, maps)]
-        report.picture(writer.folder / REPORT_NAME, clip, maps, backdrops, shown, points, colors)
-        manifest = _manifest(subject, made, {**settings, "features": {feature_name: settings_of(features)}})
+        writer.write_action_units(ids, units)
+        durations = {result.name: result.seconds for result in made.steps}
+        durations["writing"] = round(time.perf_counter() - start, 2)
+        checks = report.run_checks(made, sync)
+        notes = [*made.plan.notes, *([note] if note else [])]
+        settings = {
+            **settings,
+            "features": {feature_name: settings_of(features)},
+            "writing_seconds": durations["writing"],
+        }
+        manifest = _manifest(subject, made, settings, checks, notes, sync)
+        facts = report.gather(
+            made, checks, notes, sync, units["AU45_r"] / 2, lip_sync.envelope(samples, num_frames), durations
+        )
+        report.write_report(writer.folder, facts, report.take_pictures(clip, made.label, plate, points, colors))
         writer.write_manifest(manifest)
         writer.finish()
     return manifest
 
 
-def _over(rgba: np.ndarray, plate: np.ndarray) -> np.ndarray:
-    return np.where(rgba[..., 3:] > 0, rgba[..., :3], plate)
-
-
-def _manifest(subject: Path, made: Made, settings: dict[str, Any]) -> dict[str, Any]:
-    source, plan, faces, track = made.source, made.plan, made.faces, made.clip.track
-    ids, info = track.frame_ids, made.source.info
-    verdicts = judge(
-        seconds=len(ids) / FPS,
-        source_fps=info.fps,
-        face_height=np.ptp(made.clip.landmarks[..., 1], axis=1) / plan.resolution,
-        viewmats=track.viewmats,
-        sharpness=faces.sharpness[ids],
-        light=faces.light[ids],
-        samples=source.samples,
-    )
+def _manifest(
+    subject: Path,
+    made: Made,
+    settings: dict[str, Any],
+    checks: list[Check],
+    notes: list[str],
+    sync: lip_sync.LipSync,
+) -> dict[str, Any]:
+    source, plan, track, info = made.source, made.plan, made.clip.track, made.source.info
     return {
         "talksplat": talksplat.__version__,
         "subject": str(subject),
@@ -133,11 +151,15 @@ def _manifest(subject: Path, made: Made, settings: dict[str, Any]) -> dict[str, 
         "crop": list(plan.crop),
         "cuts": plan.cuts,
         "lost_frames": plan.lost,
+        "covered_frames": plan.covered,
         "second_person_frames": plan.second_person,
-        "notes": plan.notes,
-        "verdicts": verdicts,
+        "notes": notes,
+        "checks": [asdict(check) for check in checks],
+        "verdicts": [check.sentence for check in checks if check.good is False],
+        "sound_late_ms": None if sync.offset is None else round(1000 * sync.offset),
+        "sound_late_is_certain": sync.confident,
         "steps": [report.step_record(result) for result in made.steps],
         **settings,
-        "track": report.track_record(track),
+        "track": report.track_record(track, plan.confidence),
         "missing": [],
     }

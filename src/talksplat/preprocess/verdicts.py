@@ -1,19 +1,39 @@
-"""Which advice for good clips a clip breaks; nothing here stops the work."""
+"""Which advice for good clips a clip follows and which it breaks; nothing here stops the work."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from talksplat.geometry.cameras import euler_trans_from_viewmat
+from talksplat.preprocess.lip_sync import LipSync
 
 GOOD_SECONDS = 60.0
-FACE_SHARE = 0.30  # face height in the frame's height
+FACE_SHARE = (0.30, 0.50)  # face height in the frame's height
 FRONTAL_DEGREES = 15.0
 BLUR_SHARPNESS = 25.0  # variance of the Laplacian of a face at 128 pixels; sharp faces have several hundred
 CLIPPED_LEVEL, CLIPPED_SHARE = 0.985, 0.001
 QUIET_RMS = 0.003
 FLICKER = 0.15  # relative spread of the face's brightness
+EARLY, LATE = -0.045, 0.125  # s of sound against picture that viewers notice (ITU-R BT.1359)
+OFTEN = 0.1  # share of frames that may be bad
+
+
+@dataclass(frozen=True)
+class Check:
+    """One piece of advice: what was found, and if that is not good, what to do."""
+
+    name: str
+    good: bool | None  # None where the clip cannot tell
+    finding: str
+    advice: str
+
+    @property
+    def sentence(self) -> str:
+        """Finding and advice in one line."""
+        return f"{self.finding}; {self.advice}"
 
 
 def head_angles(viewmats: Float[np.ndarray, "frame 4 4"]) -> Float[np.ndarray, "frame 3"]:
@@ -32,38 +52,106 @@ def judge(
     sharpness: Float[np.ndarray, " frame"],
     light: Float[np.ndarray, " frame"],
     samples: Float[np.ndarray, " sample"],
-) -> list[str]:
-    """Sentences on what to film differently, most important first; empty for a good clip.
+    sync: LipSync,
+    unusable: int = 0,
+) -> list[Check]:
+    """Every check of a clip, most important first.
 
     Args:
         face_height: chin to forehead as a share of the frame's height.
         sharpness, light: as in `faces.FaceStream`.
         samples: sound in [-1, 1].
+        sync: offset of sound and picture.
+        unusable: frames left out because the face was out of the picture or covered.
     """
-    verdicts = []
-    if seconds < GOOD_SECONDS:
-        verdicts.append(f"short: {seconds:.1f} s; 3 to 5 minutes let an avatar learn all sounds and blinks")
+    picture = [_length(seconds), _turned(viewmats), _size(face_height), _usable(unusable, len(viewmats))]
+    return [
+        *picture,
+        _sharp(sharpness),
+        _even(light),
+        _rate(source_fps),
+        _level(samples),
+        _loud(samples),
+        _together(sync),
+    ]
+
+
+def _length(seconds: float) -> Check:
+    good = seconds >= GOOD_SECONDS
+    finding = f"{seconds:.1f} s" if good else f"short: {seconds:.1f} s"
+    return Check("length", good, finding, "3 to 5 minutes let an avatar learn all sounds and blinks")
+
+
+def _turned(viewmats: np.ndarray) -> Check:
+    angles = np.abs(head_angles(viewmats)[:, :2]).max(1)
+    turned = float((angles > FRONTAL_DEGREES).mean())
+    words = f"{turned:.0%} of the frames are more than {FRONTAL_DEGREES:.0f} degrees from frontal (up to {angles.max():.0f})"
+    good = turned <= OFTEN
+    advice = "those views are seen rarely and will be less sharp: face the camera, and cut profile views out"
+    return Check("frontal view", good, words if good else f"turned head: {words}", advice)
+
+
+def _size(face_height: np.ndarray) -> Check:
     share = float(np.median(face_height))
-    if share < FACE_SHARE:
-        verdicts.append(f"small face: {share:.0%} of the frame's height; film or crop closer, 30 to 50 % is good")
-    angles = np.abs(head_angles(viewmats)[:, :2])
-    turned = float((angles.max(1) > FRONTAL_DEGREES).mean())
-    if turned > 0.1:
-        verdicts.append(
-            f"turned head: {turned:.0%} of the frames are more than {FRONTAL_DEGREES:.0f} degrees from frontal "
-            f"(up to {angles.max():.0f}); those views are seen rarely and will be less sharp"
-        )
+    if share < FACE_SHARE[0]:
+        advice = "film or crop closer, 30 to 50 % is good"
+        return Check("face size", False, f"small face: {share:.0%} of the frame's height", advice)
+    if share > FACE_SHARE[1]:
+        advice = "leave room for hair and shoulders, 30 to 50 % is good"
+        return Check("face size", False, f"large face: {share:.0%} of the frame's height", advice)
+    return Check("face size", True, f"the face takes {share:.0%} of the frame's height", "")
+
+
+def _usable(unusable: int, used: int) -> Check:
+    share = unusable / max(unusable + used, 1)
+    finding = (
+        f"{unusable} frames without a bare face were left out ({share:.0%})" if unusable else "a face in every frame"
+    )
+    advice = "keep the face in the picture and hands away from it; frame numbers and sound stay together"
+    return Check("face in sight", share <= OFTEN / 10, finding, advice)
+
+
+def _sharp(sharpness: np.ndarray) -> Check:
     blurred = float((sharpness < BLUR_SHARPNESS).mean())
-    if blurred > 0.1:
-        verdicts.append(f"blur: {blurred:.0%} of the faces are not sharp; use more light or a shorter exposure")
+    good = blurred <= OFTEN
+    finding = f"{1 - blurred:.0%} of the faces are sharp"
+    advice = "use more light or a shorter exposure"
+    return Check("sharpness", good, finding if good else f"blur: {finding}", advice)
+
+
+def _even(light: np.ndarray) -> Check:
     spread = float(np.std(light) / max(np.mean(light), 1e-6))
-    if spread > FLICKER:
-        verdicts.append(f"uneven light: the face's brightness varies by {spread:.0%}; use steady light")
-    if source_fps < 24:
-        verdicts.append(f"{source_fps:.1f} frames a second: lips move in steps; film with 25 to 30")
+    good = spread <= FLICKER
+    finding = f"the face's brightness varies by {spread:.0%}"
+    return Check("light", good, finding if good else f"uneven light: {finding}", "use steady light")
+
+
+def _rate(fps: float) -> Check:
+    good = fps >= 24
+    finding = f"{fps:.1f} frames a second" + (", of which 25 are used" if fps > 25.5 else "")
+    return Check("frame rate", good, finding, "lips move in steps; film with 25 to 30")
+
+
+def _level(samples: np.ndarray) -> Check:
     clipped = float((np.abs(samples) > CLIPPED_LEVEL).mean())
-    if clipped > CLIPPED_SHARE:
-        verdicts.append(f"clipped sound: {clipped:.2%} of the samples are at full scale; record with less gain")
-    if float(np.sqrt(np.mean(np.square(samples)))) < QUIET_RMS:
-        verdicts.append("hardly any sound: check the microphone; lips cannot be learned from silence")
-    return verdicts
+    good = clipped <= CLIPPED_SHARE
+    finding = f"{clipped:.2%} of the samples are at full scale"
+    return Check("sound level", good, finding if good else f"clipped sound: {finding}", "record with less gain")
+
+
+def _loud(samples: np.ndarray) -> Check:
+    loudness = float(np.sqrt(np.mean(np.square(samples))))
+    good = loudness >= QUIET_RMS
+    finding = f"mean level {20 * np.log10(max(loudness, 1e-6)):.0f} dB"
+    advice = "check the microphone; lips cannot be learned from silence"
+    return Check("sound", good, finding if good else f"hardly any sound: {finding}", advice)
+
+
+def _together(sync: LipSync) -> Check:
+    if not sync.confident:
+        guess = "" if sync.offset is None else f" (best guess {1000 * sync.offset:+.0f} ms, not to be relied on)"
+        return Check("sound and picture", None, f"whether they fit together cannot be told from this clip{guess}", "")
+    good = EARLY <= sync.offset <= LATE
+    words = f"the sound is {abs(1000 * sync.offset):.0f} ms {'late' if sync.offset > 0 else 'early'}"
+    advice = "move it by that much in a video editor, or give the right sound as audio_file=FILE"
+    return Check("sound and picture", good, words if good else f"out of sync: {words}", advice)

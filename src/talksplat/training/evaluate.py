@@ -135,7 +135,10 @@ def _measure(
                 u8 = (image[offset] * 255).round().byte().cpu()
                 if writer is not None:
                     writer.write(u8.numpy())
-                    images.append(u8)
+                    if (
+                        config.dataset.sample is not None
+                    ):  # only there the mouth is measured; a long clip's fill the memory
+                        images.append(u8)
                 if start + offset in shown:
                     kept.append((batch.original[offset].cpu(), image[offset].cpu(), int(batch.frame_ids[offset])))
     except BaseException as error:

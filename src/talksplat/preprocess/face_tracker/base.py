@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+
+from talksplat.preprocess.face_tracker.face_regions import rigid_mask
 
 
 @dataclass
@@ -19,6 +21,12 @@ class HeadTrack:
     mesh: Float[np.ndarray, "vertex 3"]  # dm, head frame: x image-right, y up, z out of the face
     rigid_error: Float[np.ndarray, " frame"]  # mean reprojection distance of skull landmarks, pixels
     full_error: Float[np.ndarray, " frame"]  # the same of all landmarks
+    rigid: Bool[np.ndarray, " vertex"] | None = None  # landmarks that move with the skull; None: by place alone
+
+    @property
+    def skull(self) -> Bool[np.ndarray, " vertex"]:
+        """Landmarks that move with the skull."""
+        return rigid_mask(self.mesh) if self.rigid is None else self.rigid
 
 
 class FaceTracker(Protocol):

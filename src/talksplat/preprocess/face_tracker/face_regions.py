@@ -31,8 +31,9 @@ LID_REACH = 0.09  # dm; skin so near to an eye's outline moves with the lid
 def pose_weights(mesh: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, " 478"]:
     """Weight of each landmark in the head pose, for a canonical mesh in dm (y up).
 
-    1 for forehead, temples, nose and cheekbones; 0 for everything that speech and expression move: even small weights
-    of many lips' and jaw's landmarks make a head that keeps still nod with its words.
+    1 for forehead, nose and cheekbones; 0 for everything that speech and expression move: even small weights of many
+    lips' and jaw's landmarks make a head that keeps still nod with its words. 0 for the outline as well, which slides
+    over the skin as the head turns.
     """
     weights = np.ones(len(mesh))
     below_nose = mesh[:, 1] < mesh[NOSE_BASE, 1] + 0.02
@@ -41,7 +42,7 @@ def pose_weights(mesh: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, " 478"]:
     near_lids[list(EYE_CORNERS)] = False
     brows = np.linalg.norm(mesh[:, None] - mesh[list(BROWS)][None], axis=-1).min(1) < LID_REACH
     weights[below_nose | near_lids | brows] = 0.0
-    weights[list(LIPS + IRISES)] = 0.0
+    weights[list(LIPS + IRISES + FACE_OVAL)] = 0.0
     return weights
 
 

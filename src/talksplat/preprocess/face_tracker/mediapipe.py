@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,13 +20,15 @@ from talksplat.geometry.rotations import rotvec_to_matrix
 from talksplat.preprocess.face_tracker import bundle
 from talksplat.preprocess.face_tracker.base import HeadTrack
 from talksplat.preprocess.face_tracker.canonical import canonicalize, initialize
-from talksplat.preprocess.face_tracker.face_regions import pose_weights, rigid_mask
+from talksplat.preprocess.face_tracker.face_regions import rigid_mask
 from talksplat.preprocess.face_tracker.mesh_fit import Priors, choose_keyframes, fit_mesh, fit_points
 
 logger = logging.getLogger(__name__)
 
 REFERENCE_SIZE = 512  # image size that pixel settings refer to
 FLIP = np.diag([1.0, -1.0, -1.0])
+RIGID_SPREAD = 1.2  # a landmark's median error over that of all candidates, up to which it counts as rigid
+LEAST_RIGID = 40
 
 
 class MediapipeTracker:
@@ -82,49 +85,86 @@ class MediapipeTracker:
         focal = self.focal * unit
         mesh, rotations, translation = initialize(landmarks, focal, width, height)
         poses = np.concatenate([Rotation.from_matrix(rotations).as_rotvec(), translation], axis=1)
-        pixels = landmarks[..., :2].astype(np.float64) - np.array([width / 2, height / 2])
-        weights = pose_weights(mesh)
+        observed = _Observed(
+            landmarks[..., :2].astype(np.float64) - np.array([width / 2, height / 2]), self.huber, unit
+        )
+        rigid = rigid_mask(mesh)
+        fit = self._fit(frame_ids, observed, rigid, mesh, poses, focal)
+        rigid = _really_rigid(rigid, observed.distances(fit))
+        fit = self._fit(frame_ids, observed, rigid, fit.mesh.numpy(), fit.poses.numpy(), focal)
+        return self._result(frame_ids, fit, observed.distances(fit), rigid, unit)
+
+    def _fit(self, frame_ids, observed: _Observed, rigid: np.ndarray, mesh, poses, focal: float) -> _Fit:
+        """Mesh and focal length from keyframes, then all poses."""
         keys = choose_keyframes(poses, self.keyframes)
         priors = Priors(torch.as_tensor(mesh), self.mesh_deviation, math.log(focal), max(self.focal_deviation, 1e-6))
+        skull, every = observed.problem(keys, rigid), observed.problem(keys)
+        fitted, key_poses, log_focal = fit_mesh(skull, priors, torch.as_tensor(poses[keys]), iterations=12)
+        loose = fit_points(every, priors, fitted, key_poses, log_focal)
+        fitted = torch.where(torch.as_tensor(rigid)[:, None], fitted, loose)
+        centered, poses = _recenter(fitted.numpy(), poses)
+        mesh, poses = torch.as_tensor(centered), torch.as_tensor(poses)
+        problem = observed.problem(slice(None), rigid)
+        solved = bundle.solve_poses(problem, frame_ids, mesh, poses, log_focal, self.smoothness, iterations=9)
+        return _Fit(mesh, solved, log_focal)
 
-        def problem(rows: np.ndarray | slice, skull: bool = True) -> bundle.Problem:
-            observed = torch.as_tensor(pixels[rows])
-            counted = torch.as_tensor(weights if skull else np.ones_like(weights))
-            huber = self.huber if skull else self.huber * 10  # lips are not outliers, only moving
-            return bundle.Problem(observed, counted, huber * unit, noise=unit)
-
-        fitted, key_poses, log_focal = fit_mesh(problem(keys), priors, torch.as_tensor(poses[keys]), iterations=12)
-        skull = torch.as_tensor(rigid_mask(mesh))[:, None]
-        fitted = torch.where(
-            skull, fitted, fit_points(problem(keys, skull=False), priors, fitted, key_poses, log_focal)
-        )
-        fitted, poses = _recenter(fitted.numpy(), poses)
-        mesh = torch.as_tensor(fitted)
-        solved = bundle.solve_poses(
-            problem(slice(None)), frame_ids, mesh, torch.as_tensor(poses), log_focal, self.smoothness, iterations=9
-        )
-        return self._result(frame_ids, problem(slice(None)), mesh, solved, log_focal, unit)
-
-    def _result(self, frame_ids, problem, mesh, poses, log_focal, unit) -> HeadTrack:
-        distances = bundle.residuals(problem, slice(None), mesh, poses, log_focal).norm(dim=-1).numpy()
-        rigid_error = distances[:, rigid_mask(mesh.numpy())].mean(1)
+    def _result(self, frame_ids, fit: _Fit, distances: np.ndarray, rigid: np.ndarray, unit: float) -> HeadTrack:
+        rigid_error = distances[:, rigid].mean(1)
         if not np.isfinite(distances).all() or rigid_error.mean() > self.max_error * unit:
             raise UserError(
                 f"the head track failed: its poses miss the face landmarks by {rigid_error.mean():.1f} pixels on average, "
                 f"more than face_tracker.max_error={self.max_error} (at {REFERENCE_SIZE} pixels). Is one face visible, "
                 "sharp and not in profile? Cut the clip to such a part"
             )
-        viewmats = np.tile(np.eye(4), (len(poses), 1, 1))
-        viewmats[:, :3, :3] = FLIP @ rotvec_to_matrix(poses[:, :3]).numpy()
-        viewmats[:, :3, 3] = poses[:, 3:].numpy() @ FLIP
+        viewmats = np.tile(np.eye(4), (len(fit.poses), 1, 1))
+        viewmats[:, :3, :3] = FLIP @ rotvec_to_matrix(fit.poses[:, :3]).numpy()
+        viewmats[:, :3, 3] = fit.poses[:, 3:].numpy() @ FLIP
         return HeadTrack(
             frame_ids=np.asarray(frame_ids, np.int64),
             viewmats=viewmats.astype(np.float32),
-            focal=float(log_focal.exp()),
-            mesh=mesh.numpy().astype(np.float32),
+            focal=float(fit.log_focal.exp()),
+            mesh=fit.mesh.numpy().astype(np.float32),
             rigid_error=rigid_error.astype(np.float32),
             full_error=distances.mean(1).astype(np.float32),
+            rigid=rigid,
         )
+
+
+@dataclass
+class _Fit:
+    """Mesh (dm), poses (OpenGL axes) and logarithm of the focal length."""
+
+    mesh: torch.Tensor
+    poses: torch.Tensor
+    log_focal: torch.Tensor
+
+
+@dataclass
+class _Observed:
+    """Detected landmarks in pixels from the image's centre."""
+
+    pixels: Float[np.ndarray, "frame 478 2"]
+    huber: float  # pixels at 512
+    unit: float  # pixels at 512
+
+    def problem(self, rows: np.ndarray | slice, rigid: np.ndarray | None = None) -> bundle.Problem:
+        """Only the rigid landmarks; or all, whose lips are not outliers, only moving."""
+        weights = np.ones(self.pixels.shape[1]) if rigid is None else rigid.astype(np.float64)
+        huber = self.huber * (10 if rigid is None else 1) * self.unit
+        return bundle.Problem(torch.as_tensor(self.pixels[rows]), torch.as_tensor(weights), huber, noise=self.unit)
+
+    def distances(self, fit: _Fit) -> Float[np.ndarray, "frame 478"]:
+        """Reprojection errors in pixels."""
+        everything = self.problem(slice(None))
+        return bundle.residuals(everything, slice(None), fit.mesh, fit.poses, fit.log_focal).norm(dim=-1).numpy()
+
+
+def _really_rigid(candidates: np.ndarray, distances: Float[np.ndarray, "frame 478"]) -> np.ndarray:
+    """Candidates whose own error is usual. On a face that moves its brows or lies partly under hair, many are off for
+    most of the time, and pull the poses along."""
+    own = np.median(distances, axis=0)
+    kept = candidates & (own <= RIGID_SPREAD * np.median(own[candidates]))
+    return kept if kept.sum() >= LEAST_RIGID else candidates
 
 
 def _recenter(mesh: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,1 @@
+"""Head poses and start points refined on the pixels themselves."""

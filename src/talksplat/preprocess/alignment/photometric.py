@@ -1,0 +1,186 @@
+"""Photometric bundle adjustment of the head: poses and depths that make face and hair look the same in all frames.
+
+Landmarks of a face model move with expression and view by two to three pixels, so poses from them alone blur an avatar's
+hair and make its held-out frames miss. Here points on face and hair keep a median look over keyframes; poses, then depths,
+are moved to meet it, coarse to fine (direct methods: Lucas and Kanade 1981; Engel et al., Direct Sparse Odometry, 2018).
+What does not stay the same (mouth, lids, loose hair) has a wide spread over the keyframes and hardly counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+
+from talksplat.errors import UserError
+from talksplat.preprocess.alignment.base import Aligned
+from talksplat.preprocess.alignment.landmark_fit import refit_landmarks
+from talksplat.preprocess.alignment.pixels import band_pass, grey, sample
+from talksplat.preprocess.alignment.pose_step import Landmarks, Look, align_pose, residuals, seen_on_head
+from talksplat.preprocess.alignment.surface import Camera, follow_depth, neighbor_laplacian, smooth_depth_step
+from talksplat.preprocess.face_tracker.mesh_fit import choose_keyframes
+
+LEAST_SEEN = 0.3  # share of keyframes in which a point must be seen
+LEAST_DEVIATION = 1.0  # grey levels
+JAW = -0.9  # dm; further down, hair and neck do not move with the skull
+
+
+class PhotometricAlignment:
+    """An `Alignment` on pixels; see the module.
+
+    Args:
+        points: surface points that are compared.
+        keyframes: frames that look and depth are learned from.
+        sigmas: blur of each round in pixels at 512, coarse to fine.
+        landmark_deviation: of the skull's landmarks, pixels at 512; they only keep the frame of reference in place.
+        depth_smoothness: weight of differences between neighbouring depths, relative to the pixels.
+    """
+
+    def __init__(
+        self,
+        points: int = 12000,
+        keyframes: int = 60,
+        sigmas: Sequence[float] = (3, 3, 2, 2, 2, 2, 1.5, 1.5, 1.5, 1, 1, 1, 1),
+        landmark_deviation: float = 10.0,
+        depth_smoothness: float = 5.0,
+    ) -> None:
+        if points < 500 or keyframes < 2 or not sigmas or min(sigmas) <= 0:
+            raise UserError(
+                f"alignment: points={points} must be at least 500, keyframes={keyframes} at least 2, and "
+                f"sigmas={list(sigmas)} positive"
+            )
+        if landmark_deviation <= 0 or depth_smoothness < 0:
+            raise UserError("alignment: landmark_deviation must be positive and depth_smoothness not negative")
+        self.points = points
+        self.keyframes = keyframes
+        self.sigmas = tuple(float(sigma) for sigma in sigmas)
+        self.landmark_deviation = landmark_deviation
+        self.depth_smoothness = depth_smoothness
+
+    def __call__(self, clip, head, points, progress, workers=1) -> Aligned:
+        """See `Alignment`."""
+        surface = self._surface(points)
+        start = surface.copy()
+        work = _Clip(clip, head, self.landmark_deviation)
+        viewmats = clip.track.viewmats.astype(np.float64)
+        poses = np.concatenate([_rotation_vectors(viewmats), viewmats[:, :3, 3]], axis=1)
+        keys = choose_keyframes(poses, self.keyframes)
+        laplacian = neighbor_laplacian(surface)
+        with ThreadPoolExecutor(workers) as pool:
+            images = dict(zip(keys.tolist(), pool.map(work.load, keys.tolist())))
+            before = work.brightness_error(images, start, viewmats, min(self.sigmas))
+            for index, sigma in enumerate(progress(self.sigmas, "aligning keyframes")):
+                frames = {k: (band_pass(image, sigma), mask) for k, (image, mask) in images.items()}
+                look = work.look(frames, surface, viewmats)
+                step = partial(work.align_key, frames, look, surface, viewmats)
+                moved = pool.map(step, keys.tolist())
+                viewmats[keys] = np.stack(list(moved))
+                if 0 < index < len(self.sigmas) - 1:
+                    surface[:, 2] += self._depth_step(work, frames, look, surface, viewmats, laplacian)
+            brightness = (before, work.brightness_error(images, surface, viewmats, min(self.sigmas)))
+            looks = [
+                (sigma, work.look({k: (band_pass(i, sigma), m) for k, (i, m) in images.items()}, surface, viewmats))
+                for sigma in sorted(set(self.sigmas), reverse=True)
+            ]
+            every = [int(k) for k in np.setdiff1d(np.arange(len(clip)), keys)]
+            found = pool.map(lambda k: work.follow(k, looks, surface, viewmats[k]), every)
+            for k, viewmat in zip(every, progress(found, "aligning frames", total=len(every))):
+                viewmats[k] = viewmat
+        return self._result(clip, viewmats, points, start, surface, brightness)
+
+    def _surface(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, "point 3"]:
+        points = np.asarray(points, np.float64)
+        points = points[points[:, 1] > JAW]
+        return points[np.random.default_rng(0).permutation(len(points))[: self.points]]
+
+    def _depth_step(self, work, frames, look, surface, viewmats, laplacian) -> Float[np.ndarray, " point"]:
+        curvature, gradient = np.zeros(len(surface)), np.zeros(len(surface))
+        for key, (pixels, mask) in frames.items():
+            residual, weight, derivative = residuals(pixels, mask, look, surface, viewmats[key], work.camera)
+            by_depth = derivative @ viewmats[key][:3, 2]
+            curvature += weight * by_depth**2
+            gradient += weight * by_depth * residual
+        return smooth_depth_step(curvature, gradient, laplacian, self.depth_smoothness)
+
+    def _result(self, clip, viewmats, points, start, surface, brightness) -> Aligned:
+        mesh, rigid_error, full_error = refit_landmarks(clip, viewmats)
+        track = replace(
+            clip.track,
+            viewmats=viewmats.astype(np.float32),
+            mesh=mesh.astype(np.float32),
+            rigid_error=rigid_error,
+            full_error=full_error,
+        )
+        depth = surface[:, 2] - start[:, 2]
+        summary = {
+            "brightness_error": {"before": brightness[0], "after": brightness[1]},
+            "rigid_error_px": {
+                "mean": round(float(rigid_error.mean()), 3),
+                "p99": round(float(np.percentile(rigid_error, 99)), 3),
+            },
+            "depth_moved_dm": round(float(np.abs(depth).mean()), 4),
+        }
+        return Aligned(track, follow_depth(points, start, depth).astype(np.float32), summary)
+
+
+class _Clip:
+    """Frames of the clip as the alignment needs them."""
+
+    def __init__(self, clip, head, landmark_deviation: float) -> None:
+        self.clip, self.head = clip, head
+        self.camera = Camera(clip.track.focal, clip.width, clip.height)
+        self.unit = max(clip.width, clip.height) / 512
+        self.deviation = landmark_deviation * self.unit
+        mesh = clip.track.mesh.astype(np.float64)
+        self.skull = clip.track.skull
+        self.mesh = mesh[self.skull]
+
+    def load(self, position: int):
+        """Brightness and head mask."""
+        return grey(self.clip.load(position)), self.head(position)
+
+    def look(self, frames, surface, viewmats) -> Look:
+        """Median over the frames that show a point, and the spread around it."""
+        values = np.full((len(frames), len(surface)), np.nan, np.float32)
+        for row, (key, (pixels, mask)) in zip(values, frames.items()):
+            placed, image = self.camera.place(surface, viewmats[key])
+            use = seen_on_head(placed, image, mask, self.camera)
+            row[use] = sample(pixels.value, image[use])
+        known = np.isfinite(values).mean(0) >= LEAST_SEEN
+        value, deviation = np.zeros(len(surface)), np.full(len(surface), 1e6)
+        value[known] = np.nanmedian(values[:, known], axis=0)
+        spread = 1.4826 * np.nanmedian(np.abs(values[:, known] - value[known]), axis=0)
+        deviation[known] = np.maximum(spread, LEAST_DEVIATION)
+        return Look(value, deviation, known)
+
+    def brightness_error(self, images, surface, viewmats, sigma: float) -> float:
+        """Typical spread (grey levels) of a surface point's look over the keyframes."""
+        look = self.look({k: (band_pass(image, sigma), mask) for k, (image, mask) in images.items()}, surface, viewmats)
+        return round(float(look.deviation[look.known].mean()), 2)
+
+    def align_key(self, frames, look: Look, surface, viewmats, position: int):
+        """Pose of a keyframe."""
+        return self.align(position, frames[position], look, surface, viewmats[position])
+
+    def align(self, position: int, frame, look: Look, surface, viewmat, iterations: int = 3):
+        """Pose of one frame."""
+        pixels, mask = frame
+        hold = Landmarks(self.mesh, self.clip.landmarks[position][self.skull], self.deviation, self.unit)
+        return align_pose(pixels, mask, look, surface, viewmat, self.camera, hold, iterations)
+
+    def follow(self, position: int, looks: list[tuple[float, Look]], surface, viewmat):
+        """Pose of a frame that is no keyframe, coarse to fine."""
+        image, mask = self.load(position)
+        for sigma, look in looks:
+            viewmat = self.align(position, (band_pass(image, sigma), mask), look, surface, viewmat, iterations=2)
+        return viewmat
+
+
+def _rotation_vectors(viewmats: np.ndarray) -> np.ndarray:
+    from scipy.spatial.transform import Rotation
+
+    return (Rotation.from_matrix(viewmats[:, :3, :3]) * Rotation.from_matrix(viewmats[0, :3, :3]).inv()).as_rotvec()

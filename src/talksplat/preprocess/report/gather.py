@@ -1,0 +1,72 @@
+"""What the report says about a subject, from the results of the steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from talksplat.preprocess import lip_sync
+from talksplat.preprocess.clip_plan import FPS
+from talksplat.preprocess.report.facts import Facts
+from talksplat.preprocess.verdicts import Check, head_angles, judge
+
+if TYPE_CHECKING:
+    from talksplat.preprocess.subject_folder import Made
+
+
+def run_checks(made: Made, sync: lip_sync.LipSync) -> list[Check]:
+    """The checks of a finished subject."""
+    plan, faces, ids = made.plan, made.faces, made.clip.track.frame_ids
+    return judge(
+        seconds=len(ids) / FPS,
+        source_fps=made.source.info.fps,
+        face_height=np.ptp(made.clip.landmarks[..., 1], axis=1) / plan.resolution,
+        viewmats=made.clip.track.viewmats,
+        sharpness=faces.sharpness[ids],
+        light=faces.light[ids],
+        samples=made.source.samples,
+        sync=sync,
+        unusable=len(plan.lost) + len(plan.covered),
+    )
+
+
+def gather(
+    made: Made,
+    checks: list[Check],
+    notes: list[str],
+    sync: lip_sync.LipSync,
+    blink: Float[np.ndarray, " frame"],
+    loudness: Float[np.ndarray, " video"],
+    durations: dict[str, float],
+) -> Facts:
+    """The facts of a finished subject; `blink` by used frame, `loudness` by frame of the video."""
+    track, plan, info = made.clip.track, made.plan, made.source.info
+    error = track.rigid_error
+    about = [
+        ("video", f"{info.width}x{info.height}, {info.fps:.2f} frames a second, {len(loudness) / FPS:.1f} s at 25"),
+        ("subject", f"{plan.resolution}x{plan.resolution}, {len(track.frame_ids)} frames"),
+        ("left out", f"{len(plan.lost)} frames without a face, {len(plan.covered)} covered"),
+        ("reprojection error", f"mean {error.mean():.2f} px, 99 % below {np.percentile(error, 99):.2f} px"),
+        ("focal length", f"{track.focal:.0f} px"),
+        ("mean distance", f"{10 * track.viewmats[:, 2, 3].mean():.0f} cm"),
+    ]
+    return Facts(
+        title=made.source.video.name,
+        about=about,
+        checks=checks,
+        notes=notes,
+        frame_ids=track.frame_ids,
+        angles=head_angles(track.viewmats),
+        position=track.viewmats[:, :3, 3],
+        blink=np.clip(blink, 0, 1),
+        rigid_error=track.rigid_error,
+        full_error=track.full_error,
+        confidence=plan.confidence,
+        left_out={"no face": plan.lost, "covered": plan.covered},
+        opening=lip_sync.mouth_opening(made.faces.landmarks),
+        loudness=loudness,
+        sync=sync,
+        durations=durations,
+    )
