@@ -59,6 +59,7 @@ class FrameBatch(TensorBundle):
     background_u8: UInt8[Tensor, "frame height width 3"]  # torso over the clean plate, without the head
     head_mask: Bool[Tensor, "frame height width"]
     lip_boxes: Int[Tensor, "frame 4"]  # x0, y0, x1, y1; x1 and y1 exclusive; an empty box where no lips were found
+    head_alpha_u8: UInt8[Tensor, "frame height width"] | None = None  # soft head mask; None: `head_mask` as it is
 
     @property
     def original(self) -> Float[Tensor, "frame height width 3"]:
@@ -71,9 +72,29 @@ class FrameBatch(TensorBundle):
         return self.background_u8.float() / 255
 
     @property
+    def head_alpha(self) -> Float[Tensor, "frame height width"]:
+        """How much of each pixel the head covers, in [0, 1]."""
+        return self.head_mask.float() if self.head_alpha_u8 is None else self.head_alpha_u8.float() / 255
+
+    @property
+    def head_pixels(self) -> Bool[Tensor, "frame height width"]:
+        """Pixels that the head covers at least in part: elsewhere `target` is the background."""
+        return self.head_mask if self.head_alpha_u8 is None else self.head_alpha_u8 > 0
+
+    @property
     def target(self) -> Float[Tensor, "frame height width 3"]:
-        """Head pixels of the original over the background (GaussianTalker section 1.9: ori*M + BG*(1-M))."""
-        return torch.where(self.head_mask[..., None], self.original_u8, self.background_u8).float() / 255
+        """What a perfect head layer gives over the background.
+
+        With a hard mask, the original's head pixels over the background (GaussianTalker section 1.9: ori*M + BG*(1-M)).
+        With a soft one, the colour nearest to the original that some head colour F in [0, 1] can give as
+        F*alpha + BG*(1-alpha). Plain ori*alpha + BG*(1-alpha) would count the old background twice, since it is
+        mixed into the original's soft pixels already; this is that formula with F unmixed, and the hard mask's at 0 and 1.
+        """
+        if self.head_alpha_u8 is None:
+            return torch.where(self.head_mask[..., None], self.original_u8, self.background_u8).float() / 255
+        alpha = self.head_alpha[..., None]
+        behind = (1 - alpha) * self.background
+        return torch.minimum(torch.maximum(self.original, behind), behind + alpha)
 
 
 @dataclass

@@ -148,6 +148,9 @@ def test_a_real_clip_becomes_a_subject(tmp_path):
     assert np.abs(nose - subject.landmarks[:, 30]).max() < 12
     frame = load_frame(subject, 20)
     assert 0.2 < frame["head_mask"].mean() < 0.9
+    alpha = cv2.imread(str(tmp_path / "subject" / "alpha" / "20.png"), cv2.IMREAD_UNCHANGED) / 255
+    assert alpha.shape == frame["head_mask"].shape and np.abs(alpha - frame["head_mask"]).mean() < 0.05
+    assert 0.002 < ((alpha > 0.1) & (alpha < 0.9)).mean() < 0.1
     labels = decode_parsing(cv2.imread(str(tmp_path / "subject" / "parsing" / "20.png")))
     assert (labels == Label.NECK).mean() > 0.005
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from talksplat.data.labels import Label
-from talksplat.preprocess.plates import background_plate, fill_hole, fill_smoothly, torso_image
+from talksplat.preprocess.plates import background_plate, fill_hole, fill_smoothly
+from talksplat.preprocess.torso_plate import torso_image
 
 
 def scene(size: int = 96) -> np.ndarray:
@@ -35,6 +36,17 @@ def test_level_structures_go_on_behind_the_head():
     assert np.abs(filled - background)[~known].mean() < 15
 
 
+def test_rows_whose_ends_differ_make_no_streaks():
+    generator = np.random.default_rng(0)
+    background = np.full((96, 96, 3), 200.0, np.float32)
+    background[:, :30] = generator.integers(0, 256, (96, 1, 1))  # twigs before a window, on one side only
+    known = np.ones((96, 96), bool)
+    known[:, 30:66] = False
+    filled = fill_hole(np.where(known[..., None], background, 128.0), known)
+    middle = filled[10:-10, 45:55].mean((1, 2))
+    assert np.abs(np.diff(middle)).mean() < 5 and 110 < middle.mean() < 210
+
+
 def test_smooth_fill_stays_between_its_borders():
     image = np.zeros((40, 60, 3), np.float32)
     image[:, :20], image[:, 40:] = 50.0, 150.0
@@ -61,6 +73,31 @@ def test_torso_continues_upward_under_the_head_only():
     assert alpha[70:80, 60:70].all() and not alpha[:66].any()
     under = torso[79, 60:70, :3].astype(int)
     assert np.abs(under - [200, 150, 120]).max() < 20 and torso[68, 65, 0] < under[:, 0].mean()
+
+
+def test_ragged_tips_make_no_spikes_under_the_hair():
+    labels = np.full((128, 128), Label.HEAD, np.uint8)
+    labels[110:] = Label.TORSO
+    image = np.full((128, 128, 3), 30, np.uint8)
+    image[labels == Label.TORSO] = (20, 40, 160)
+    for column in range(20, 110, 10):  # strands of hair over the cloth
+        labels[104:110, column : column + 4] = Label.TORSO
+        image[104:110, column : column + 4] = (20, 40, 160)
+    hidden = (torso_image(image, labels, reach=0.4)[..., 3] > 0) & (labels == Label.HEAD)
+    tops = 128 - (hidden | (labels == Label.TORSO)).sum(0)
+    assert np.ptp(tops[24:104]) <= 2, "the continuation's edge is even although the cloth's is not"
+    assert np.abs(torso_image(image, labels, reach=0.4)[hidden][:, :3].astype(int) - [20, 40, 160]).max() < 40, (
+        "darker, but cloth"
+    )
+
+
+def test_the_continuation_meets_the_neck_without_a_step():
+    labels = np.zeros((128, 128), np.uint8)
+    labels[20:80, 40:90], labels[80:, 50:80] = Label.HEAD, Label.NECK
+    rows = np.arange(128)[:, None, None]
+    image = np.broadcast_to(np.clip(60 + rows, 0, 255), (128, 128, 3)).astype(np.uint8)
+    torso = torso_image(image, labels)[..., :3].astype(int)
+    assert np.abs(np.diff(torso[70:90, 55:75, 0], axis=0)).max() <= 4
 
 
 def test_a_neck_cut_in_two_by_the_chin_is_closed():

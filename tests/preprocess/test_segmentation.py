@@ -10,9 +10,10 @@ from talksplat.data.labels import Label
 from talksplat.errors import UserError
 from talksplat.preprocess.face_tracker.face_regions import FACE_OVAL
 from talksplat.preprocess.segmentation.base import ClipImages
+from talksplat.preprocess.segmentation.filtered import clean
 from talksplat.preprocess.segmentation.head_shape import ellipsoid_points, head_shape, project_points
 from talksplat.preprocess.segmentation.local_mixture import LocalMixture
-from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter, clean
+from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter
 from tests.preprocess.face_fixtures import landmarks_of, make_track
 
 SIZE, COUNT = 192, 16

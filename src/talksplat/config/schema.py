@@ -40,6 +40,7 @@ class DatasetConfig:
     audio_across_split: bool = True
     motion_lags: list[float] = field(default_factory=list)
     action_units: list[str] = field(default_factory=list)
+    soft_masks: bool = True
     loader: Any = MISSING
 
 

@@ -29,7 +29,8 @@ class PortraitDataModule(pl.LightningDataModule):
     `audio_files`: feature files to look for, the first one found is used; `audio_width` and `audio_window`: their width
     and rows a window; `audio_context`: windows around each frame. `cache`, `cache_dir` and `audio_across_split` are
     explained in FrameStore. `max_frames` keeps the first frames of both splits, in the proportion 10 to 1.
-    `action_units`: columns of `au.csv` that go into the conditions beside the blink.
+    `action_units`: columns of `au.csv` that go into the conditions beside the blink. `soft_masks` cuts heads out along the
+    folder's `alpha/`, if it has that; without it, or with false, along `parsing/`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class PortraitDataModule(pl.LightningDataModule):
         audio_across_split: bool = True,
         motion_lags: Sequence[float] = (),
         action_units: Sequence[str] = (),
+        soft_masks: bool = True,
     ):
         """Raises UserError for a setting out of range; the folder itself is read by `prepare`."""
         super().__init__()
@@ -60,6 +62,7 @@ class PortraitDataModule(pl.LightningDataModule):
         self.audio_across_split = audio_across_split
         self.motion_lags = tuple(motion_lags)
         self.action_units = tuple(action_units)
+        self.soft_masks = soft_masks
         self._subject: Subject | None = None
         self._store: FrameStore | None = None
 
@@ -67,7 +70,9 @@ class PortraitDataModule(pl.LightningDataModule):
         """Read, decode and check everything, once. Raises UserError for whatever cannot be trained on."""
         if self._store is not None:
             return
-        subject = read_subject(self.root, self.audio_files, self.audio_width, self.audio_window, self.action_units)
+        subject = read_subject(
+            self.root, self.audio_files, self.audio_width, self.audio_window, self.action_units, self.soft_masks
+        )
         if self.max_frames is not None and self.max_frames < len(subject.frame_ids):
             subject = _first_frames(subject, self.max_frames)
         if not len(subject.vertices):
@@ -144,6 +149,7 @@ class PortraitDataModule(pl.LightningDataModule):
             "audio_file": subject.audio_file,
             "audio_shape": list(subject.audio.shape),
             "action_units": list(self.action_units),
+            "head_masks": "alpha" if subject.soft_masks else "parsing",
             "cache": self.cache,
             "cache_bytes": self.store.num_bytes,
             "notes": list(subject.notes),

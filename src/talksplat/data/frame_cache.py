@@ -1,7 +1,8 @@
 """Decodes all frames of a subject once and keeps them packed: in memory or in one file on disk.
 
 A packed frame is one row of bytes: the original (H*W*3), the background (H*W*3), the head mask (H*W). It is gathered
-and moved to a device in one piece, and its three images are views of it.
+and moved to a device in one piece, and its images are views of it. Of a subject with soft masks, the last byte holds
+alpha in its upper seven bits and the hard mask in the lowest.
 """
 
 from __future__ import annotations
@@ -39,15 +40,26 @@ def packed_size(subject: Subject) -> int:
 
 def pack_frame(frame: dict[str, np.ndarray]) -> UInt8[np.ndarray, " byte"]:
     """One row of bytes from what `load_frame` returns."""
-    return np.concatenate([frame[name].astype(np.uint8).ravel() for name in ("original", "background", "head_mask")])
+    mask = frame["head_mask"].astype(np.uint8)
+    if "head_alpha" in frame:
+        mask |= frame["head_alpha"] & 0xFE
+    return np.concatenate([frame["original"].ravel(), frame["background"].ravel(), mask.ravel()])
 
 
-def unpack_frames(packed: UInt8[Tensor, "frame byte"], width: int, height: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Original, background [B, H, W, 3] and head mask (bool) [B, H, W], as views."""
+def unpack_frames(
+    packed: UInt8[Tensor, "frame byte"], width: int, height: int, soft_masks: bool = False
+) -> dict[str, Tensor | None]:
+    """`original_u8`, `background_u8` [B, H, W, 3], `head_mask` (bool) and `head_alpha_u8` (None without `soft_masks`)."""
     size = width * height
     original, background, mask = packed.split([3 * size, 3 * size, size], dim=1)
-    images = (part.unflatten(1, (height, width, 3)) for part in (original, background))
-    return (*images, mask.view(torch.bool).unflatten(1, (height, width)))
+    mask = mask.unflatten(1, (height, width))
+    return {
+        "original_u8": original.unflatten(1, (height, width, 3)),
+        "background_u8": background.unflatten(1, (height, width, 3)),
+        "head_mask": (mask & 1).view(torch.bool) if soft_masks else mask.view(torch.bool),
+        # the highest bit fills in for the lowest, so that 0 and 255 come back as they were
+        "head_alpha_u8": (mask & 0xFE) | (mask >> 7) if soft_masks else None,
+    }
 
 
 def available_memory() -> int | None:
@@ -150,11 +162,13 @@ def _write_file(subject: Subject, path: Path, size: int) -> None:
 
 
 def _fingerprint(subject: Subject) -> str:
-    digest = hashlib.blake2b(f"{FORMAT} {subject.width}x{subject.height}".encode(), digest_size=10)
+    kind = "soft" if subject.soft_masks else "hard"
+    digest = hashlib.blake2b(f"{FORMAT} {kind} {subject.width}x{subject.height}".encode(), digest_size=10)
     names = ["bc.jpg"]
     for frame_id in subject.frame_ids.tolist():
         original = original_path(subject.root, frame_id).name
         names += [f"ori_imgs/{original}", f"parsing/{frame_id}.png", f"torso_imgs/{frame_id}.png"]
+        names += [f"alpha/{frame_id}.png"] if subject.soft_masks else []
     for name in names:
         path = subject.root / name
         if path.is_file():

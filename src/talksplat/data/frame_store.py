@@ -67,14 +67,13 @@ class FrameStore:
         tables = self._tables_on(device)
         index = positions.to(device, non_blocking=True)
         packed = self._gather(index if self.cache == "device" else positions, device)
-        original, background, head_mask = frame_cache.unpack_frames(packed, self.subject.width, self.subject.height)
+        subject = self.subject
+        images = frame_cache.unpack_frames(packed, subject.width, subject.height, subject.soft_masks)
         return FrameBatch(
             frame_ids=tables["frame_ids"].index_select(0, index),
             conditions=self.conditions(index, device),
-            original_u8=original,
-            background_u8=background,
-            head_mask=head_mask,
             lip_boxes=tables["lip_boxes"].index_select(0, index),
+            **images,
         )
 
     def conditions(self, positions: Int[Tensor, " frame"], device: torch.device | str) -> Conditions:

@@ -66,11 +66,11 @@ def decode_image(path: Path, channels: int = 3) -> UInt8[np.ndarray, "height wid
     return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if channels == 4 else cv2.COLOR_BGR2RGB)
 
 
-def encode_image(image: UInt8[np.ndarray, "height width channel"], suffix: str) -> bytes:
-    """File contents of an RGB or RGBA image; `suffix` is `.jpg` or `.png`."""
-    code = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    parameters = JPEG_PARAMETERS if suffix == ".jpg" else ()
-    done, buffer = cv2.imencode(suffix, cv2.cvtColor(image, code), parameters)
+def encode_image(image: UInt8[np.ndarray, "height width *channel"], suffix: str) -> bytes:
+    """File contents of an RGB, RGBA or grey image; `suffix` is `.jpg` or `.png`."""
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
+    done, buffer = cv2.imencode(suffix, image, JPEG_PARAMETERS if suffix == ".jpg" else ())
     if not done:
         raise ValueError(f"cannot encode an image of shape {image.shape} as {suffix}")
     return buffer.tobytes()

@@ -45,6 +45,7 @@ class Subject:
     manifest: dict
     swapped_parsing: bool = False  # red and blue of the semantic maps are exchanged
     notes: list[str] = field(default_factory=list)  # what was missing or odd, and what the reader did about it
+    soft_masks: bool = False  # heads are cut out along `alpha/` and not along `parsing/`
 
     @property
     def features(self) -> Float[np.ndarray, "frame window feature"]:
@@ -66,10 +67,11 @@ def read_subject(
     audio_width: int,
     audio_window: int,
     action_unit_names: Sequence[str] = (),
+    soft_masks: bool = False,
 ) -> Subject:
     """Read and check a subject folder; the audio features come from the first of `audio_files` that it has.
 
-    Images are only looked for here, not decoded (FrameStore does). Raises UserError naming the file, or the setting,
+    `soft_masks`: cut heads out along `alpha/` where the folder has that (other projects' have not). Images are only looked for here, not decoded (FrameStore does). Raises UserError naming the file, or the setting,
     for whatever cannot be used; what can be made up for goes into `Subject.notes`.
     """
     root = Path(root).expanduser()
@@ -82,7 +84,8 @@ def read_subject(
     listed = transforms.read_transforms(root)
     tracked = poses.read_poses(root, listed, notes)
     frame_ids, rows = _frames(root, tracked, listed, notes)
-    height, width = subject_files.check_files(root, frame_ids, notes)
+    soft_masks = soft_masks and (root / "alpha").is_dir()
+    height, width = subject_files.check_files(root, frame_ids, notes, soft_masks)
     points = landmarks.read_all_landmarks(root / "ori_imgs", frame_ids, notes)
     audio_file = audio_windows.find_audio_file(root, audio_files)
     train, val = transforms.resolve_split(frame_ids, listed, notes)
@@ -108,6 +111,7 @@ def read_subject(
         manifest=manifest,
         swapped_parsing=subject_files.parsing_is_swapped(root, frame_ids, points, notes),
         notes=notes,
+        soft_masks=soft_masks,
     )
 
 
@@ -167,8 +171,9 @@ def load_frame(
 ) -> dict[str, UInt8[np.ndarray, "height width 3"] | Bool[np.ndarray, "height width"]]:
     """Images of one frame, RGB: `original`, `background` = torso*A + bc*(1-A), and the bool `head_mask`.
 
-    GaussianTalker section 1.9. `plate` saves reading `bc.jpg` again. Where the folder has no torso images, the pixels
-    of neck and torso in the original stand for them. Raises UserError naming the file that cannot be used.
+    With `subject.soft_masks` also `head_alpha`, 0 to 255 (uint8 [H, W]). GaussianTalker section 1.9. `plate` saves reading
+    `bc.jpg` again. Where the folder has no torso images, the pixels of neck and torso in the original stand for them.
+    Raises UserError naming the file that cannot be used.
     """
     root, size = subject.root, (subject.width, subject.height)
     plate = load_background(subject) if plate is None else plate
@@ -182,4 +187,7 @@ def load_frame(
     else:
         below = label_mask(parsing, Label.NECK) | label_mask(parsing, Label.TORSO)
         background = np.where(below[..., None], original, plate)
-    return {"original": original, "background": background, "head_mask": label_mask(parsing, Label.HEAD)}
+    frame = {"original": original, "background": background, "head_mask": label_mask(parsing, Label.HEAD)}
+    if subject.soft_masks:
+        frame["head_alpha"] = images.read_image(root / "alpha" / f"{frame_id}.png", *size, 3)[..., 0]
+    return frame

@@ -17,12 +17,15 @@ FOLDERS = {  # what each is needed for
 }
 
 
-def check_files(root: Path, frame_ids: Int[np.ndarray, " frame"], notes: list[str]) -> tuple[int, int]:
+def check_files(
+    root: Path, frame_ids: Int[np.ndarray, " frame"], notes: list[str], soft_masks: bool = False
+) -> tuple[int, int]:
     """Height and width of the frames. Of most images only the existence is checked, by one listing of each folder.
 
     Raises UserError naming the first file that is missing.
     """
     suffixes = {"ori_imgs": images.ORIGINAL_SUFFIXES, "parsing": (".png",), "torso_imgs": (".png",)}
+    suffixes |= {"alpha": (".png",)} if soft_masks else {}
     for folder, allowed in suffixes.items():
         if folder == "torso_imgs" and not (root / folder).is_dir():
             notes.append("no torso_imgs: neck and torso of the original video are shown below the head")

@@ -86,9 +86,11 @@ class SubjectWriter:
         parsing: UInt8[np.ndarray, "height width"],
         torso_rgba: UInt8[np.ndarray, "height width 4"],
         landmarks68: Float[np.ndarray, "68 2"],
+        head_alpha: UInt8[np.ndarray, "height width"] | None = None,
     ) -> None:
-        """Images and landmarks (pixels) of one frame; `parsing` holds `Label` values.
+        """Images and landmarks (pixels) of one frame; `parsing` holds `Label` values, `head_alpha` the soft head mask.
 
+        `head_alpha` is for all frames of a subject or for none: it makes a folder `alpha` that other projects ignore.
         Torso alpha is made 0 or 255 and its colours 0 where it is 0. Raises ValueError for wrong shapes or NaN.
         """
         size = (self.height, self.width)
@@ -96,6 +98,7 @@ class SubjectWriter:
             ("image", image, (*size, 3)),
             ("parsing", parsing, size),
             ("torso", torso_rgba, (*size, 4)),
+            *([] if head_alpha is None else [("head alpha", head_alpha, size)]),
         ):
             if array.shape != shape or array.dtype != np.uint8:
                 raise ValueError(f"{name} of frame {frame_id} is {array.dtype} {array.shape} instead of uint8 {shape}")
@@ -106,6 +109,9 @@ class SubjectWriter:
         self._write(f"ori_imgs/{frame_id}.jpg", encode_image(image, ".jpg"))
         self._write(f"parsing/{frame_id}.png", encode_image(encode_parsing(parsing)[..., ::-1], ".png"))
         self._write(f"torso_imgs/{frame_id}.png", encode_image(torso, ".png"))
+        if head_alpha is not None:
+            self._write(f"alpha/{frame_id}.png", encode_image(head_alpha, ".png"))
+        # the last file: where it is, the frame is complete (`has_frame`)
         self._write(f"ori_imgs/{frame_id}.lms", landmarks.format_landmarks(landmarks68).encode())
         self._frame_ids.add(int(frame_id))
 
@@ -206,6 +212,7 @@ class SubjectWriter:
         path = self.folder / name
         half = path.with_name(path.name + HALF)
         try:
+            path.parent.mkdir(exist_ok=True)
             half.write_bytes(data)
             os.replace(half, path)
         except OSError as error:

@@ -11,9 +11,9 @@ from talksplat.types import FrameBatch
 Crop = tuple[slice, slice]  # rows, columns
 
 
-def head_crop(head_mask: Tensor, margin: int) -> Crop:
+def head_crop(head_pixels: Tensor, margin: int) -> Crop:
     """A box around all heads [B, H, W] of a batch, with a margin in pixels; the full frame where there is none."""
-    pixels = head_mask.any(0)
+    pixels = head_pixels.any(0)
     return _span(pixels.any(1), margin), _span(pixels.any(0), margin)
 
 
@@ -29,7 +29,9 @@ def boxes_crop(boxes: Tensor, height: int, width: int) -> Crop:
 def cropped_target(batch: FrameBatch, crop: Crop) -> Tensor:
     """That part of the batch's target, float [B, h, w, 3]; the rest is not computed."""
     rows, columns = crop
-    images = {name: getattr(batch, name)[:, rows, columns] for name in ("original_u8", "background_u8", "head_mask")}
+    names = ("original_u8", "background_u8", "head_mask", "head_alpha_u8")
+    images = {name: getattr(batch, name) for name in names}
+    images = {name: None if image is None else image[:, rows, columns] for name, image in images.items()}
     return replace(batch, **images).target
 
 

@@ -44,7 +44,7 @@ class DSSIMLoss(Loss):
     def forward(self, output: RenderOutput, batch: FrameBatch) -> Tensor:
         rendered, size = output.image, output.image.numel()
         if self.crop and rendered.device.type == "cpu":
-            crop = head_crop(batch.head_mask, MARGIN)
+            crop = head_crop(batch.head_pixels, MARGIN)
             rendered, target = rendered[:, crop[0], crop[1]], cropped_target(batch, crop)
         else:
             target = batch.target

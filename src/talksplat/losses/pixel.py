@@ -40,7 +40,7 @@ class LipLoss(Loss):
 
 
 class MaskLoss(Loss):
-    """Accumulated opacity against the head mask, over full frames, with a gradient.
+    """Accumulated opacity against the head mask (the soft one where there is one), over full frames, with a gradient.
 
     The original's mask term had none. Where head and backdrop have the same colour nothing else tells them apart.
 
@@ -64,6 +64,12 @@ class MaskLoss(Loss):
 
     def forward(self, output: RenderOutput, batch: FrameBatch) -> Tensor:
         transmittance = output.transmittance
+        if batch.head_alpha_u8 is not None:
+            alpha = batch.head_alpha
+            if self.kind == "l1":
+                return (1 - transmittance - alpha).abs().mean()
+            head, rest = ((1 - transmittance).clamp(min=1e-3).log(), transmittance.clamp(min=1e-3).log())
+            return -(alpha * head + (1 - alpha) * rest).mean()
         if self.kind == "l1":
             return torch.where(batch.head_mask, transmittance, 1 - transmittance).abs().mean()
         # Of the two classes' probabilities only that of the right one is needed; T near 0 keeps its digits.

@@ -81,7 +81,7 @@ class FaceLandmarker:
             output_facial_transformation_matrixes=True,
         )
         try:
-            with _without_native_log():
+            with quiet_mediapipe():
                 self._landmarker = vision.FaceLandmarker.create_from_options(options)
         except Exception as error:
             raise UserError(f"{self.model_path} cannot be opened as a face landmarker model: {error}") from error
@@ -133,7 +133,7 @@ def _survive_profiling_timer() -> None:
 
 
 @contextmanager
-def _without_native_log() -> Iterator[None]:
+def quiet_mediapipe() -> Iterator[None]:
     """MediaPipe's C++ side writes start-up notes straight to file descriptor 2, past Python's logging; drop those."""
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -28,7 +28,7 @@ from talksplat.preprocess.video import probe
 logger = logging.getLogger(__name__)
 
 # Raised whenever a step's code gives other results; kept results of older versions are made again.
-VERSIONS = {"faces": 3, "frames": 1, "track": 3, "labels": 5, "plate": 2, "points": 1, "align": 1}
+VERSIONS = {"faces": 3, "frames": 1, "track": 3, "labels": 6, "plate": 3, "points": 1, "align": 1}
 
 
 class Preprocessor:

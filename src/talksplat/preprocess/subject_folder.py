@@ -21,14 +21,15 @@ from talksplat.preprocess.clip_plan import FPS, ClipPlan
 from talksplat.preprocess.faces import FaceStream
 from talksplat.preprocess.feature_step import FEATURES_FILE
 from talksplat.preprocess.landmarks import DLIB68
-from talksplat.preprocess.plates import torso_image
 from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import ClipImages
+from talksplat.preprocess.segmentation.matte import head_alpha
+from talksplat.preprocess.torso_plate import torso_image
 from talksplat.preprocess.verdicts import Check
 from talksplat.preprocess.video import VideoInfo
 
 REPORT_NAME = report.HTML_NAME
-WRITING_VERSION = 1  # raised whenever the files of a frame come out differently from the same steps
+WRITING_VERSION = 2  # raised whenever the files of a frame come out differently from the same steps
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def write_subject(
     """
     clip, track, size = made.clip, made.clip.track, made.plan.resolution
     ids, start = track.frame_ids, time.perf_counter()
-    plate = steps.read_png(made.plate / "plate.png")
+    plate, seen = steps.read_png(made.plate / "plate.png"), steps.read_png(made.plate / "hole.png") == 0
     with np.load(made.points / "points.npz") as content:
         points, colors = content["points"], content["colors"]
     shapes = {str(name): made.faces.blendshapes[ids, k] for k, name in enumerate(made.faces.blendshape_names)}
@@ -99,7 +100,8 @@ def write_subject(
                 landmarks = clip.landmarks[position][list(DLIB68)]
                 if composites:
                     writer.write_composite(int(ids[position]), image, label, plate)
-                writer.write_frame(int(ids[position]), image, label, torso_image(image, label), landmarks)
+                torso, alpha = torso_image(image, label), head_alpha(image, label, plate, seen)
+                writer.write_frame(int(ids[position]), image, label, torso, landmarks, alpha)
 
         for _ in bars(steps.in_threads(write, range(len(ids)), workers), "writing", total=len(ids)):
             pass

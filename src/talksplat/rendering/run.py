@@ -59,7 +59,8 @@ def render(config: DictConfig) -> RenderReport:
     checkpoint = read_checkpoint(config.checkpoint)
     trained = checkpoint_config(checkpoint)
     entry = checkpoint["talksplat"]
-    scene = open_scene(entry["subject"], trained.audio, config.subject)
+    soft_masks = OmegaConf.select(trained, "dataset.loader.soft_masks", default=False)
+    scene = open_scene(entry["subject"], trained.audio, config.subject, soft_masks)
     plan = _plan(config, trained, scene)
     model = build_model(checkpoint, device)
     if config.attention and (entry["mode"] != "deform" or not model.token_names):
@@ -128,7 +129,8 @@ class RenderJob:
         self.plan, self.renderer, self.device = plan, renderer, device
         self.batch_size = batch_size
         self.with_attention, self.suite = attention, suite
-        self.wanted = ("background",) if suite is None else ("background", "original", "head_mask")
+        measured = () if suite is None else ("original", "head_mask", "head_alpha")
+        self.wanted = ("background", *measured[: 3 if suite and plan.scene.subject.soft_masks else 2])
         names = ([] if suite is None else ["original"]) + ["render"]
         names += list(renderer.model.token_names) if attention else []
         self.panels = Panels(names, plan.scene.width, plan.scene.height)
@@ -189,6 +191,7 @@ class RenderJob:
             background_u8=images["background"],
             head_mask=images["head_mask"],
             lip_boxes=torch.as_tensor(subject.lip_boxes[positions]).to(self.device),
+            head_alpha_u8=images.get("head_alpha"),
         )
 
     def _write_metrics(self, output: Path) -> dict[str, Any]:

@@ -46,13 +46,14 @@ class Scene:
         return PlateReader(self.plate) if self.subject is None else FrameReader(self.subject, names)
 
 
-def open_scene(entry: dict[str, Any], audio: DictConfig, root: str | None) -> Scene:
+def open_scene(entry: dict[str, Any], audio: DictConfig, root: str | None, soft_masks: bool = False) -> Scene:
     """The scene of a checkpoint.
 
     Args:
         entry: the checkpoint's `talksplat.subject`.
         audio: configuration node `audio` of its run.
         root: subject folder; None: where it was when the avatar was trained.
+        soft_masks: as in the dataset of its run; only for measuring against the folder's frames.
 
     Raises:
         UserError: `root` is no subject folder, or one of other frames.
@@ -65,7 +66,7 @@ def open_scene(entry: dict[str, Any], audio: DictConfig, root: str | None) -> Sc
             folder,
         )
         return _scene(entry, None)
-    subject = read_subject(folder, list(audio.files), audio.width, audio.window)
+    subject = read_subject(folder, list(audio.files), audio.width, audio.window, soft_masks=soft_masks)
     if (subject.width, subject.height) != (entry["width"], entry["height"]):
         raise UserError(
             f"{folder} has frames of {subject.width}x{subject.height} pixels, but the avatar was trained on "

@@ -25,6 +25,7 @@ NEVER = -30.0  # log prior of what cannot be
 STILL_SUPPORT = 0.35  # share of frames that must agree on a background colour
 FIRST_PLACES = (0.15, 0.4)  # weights of places in the first rounds
 LIMIT = 6.0  # log odds that colours alone may give
+DEEP = 0.15  # dm inside the outline of a head with little hair, where no colour makes a pixel background
 
 
 @dataclass
@@ -84,7 +85,9 @@ def _features(view: View, label: Label) -> np.ndarray:
 def person_prior(view: View) -> Float[np.ndarray, "height width"]:
     """Log odds of a person at each pixel, from the head pose."""
     shape = view.shape
-    odds = np.where(shape.far, -5.0, np.where(shape.head, 5.0, 0.0))
+    unit = abs(float(shape.up[1, 0] - shape.up[0, 0]))  # dm of a pixel
+    depth = cv2.distanceTransform(shape.head.astype(np.uint8), cv2.DIST_L2, 3) * unit
+    odds = np.where(shape.far, -5.0, np.where(shape.head, 5.0 + 4.0 * np.clip(depth / DEEP, 0, 1), 0.0))
     shoulders = shape.up < SHOULDER_Y - 0.45 * np.maximum(np.abs(shape.across) - 0.6, 0)
     odds[shoulders & (np.abs(shape.across) < 2.2)] += 2.0
     odds[shape.inside | view.face] = 12.0

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from talksplat.data.labels import Label
 from talksplat.preprocess.segmentation.keyframes import View
 from talksplat.preprocess.segmentation.local_mixture import LocalMixture
 
 CHIN_BAND = (-0.80, -0.45)  # dm above the head's centre: beside the jaw
+FOREIGN = 6.0  # log density below that of most hair, from where on a colour is foreign to it
+COLORS_ONLY = np.array([1, 1, 1, 0, 0], np.float32)
 LONG_HAIR = 0.12  # dm of hair beside the jaw, on average, that count as hair coming down
 
 
@@ -32,10 +34,19 @@ class HairColor:
         side = np.where(across < 0, float(self.sides[0]), float(self.sides[1]))
         return (side * np.clip((density - self.limit) / 2 + 0.5, 0, 1)).astype(np.float32)
 
+    def may_be_hair(self, view: View, where: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+        """Pixels of `where` whose colour is not foreign to the hair; all of them if no hair was learned."""
+        if self.mixture is None:
+            return where
+        result = np.zeros(view.size, bool)
+        features = view.by_head[where.ravel()] * COLORS_ONLY
+        result[where] = self.mixture.log_density(features) > self.limit - FOREIGN
+        return result
+
 
 def _colors(view: View) -> Float[np.ndarray, "pixel 5"]:
     """Features without place."""
-    return np.where(np.arange(view.by_head.shape[1]) < 3, view.by_head, 0).astype(np.float32)
+    return view.by_head * COLORS_ONLY
 
 
 def learn_hair(views: list[View], labels: list[UInt8[np.ndarray, "height width"]]) -> HairColor:

@@ -84,7 +84,11 @@ class LocalMixture:
 
     def log_density(self, features: Float[np.ndarray, "pixel 5"]) -> Float[np.ndarray, " pixel"]:
         """Log density up to a constant that all mixtures share."""
-        return _log_sum_exp(_monomials(features * self._scale) @ self._weights)
+        # a row for each Gaussian: maxima and sums over the first axis run several times faster than over the last
+        parts = self._weights.T @ _monomials(features * self._scale).T
+        top = parts.max(0)
+        parts -= top
+        return top + np.log(np.exp(parts, out=parts).sum(0))
 
 
 def _monomials(features: np.ndarray) -> np.ndarray:

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float
 
-from talksplat.data.labels import Label
 from talksplat.errors import UserError
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.color_models import ColorModels, learn
-from talksplat.preprocess.segmentation.keyframes import view_of
+from talksplat.preprocess.segmentation.filtered import FilteredSegmenter
+from talksplat.preprocess.segmentation.keyframes import View, view_of
 
 LEARNING_SIZE = 128  # longer side of the keyframes
-NOTCH = 0.3  # dm, radius of what fits into a notch of the crown
-PART_BORDER = 10  # pixels at 512 over which the border between head, neck and torso is straightened
 
 
-class ColorModelSegmenter:
-    """A `Segmenter` without trained weights: colour and place models of one clip, sharpened along image edges.
+class ColorModelSegmenter(FilteredSegmenter):
+    """A `Segmenter` without trained weights: colour and place models of one clip.
 
     Args:
         keyframes: frames, evenly spread, that the models are learned from.
-        size: longer side in pixels at which models are evaluated; the result has full resolution.
-        edge_radius: radius of the guided filter in pixels at a frame size of 512.
-        edge_epsilon: its regulariser in squared grey levels; smaller follows fainter edges.
-        smallest_part: share of the frame below which an island of a label is merged into what surrounds it.
+        size, edge_radius, edge_epsilon, smallest_part, neighbours: see `FilteredSegmenter`.
     """
 
     def __init__(
@@ -37,84 +31,22 @@ class ColorModelSegmenter:
         edge_radius: int = 6,
         edge_epsilon: float = 60.0,
         smallest_part: float = 0.0005,
+        neighbours: int = 2,
     ) -> None:
-        if keyframes < 2 or size < 64:
-            raise UserError(f"segmentation needs keyframes >= 2 and size >= 64, not {keyframes} and {size}")
+        super().__init__(size, edge_radius, edge_epsilon, smallest_part, neighbours)
+        if keyframes < 2:
+            raise UserError(f"segmentation needs keyframes >= 2, not {keyframes}")
         self.keyframes = keyframes
-        self.size = size
-        self.edge_radius = edge_radius
-        self.edge_epsilon = edge_epsilon
-        self.smallest_part = smallest_part
         self._models: ColorModels | None = None
 
-    def fit(self, clip: ClipImages, progress: Callable[[Iterable], Iterable] = iter) -> None:
-        """Learn the models of a clip."""
+    def _fit(self, clip: ClipImages, progress: Callable[[Iterable], Iterable]) -> None:
         positions = np.unique(np.linspace(0, len(clip) - 1, self.keyframes).round().astype(int))
         self._models = learn([view_of(clip, int(position), LEARNING_SIZE) for position in progress(positions)])
 
-    def __call__(self, clip: ClipImages, position: int) -> UInt8[np.ndarray, "height width"]:
-        """`Label` values of a frame at full resolution."""
+    def _score(self, view: View) -> Float[np.ndarray, "height width label"]:
         if self._models is None:
             raise RuntimeError("call fit first")
-        image = clip.load(position)
-        view = view_of(clip, position, self.size, image)
-        scores = self._models.scores(view)
-        scores = np.clip(scores - scores.max(-1, keepdims=True), -20, 0)
-        scores = cv2.resize(scores, (clip.width, clip.height), interpolation=cv2.INTER_LINEAR)
-        radius = max(2, round(self.edge_radius * max(clip.width, clip.height) / 512))
-        scores = cv2.ximgproc.createGuidedFilter(image, radius, self.edge_epsilon).filter(scores)
-        labels = scores.argmax(-1).astype(np.uint8)
-        notches = crown_notches(view, _at_view(labels, view)) & (self._models.plate.log_odds(view) > -2)
-        labels[_full_size(notches, clip)] = Label.HEAD
-        return clean(labels, _full_size(view.face, clip), round(self.smallest_part * labels.size))
+        return self._models.scores(view)
 
-
-def _full_size(mask: Bool[np.ndarray, "h w"], clip: ClipImages) -> Bool[np.ndarray, "height width"]:
-    return cv2.resize(mask.astype(np.uint8), (clip.width, clip.height), interpolation=cv2.INTER_NEAREST) > 0
-
-
-def _at_view(labels: UInt8[np.ndarray, "height width"], view: View) -> UInt8[np.ndarray, "h w"]:
-    height, width = view.size
-    return cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
-
-
-def crown_notches(view: View, labels: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Narrow notches in the top of the head, where hair has the background's colour: heads are round there."""
-    unit = 1 / max(abs(float(view.shape.up[1, 0] - view.shape.up[0, 0])), 1e-3)  # pixels in a dm
-    radius = max(1, round(NOTCH * unit))
-    person = ((labels != Label.BACKGROUND) & (view.shape.up > 0.3)).astype(np.uint8)
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    padded = cv2.copyMakeBorder(person, radius, radius, radius, radius, cv2.BORDER_CONSTANT, value=0)
-    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disk)[radius:-radius, radius:-radius]
-    return (closed > 0) & (person == 0) & (view.shape.up > 0.8)
-
-
-def clean(
-    labels: UInt8[np.ndarray, "height width"], face: Bool[np.ndarray, "height width"], smallest: int
-) -> UInt8[np.ndarray, "height width"]:
-    """Straighten borders between parts and remove islands: persons without a face, small patches of any label.
-
-    Islands below `smallest` pixels (parts of neck and torso: four times as many) take the label that is most frequent
-    around them. The person's silhouette stays as sharp as it was.
-    """
-    labels = labels.copy()
-    side = 2 * round(PART_BORDER * max(labels.shape) / 512 / 2) + 1
-    parts = [cv2.blur((labels == label).astype(np.float32), (side, side)) for label in list(Label)[1:]]
-    labels = np.where(labels == Label.BACKGROUND, labels, 1 + np.argmax(parts, axis=0).astype(np.uint8))
-    person = (labels != Label.BACKGROUND).astype(np.uint8)
-    _, components = cv2.connectedComponents(person, connectivity=4)
-    with_face = np.unique(components[face & (person > 0)])
-    labels[~np.isin(components, with_face)] = Label.BACKGROUND
-    for label in Label:
-        count, components, stats, _ = cv2.connectedComponentsWithStats(
-            (labels == label).astype(np.uint8), connectivity=4
-        )
-        limit = 4 * smallest if label in (Label.NECK, Label.TORSO) else smallest
-        for island in np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] < limit) + 1:
-            x, y, w, h = stats[island, :4]
-            box = np.s_[max(y - 1, 0) : y + h + 1, max(x - 1, 0) : x + w + 1]
-            inside = components[box] == island
-            ring = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~inside
-            if ring.any():
-                labels[box][inside] = np.bincount(labels[box][ring], minlength=4).argmax()
-    return labels
+    def _may_be_hair(self, view: View, where: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+        return self._models.hair.may_be_hair(view, where)
