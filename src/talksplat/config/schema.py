@@ -51,6 +51,7 @@ class EvaluationConfig:
     lpips_net: str | None = "alex"
     batch_size: int = 4
     train_frames: int = 20  # training frames spread over the clip that are measured beside the held-out ones
+    align_steps: int = 0  # held-out frames are measured once more after so many steps of fitting their poses; 0: not
 
 
 @dataclass
@@ -76,6 +77,7 @@ class TrainConfig:
     rasterizer: Any = MISSING
     loss: dict[str, Any] = field(default_factory=dict)
     stage: Any = MISSING
+    pose_refinement: Any = None
     trainer: Any = MISSING
     tracker: Any = None
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

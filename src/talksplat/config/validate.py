@@ -123,6 +123,8 @@ def _evaluation(config: DictConfig) -> None:
         raise UserError(f"evaluation.lpips_net is alex, vgg or null, not {config.evaluation.lpips_net!r}")
     if config.evaluation.batch_size < 1 or config.evaluation.train_frames < 1:
         raise UserError("evaluation.batch_size and evaluation.train_frames must be at least 1")
+    if config.evaluation.align_steps < 0:
+        raise UserError(f"evaluation.align_steps={config.evaluation.align_steps} must not be negative")
 
 
 def _paths(config: DictConfig) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Float
 
 from talksplat.data.frame_store import CACHES, FrameStore
 from talksplat.data.head_cloud import with_head_cloud
@@ -99,6 +101,11 @@ class PortraitDataModule(pl.LightningDataModule):
         if self._store is None:
             raise RuntimeError("call prepare() before using the data module")
         return self._store
+
+    def use_poses(self, viewmats: Float[np.ndarray, "frame 4 4"]) -> None:
+        """Take other head poses for the same frames from now on; the images stay."""
+        self._subject = replace(self.subject, viewmats=viewmats)
+        self.store.use_poses(viewmats)
 
     @property
     def notes(self) -> list[str]:

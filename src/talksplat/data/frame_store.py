@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from talksplat.data import frame_cache
@@ -90,6 +91,11 @@ class FrameStore:
             motion=tables["motion"].index_select(0, index),
             action_units=tables["action_units"].index_select(0, index),
         )
+
+    def use_poses(self, viewmats: Float[np.ndarray, "frame 4 4"]) -> None:
+        """Other poses for the same frames."""
+        for table in self._tables.values():
+            table["viewmats"] = torch.from_numpy(viewmats).to(table["viewmats"])
 
     def _gather(self, positions: Tensor, device: torch.device) -> UInt8[Tensor, "frame byte"]:
         if self.cache == "device":

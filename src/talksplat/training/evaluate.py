@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,57 +16,15 @@ from talksplat.metrics.suite import MetricSuite
 from talksplat.models.talking_head import TalkingHead
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.rasterizer.base import Rasterizer
+from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.rendering.video_writer import VideoWriter
 from talksplat.training.mouth import add_mouth_correlation
+from talksplat.training.pose_alignment import DEFINITION, aligned_psnr
 from talksplat.training.provenance import write_json
 from talksplat.training.stage import Stage
-from talksplat.types import FrameBatch
 
 logger = logging.getLogger(__name__)
 GRID_FRAMES = 6
-
-
-class FrameRenderer:
-    """Renders batches of conditions as they stand, and times it.
-
-    Args:
-        mode: "canonical" or "deform".
-        sh_degree: spherical-harmonics degree that was active when training ended.
-    """
-
-    def __init__(
-        self, model: TalkingHead, rasterizer: Rasterizer, mode: str, sh_degree: int, width: int, height: int
-    ) -> None:
-        self.model = model.eval()
-        self.rasterizer = rasterizer
-        self.mode = mode
-        self.sh_degree = sh_degree
-        self.width, self.height = width, height
-        self.seconds, self.frames = 0.0, 0
-
-    @torch.inference_mode()
-    def __call__(self, batch: FrameBatch) -> Tensor:
-        """Images [B,H,W,3] in [0, 1]; the first call warms up and is not timed."""
-        _synchronize(batch.conditions.viewmats.device)
-        began = time.perf_counter()
-        conditions = batch.conditions
-        gaussians = self.model(conditions, self.mode, self.sh_degree)
-        output = self.rasterizer(
-            gaussians, conditions.viewmats, conditions.Ks, self.width, self.height, backgrounds=batch.background
-        )
-        image = output.image.clamp(0, 1)
-        _synchronize(image.device)
-        if self.frames or self.seconds:
-            self.seconds += time.perf_counter() - began
-            self.frames += len(image)
-        else:
-            self.seconds = 1e-9
-        return image
-
-    @property
-    def fps(self) -> float | None:
-        """Frames per second of model and rasteriser, synchronised; None where nothing was timed."""
-        return self.frames / self.seconds if self.frames else None
 
 
 def evaluate_run(
@@ -83,15 +40,15 @@ def evaluate_run(
     subject = data.subject
     model.to(device)
     degree = stage.sh_degree(stage.steps - 1, model.gaussians.sh_degree)
-    render = FrameRenderer(model, rasterizer, stage.mode, degree, subject.width, subject.height)
+    renderer = AvatarRenderer(model.eval(), rasterizer, stage.mode, degree, subject.width, subject.height)
     test_dir = run_dir / "test"
     test_dir.mkdir(exist_ok=True)
     logger.info("measuring %d held-out frames", len(subject.val))
-    val = _measure(config, render, data, subject.val, device, test_dir)
-    fps = render.fps
+    val = _measure(config, renderer, data, subject.val, device, test_dir)
+    fps = renderer.clock.fps
     some = torch.as_tensor(subject.train)
     some = some[torch.linspace(0, len(some) - 1, min(config.evaluation.train_frames, len(some))).long()]
-    train = _measure(config, render, data, some.numpy(), device, None)
+    train = _measure(config, renderer, data, some.numpy(), device, None)
     metrics = {
         "split": "val",
         "subject": str(Path(subject.root).name),
@@ -101,13 +58,34 @@ def evaluate_run(
         **val,
         "train": train,
     }
+    if config.evaluation.align_steps:
+        metrics["aligned"] = _aligned(config, renderer, data, device)
     write_json(run_dir / "metrics.json", metrics)
     return metrics
 
 
+def _aligned(
+    config: DictConfig, renderer: AvatarRenderer, data: PortraitDataModule, device: torch.device
+) -> dict[str, Any]:
+    """Held-out frames after fitting their poses: mean, definition, and value of each frame."""
+    steps, positions = config.evaluation.align_steps, torch.as_tensor(data.subject.val)
+    logger.info("measuring held-out frames with %d steps on their poses", steps)
+    values = []
+    for chunk in positions.split(config.evaluation.batch_size):
+        batch = data.store.batch(chunk, device)
+        parts = (renderer.model, renderer.rasterizer, renderer.mode, renderer.sh_degree)
+        values += aligned_psnr(*parts, batch, steps).tolist()
+    return {
+        "psnr_composite": sum(values) / len(values),
+        "definition": DEFINITION,
+        "steps": steps,
+        "frames": dict(zip(data.subject.frame_ids[data.subject.val].tolist(), values)),
+    }
+
+
 def _measure(
     config: DictConfig,
-    render: FrameRenderer,
+    renderer: AvatarRenderer,
     data: PortraitDataModule,
     positions: Any,
     device: torch.device,
@@ -129,7 +107,7 @@ def _measure(
     try:
         for start in range(0, len(positions), size):
             batch = data.store.batch(torch.as_tensor(positions[start : start + size]), device)
-            image = render(batch)
+            image, _ = renderer.render(batch.conditions, batch.background_u8)
             suite.update(image, batch)
             for offset in range(len(image)):
                 u8 = (image[offset] * 255).round().byte().cpu()
@@ -166,8 +144,3 @@ def _audio_of(data: PortraitDataModule, positions: Any) -> Any:
 
 def _path(text: str | None) -> Path | None:
     return None if text is None else Path(text)
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -13,6 +13,7 @@ from talksplat.models.talking_head import TalkingHead
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.finite import check_finite
 from talksplat.training.optimizers import Optimizers
+from talksplat.training.pose_refinement import PoseRefinement
 from talksplat.training.stage import Stage
 from talksplat.types import FrameBatch, RenderOutput
 
@@ -30,6 +31,7 @@ class TalkingHeadModule(pl.LightningModule):
         scene_scale: size of the head (dm) for density control.
         description: checkpoint entry "talksplat" (configuration, subject, versions).
         autocast: dtype in which the networks run; None: float32.
+        poses: corrections of the training frames' poses, trained along; None: the tracker's count.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class TalkingHeadModule(pl.LightningModule):
         scene_scale: float,
         description: dict[str, Any],
         autocast: torch.dtype | None = None,
+        poses: PoseRefinement | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -60,6 +63,7 @@ class TalkingHeadModule(pl.LightningModule):
             self.density.initialize(scene_scale)
         self.description = description
         self.autocast = autocast
+        self.poses = poses
         self._resumed: dict[str, Any] | None = None
 
     def render(self, batch: FrameBatch, sh_degree: int | None = None) -> RenderOutput:
@@ -67,6 +71,8 @@ class TalkingHeadModule(pl.LightningModule):
         degree = self.sh_degree() if sh_degree is None else sh_degree
         with torch.autocast(self.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             gaussians = self.model(batch.conditions, self.stage.mode, degree)
+        if self.poses is not None and self.model.training:  # previews show held-out frames
+            gaussians = self.poses(gaussians, batch.frame_ids)
         conditions = batch.conditions
         return self.rasterizer(
             gaussians, conditions.viewmats, conditions.Ks, self.width, self.height, backgrounds=batch.background
@@ -84,7 +90,7 @@ class TalkingHeadModule(pl.LightningModule):
         if observing:
             output.means2d.retain_grad()
         loss, terms = total_loss(self.losses, output, batch, self.stage_name, step)
-        self.manual_backward(loss)
+        self.manual_backward(loss if self.poses is None else loss + self.poses.penalty())
         check_finite(step, terms, self.all_optimizers.parameters())
         if observing:
             self.density.observe(self.model.gaussians.params, output, self.width, self.height, step)
@@ -108,9 +114,10 @@ class TalkingHeadModule(pl.LightningModule):
             self.model.bake_canonical()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        self.all_optimizers = Optimizers(
-            self.model.parameter_groups(), self.model.gaussians.params, self.stage, self.spread
-        )
+        groups = self.model.parameter_groups()
+        if self.poses is not None:
+            groups["poses"] = list(self.poses.parameters())
+        self.all_optimizers = Optimizers(groups, self.model.gaussians.params, self.stage, self.spread)
         if self._resumed is not None:
             self.all_optimizers.load_gaussian_state_dict(self._resumed["gaussian_optimizers"])
             if self.density is not None:
@@ -132,6 +139,10 @@ class TalkingHeadModule(pl.LightningModule):
             "num_gaussians": self.model.gaussians.num_gaussians,
             "step": self.global_step,
         }
+        if self.poses is not None:
+            subject = self.description["subject"]
+            refined = self.poses.refine(subject["viewmats"], subject["train"])
+            checkpoint["talksplat"]["subject"] = {**subject, "viewmats": refined}
         checkpoint["training"] = {
             "gaussian_optimizers": self.all_optimizers.gaussian_state_dict(),
             "density": None if self.density is None else self.density.state_dict(),

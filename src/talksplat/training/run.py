@@ -28,6 +28,7 @@ from talksplat.training.evaluate import evaluate_run
 from talksplat.training.finite import NonFiniteError
 from talksplat.training.folder import RunFolder
 from talksplat.training.module import TalkingHeadModule
+from talksplat.training.pose_refinement import open_pose_refinement
 from talksplat.training.provenance import RunInfo, git_state
 from talksplat.training.stage import Stage, camera_spread
 from talksplat.training.subject import mouth_center, open_subject, subject_entry
@@ -64,6 +65,7 @@ class TrainingRun:
         self.model = instantiate(config.model)
         for _, stage in self.plan:
             self.model.unfreeze_audio_layers(stage.unfreeze_audio_layers)  # finds what is wrong before the first step
+        self.poses = open_pose_refinement(config, self.data.subject, self.device)
         self.tracker: Logger | Literal[False] | None = None  # made when the first stage begins
         self._initialize_model()
 
@@ -99,10 +101,17 @@ class TrainingRun:
             stage_dir = self.folder.stage_dir(index, name)
             if self.folder.is_finished(stage_dir):
                 logger.info("stage %s is finished already", name)
-                load_weights(self.model, read_checkpoint(stage_dir / "last.ckpt"), str(stage_dir))
+                finished = read_checkpoint(stage_dir / "last.ckpt")
+                load_weights(self.model, finished, str(stage_dir))
+                if self.poses is not None:
+                    self.poses.take(finished["state_dict"])
             else:
                 self._fit(index, name, stage, stage_dir, step_offset)
             step_offset += stage.steps
+        if self.poses is not None:
+            subject = self.data.subject
+            viewmats, train = torch.as_tensor(subject.viewmats), torch.as_tensor(subject.train)
+            self.data.use_poses(self.poses.refine(viewmats, train).numpy())
         return evaluate_run(self.config, self.model, self.rasterizer, self.data, self.device, self.folder.path, stage)
 
     def _announce(self) -> None:
@@ -173,6 +182,7 @@ class TrainingRun:
             self.spread if stage.density_scale == "camera_spread" else self.scene_scale,
             description,
             self.autocast,
+            self.poses,
         )
 
     def _build_tracker(self, step: int) -> Logger | Literal[False]:

@@ -35,6 +35,7 @@ class LearningRates:
     sh0: Sequence[float] = (2.5e-3,)
     shN: Sequence[float] = (1.25e-4,)
     audio_backbone: Sequence[float] | None = None
+    poses: Sequence[float] = (0.02, 0.002)
     scale: float | Literal["camera_spread"] = 1.0
     horizon: int | None = None
 

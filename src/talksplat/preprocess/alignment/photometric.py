@@ -84,7 +84,7 @@ class PhotometricAlignment:
             brightness = (before, work.brightness_error(images, surface, viewmats, min(self.sigmas)))
             looks = [
                 (sigma, work.look({k: (band_pass(i, sigma), m) for k, (i, m) in images.items()}, surface, viewmats))
-                for sigma in sorted(set(self.sigmas), reverse=True)
+                for sigma in dict.fromkeys((max(self.sigmas), min(self.sigmas)))
             ]
             every = [int(k) for k in np.setdiff1d(np.arange(len(clip)), keys)]
             found = pool.map(lambda k: work.follow(k, looks, surface, viewmats[k]), every)
@@ -176,7 +176,7 @@ class _Clip:
         """Pose of a frame that is no keyframe, coarse to fine."""
         image, mask = self.load(position)
         for sigma, look in looks:
-            viewmat = self.align(position, (band_pass(image, sigma), mask), look, surface, viewmat, iterations=2)
+            viewmat = self.align(position, (band_pass(image, sigma), mask), look, surface, viewmat)
         return viewmat
 
 

@@ -1,0 +1,124 @@
+"""Small corrections of the training frames' head poses, learned together with the avatar.
+
+Free corrections let the avatar's frame of reference drift away from the tracker's, and held-out frames, which keep the
+tracker's poses, then miss by more than training frames gain. So whatever part of the corrections is the same in all frames,
+or linear in the pose, is removed: the avatar itself can take that up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from talksplat.config import instantiate
+from talksplat.data.subject import Subject
+from talksplat.errors import UserError
+from talksplat.geometry.head_motion import relative_motion
+from talksplat.geometry.rotations import matrix_to_quat, rotvec_to_matrix
+from talksplat.types import Gaussians
+
+MOTION = 6  # rotation vector (rad) and translation (dm), in the head's axes
+UNITS = (0.005, 0.005, 0.005, 0.01, 0.01, 0.01)  # rad and dm: a correction of the usual size
+
+
+class PoseRefinement(nn.Module):
+    """Corrections C of the poses V of a clip's training frames: V C, with C near the identity.
+
+    Args:
+        weight: of the mean squared correction in units of the usual size, in the loss.
+        smoothness: of its second difference over time, beside `weight`.
+    """
+
+    def __init__(self, weight: float = 1e-3, smoothness: float = 1e-3) -> None:
+        super().__init__()
+        if weight < 0 or smoothness < 0:
+            raise UserError(f"pose_refinement: weight={weight} and smoothness={smoothness} must not be negative")
+        self.weight, self.smoothness = weight, smoothness
+        self.deltas = nn.Parameter(torch.zeros(0, MOTION))
+
+    @torch.no_grad()
+    def setup(
+        self, frame_ids: Int[Tensor, " frame"], viewmats: Float[Tensor, "frame 4 4"], train: Int[Tensor, " train"]
+    ) -> None:
+        """Take the frames of the clip; `train` are positions among them. All corrections start at zero."""
+        self.deltas = nn.Parameter(torch.zeros(len(train), MOTION))
+        self.register_buffer("units", torch.tensor(UNITS), persistent=False)
+        self.register_buffer("train_ids", frame_ids[train].clone(), persistent=False)
+        poses = viewmats[train]
+        motion = relative_motion(poses, poses.mean(0).expand_as(poses))
+        # orthonormal basis of what is constant or linear in the pose
+        columns = torch.cat([torch.ones(len(train), 1), motion / motion.std(0, keepdim=True).clamp_min(1e-6)], dim=1)
+        u, s, _ = torch.linalg.svd(columns.double(), full_matrices=False)
+        self.register_buffer("gauge", u[:, s > 1e-3 * s[0]].float(), persistent=False)
+
+    def take(self, state_dict: dict[str, Tensor]) -> None:
+        """Take the corrections of a checkpoint of the same run."""
+        with torch.no_grad():
+            self.deltas.copy_(state_dict["poses.deltas"])
+
+    def corrections(self) -> Float[Tensor, "train 6"]:
+        """Rotation vectors (rad) and translations (dm) without the part that the avatar can take up."""
+        return (self.deltas - self.gauge @ (self.gauge.T @ self.deltas)) * self.units
+
+    def penalty(self) -> Tensor:
+        """To be added to the loss."""
+        scaled = self.corrections() / self.units
+        bend = scaled[2:] - 2 * scaled[1:-1] + scaled[:-2]
+        bend = bend.square().sum() / max(bend.numel(), 1)
+        return self.weight * scaled.square().mean() + self.smoothness * bend
+
+    def forward(self, gaussians: Gaussians, frame_ids: Int[Tensor, " frame"]) -> Gaussians:
+        """Gaussians of training frames, moved as the corrections of their poses would have it: any rasteriser that
+        gives gradients for Gaussians then gives them for poses."""
+        index = torch.searchsorted(self.train_ids, frame_ids)
+        return move_gaussians(gaussians, self.corrections().index_select(0, index))
+
+    @torch.no_grad()
+    def refine(self, viewmats: Float[Tensor, "frame 4 4"], train: Int[Tensor, " train"]) -> Float[Tensor, "frame 4 4"]:
+        """The clip's poses with those of the training frames corrected, on the CPU."""
+        refined = viewmats.clone()
+        refined[train] = viewmats[train] @ motion_matrices(self.corrections()).cpu()
+        return refined
+
+
+def motion_matrices(motion: Float[Tensor, "frame 6"]) -> Float[Tensor, "frame 4 4"]:
+    """Rigid motions from rotation vectors (rad) and translations (dm)."""
+    upper = torch.cat([rotvec_to_matrix(motion[:, :3]), motion[:, 3:, None]], dim=2)
+    last = torch.tensor([0.0, 0.0, 0.0, 1.0], device=upper.device).expand(len(upper), 1, 4)
+    return torch.cat([upper, last], dim=1)
+
+
+def move_gaussians(gaussians: Gaussians, motion: Float[Tensor, "frame 6"]) -> Gaussians:
+    """Gaussians of each frame moved as a whole; colours stay as they were seen."""
+    matrices = motion_matrices(motion)
+    rotation, shift = matrices[:, :3, :3], matrices[:, None, :3, 3]
+    turned = multiply(matrix_to_quat(rotation)[:, None], gaussians.quats)
+    return replace(gaussians, means=gaussians.means @ rotation.mT + shift, quats=turned)
+
+
+def open_pose_refinement(config: DictConfig, subject: Subject, device: torch.device) -> PoseRefinement | None:
+    """The refinement of a run for its subject; None where it is switched off."""
+    if config.pose_refinement is None:
+        return None
+    poses: PoseRefinement = instantiate(config.pose_refinement)
+    poses.setup(*(torch.as_tensor(part) for part in (subject.frame_ids, subject.viewmats, subject.train)))
+    return poses.to(device)
+
+
+def multiply(first: Float[Tensor, "*batch 4"], second: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 4"]:
+    """Product of quaternions wxyz: the rotation `second`, then `first`."""
+    w1, x1, y1, z1 = first.unbind(-1)
+    w2, x2, y2, z2 = second.unbind(-1)
+    return torch.stack(
+        [
+            w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
+            w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
+            w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
+            w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2,
+        ],
+        dim=-1,
+    )
