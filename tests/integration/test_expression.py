@@ -60,15 +60,18 @@ def test_an_absent_column_lists_what_is_there(subject: Path, tmp_path: Path):
         read_subject(root, ["aud_mel.npy"], 8, 16, ("AU01_r",))
 
 
-EXPRESSION = "experiment=gaussiantalker/expression"
+EXPRESSION = "experiment=gaussiantalker/expression_token"
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         ([EXPRESSION, "dataset.action_units=[]"], "expression is switched on, but dataset.action_units is empty"),
-        (["dataset.action_units=[AU01_r]"], "no model.tokens.expression that reads them: add experiment="),
-        (["model=static", "dataset.action_units=[AU01_r]"], "no model.tokens.expression"),
+        (
+            ["dataset.action_units=[AU01_r]"],
+            "no model.expression or model.tokens.expression that reads them: add experiment=",
+        ),
+        (["model=static", "dataset.action_units=[AU01_r]"], "no model.expression or model.tokens.expression"),
         ([EXPRESSION, "dataset.action_units=[AU1]"], "dataset.action_units has 'AU1'"),
         ([EXPRESSION, "dataset.action_units=[AU01_r,AU01_r]"], "different columns"),
         ([EXPRESSION, "model.tokens.expression.units=[AU02_r]"], r"expression.units is \['AU02_r'\]"),

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from talksplat.errors import UserError
+from talksplat.models.expression import ExpressionOffsets
 from talksplat.models.motion import MotionOffsets
 from talksplat.models.reach import AudioReach
 from tests.models.building import build, make_conditions, set_up
@@ -73,3 +74,40 @@ def test_settings_out_of_range_are_refused():
         MotionOffsets(8, [0.1], kind="spring")
     with pytest.raises(UserError, match="model.reach"):
         AudioReach(width=0.0)
+
+
+def test_expression_is_a_sum_of_blendshapes():
+    torch.manual_seed(0)
+    module = ExpressionOffsets(8, ["AU01_r", "AU04_r"], hidden=16)
+    conditions, features = make_conditions(3), torch.randn(5, 8)
+    conditions.action_units = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.25]])
+    assert torch.equal(module(features, conditions), torch.zeros(3, 5, 3))
+    torch.nn.init.normal_(module.network[-1].weight, std=0.3)
+    rest, first, mixed = module(features, conditions)
+    conditions.action_units = torch.tensor([[0.0, 1.0]] * 3)
+    second = module(features, conditions)[0]
+    assert torch.equal(rest, torch.zeros(5, 3)) and first.abs().max() > 1e-3
+    assert torch.allclose(mixed, 0.5 * first + 0.25 * second, atol=1e-6)
+    conditions.action_units = None
+    with pytest.raises(UserError, match="expects the action units AU01_r, AU04_r, but the frames have 0"):
+        module(features, conditions)
+
+
+def test_the_avatar_shows_the_expression():
+    torch.manual_seed(0)
+    overrides = (
+        "dataset.action_units=[AU01_r]",
+        "model.expression._target_=talksplat.models.expression.ExpressionOffsets",
+        "model.expression.in_features=64",
+        "model.expression.units=[AU01_r]",
+    )
+    model = set_up(build(overrides=overrides)).eval()
+    torch.nn.init.normal_(model.expression.network[-1].weight, std=0.3)
+    calm, raised = make_conditions(2), make_conditions(2)
+    calm.action_units, raised.action_units = torch.zeros(2, 1), torch.ones(2, 1)
+    one, other = model(calm, "deform", 3), model(raised, "deform", 3)
+    assert not torch.equal(one.means, other.means) and torch.equal(one.opacities, other.opacities)
+    names = [name for name, p in model.named_parameters() if p.requires_grad and name.startswith("expression")]
+    assert names and all(
+        any(p is q for q in model.parameter_groups()["networks"]) for p in model.expression.parameters()
+    )

@@ -252,5 +252,7 @@ def test_settings_for_a_feature_file():
 def test_without_check_a_video_is_needed(capsys: pytest.CaptureFixture):
     from talksplat.config import compose
 
-    with pytest.raises(UserError, match="missing setting video: give it as video=VALUE, or look at .* check=FOLDER"):
+    with pytest.raises(
+        UserError, match="give video=CLIP.mp4 and subject=FOLDER .* or check=FOLDER to look at one, not subject"
+    ):
         compose("preprocess", ["subject=b"])

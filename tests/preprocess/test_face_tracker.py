@@ -80,11 +80,11 @@ def test_gaps_keep_their_numbers():
 
 def test_an_outlier_frame_does_not_spoil_the_others():
     truth = make_track(80)
-    landmarks = landmarks_of(truth)
+    landmarks = landmarks_of(truth, noise=0.3)
     landmarks[40, :150, :2] += 60
     found = MediapipeTracker(focal=FOCAL)(truth.frame_ids, landmarks, SIZE, SIZE)
     others = np.abs(np.arange(80) - 40) > 4
-    assert angle_errors(found, truth)[others].mean() < 1.0
+    assert angle_errors(found, truth)[others].mean() < 1.3  # nearly all of it the same in all frames: the head's axes
     assert found.rigid_error[40] > 5 * np.median(found.rigid_error)
 
 
@@ -101,3 +101,15 @@ def test_focal_length_is_kept_unless_free():
     assert found.focal == pytest.approx(1000.0, abs=0.1)
     with pytest.raises(UserError, match="smoothing_hz"):
         MediapipeTracker(smoothing_hz=20)
+
+
+def test_landmarks_that_slide_do_not_count_as_rigid():
+    truth = make_track(80)
+    landmarks = landmarks_of(truth, noise=0.3)
+    candidates = np.flatnonzero(rigid_mask(truth.mesh))
+    sliding = candidates[::5]
+    phase = np.linspace(0, 12, 80)[:, None, None]
+    landmarks[:, sliding, :2] += 6 * np.concatenate([np.sin(phase), np.cos(phase)], axis=2)
+    found = MediapipeTracker(focal=FOCAL, smoothing_hz=0)(truth.frame_ids, landmarks, SIZE, SIZE)
+    assert not found.rigid[sliding].any() and found.rigid[candidates].mean() > 0.5
+    assert found.rigid_error.mean() < 0.6

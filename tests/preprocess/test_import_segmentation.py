@@ -112,7 +112,9 @@ def test_maps_of_the_whole_video_follow_our_crop(clip: ClipImages, tmp_path: Pat
         return video[::2, ::2]
 
     segmenter = ImportedSegmenter(str(write(tmp_path / "s", clip, whole)))
-    segmenter.follow(ClipPlan(clip.track.frame_ids, (60, 20, 256), SIZE, [], [], []), (400, 300))
+    segmenter.follow(
+        ClipPlan(clip.track.frame_ids, (60, 20, 256), SIZE, [], [], [], np.ones(len(clip)), []), (400, 300)
+    )
     segmenter.fit(clip)
     np.testing.assert_array_equal(segmenter(clip, 3), true_labels(clip, 3))
 

@@ -117,7 +117,7 @@ def test_poses_of_the_whole_video_follow_our_crop(tmp_path: Path, landmarks: boo
     if not landmarks:
         with pytest.raises(UserError, match="no .lms files tell"):
             tracker(IDS, ours, SIZE, SIZE)
-    tracker.follow(ClipPlan(IDS, (*corner, 560), SIZE, [], [], []), video)
+    tracker.follow(ClipPlan(IDS, (*corner, 560), SIZE, [], [], [], np.ones(len(IDS)), []), video)
     found = tracker(IDS, ours, SIZE, SIZE)
     assert found.focal == pytest.approx(750 * 2 * SIZE / 560)
     assert found.rigid_error.mean() < 0.6  # what is left is the middle, 30 and 20 pixels off

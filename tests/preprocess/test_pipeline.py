@@ -13,6 +13,8 @@ from talksplat.data.labels import Label, decode_parsing
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import project
 from talksplat.preprocess.__main__ import main
+from talksplat.preprocess.alignment.base import NoAlignment
+from talksplat.preprocess.alignment.photometric import PhotometricAlignment
 from talksplat.preprocess.assets import face_landmarker_path
 from talksplat.preprocess.audio_features import MelFeatures
 from talksplat.preprocess.face_tracker.imported import ImportTracker
@@ -30,6 +32,7 @@ def preprocessor(**changes) -> Preprocessor:
     parts = dict(
         face_tracker=MediapipeTracker(),
         segmenter=ColorModelSegmenter(keyframes=8, size=128),
+        alignment=PhotometricAlignment(points=1500, keyframes=10, sigmas=(2.0, 1.0)),
         features=MelFeatures(),
         resolution=256,
         points=6000,
@@ -161,8 +164,10 @@ def test_a_real_clip_becomes_a_subject(tmp_path):
     )
     assert [step["name"] for step in other["steps"] if step["cached"]] == ["faces", "features_mel", "frames"]
     imported = preprocessor(
-        face_tracker=ImportTracker(str(tmp_path / "subject")), segmenter=ImportedSegmenter(str(tmp_path / "subject"))
+        face_tracker=ImportTracker(str(tmp_path / "subject")),
+        segmenter=ImportedSegmenter(str(tmp_path / "subject")),
+        alignment=NoAlignment(),
     ).run(clip, tmp_path / "fourth", work=tmp_path / "subject.work")
-    assert np.mean(imported["track"]["rigid_error_px"]) < np.mean(track["rigid_error_px"]) + 0.05
+    assert np.mean(imported["track"]["rigid_error_px"]) < np.mean(track["rigid_error_px"]) + 0.15  # other landmarks count
     maps = [cv2.imread(str(tmp_path / name / "parsing" / "20.png")) for name in ("subject", "fourth")]
     np.testing.assert_array_equal(*maps)

@@ -1,13 +1,16 @@
-"""The condition token of facial expression: action units beside the blink."""
+"""Facial expression: action units beside the blink, as a condition token or as blendshapes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
+from talksplat.models.heads import without_autocast
+from talksplat.models.motion import linear_offsets
 from talksplat.models.tokens import TokenMLP
 from talksplat.types import Conditions
 
@@ -30,11 +33,43 @@ class ExpressionToken(nn.Module):
 
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame width"]:
         """One token a frame. Raises UserError where the frames have no such intensities."""
-        values = conditions.action_units
-        if values is None or values.shape[1] != len(self.units):
-            found = 0 if values is None else values.shape[1]
-            raise UserError(
-                f"the model expects the action units {', '.join(self.units)}, but the frames have {found}: set "
-                "dataset.action_units to these"
-            )
-        return self.projection(values.float())
+        return self.projection(intensities(conditions, self.units))
+
+
+class ExpressionOffsets(nn.Module):
+    """Offsets of Gaussians' positions, linear in the intensities: one blendshape for each unit, as in linear face models.
+
+    A few seconds of video show few expressions; what is linear still holds for mixtures and strengths not seen.
+
+    Args:
+        in_features: width of the tri-plane features, from which each Gaussian's blendshapes come.
+        units: their names, as `dataset.action_units` lists them.
+        hidden: width of the network.
+    """
+
+    def __init__(self, in_features: int, units: Sequence[str], hidden: int = 64):
+        super().__init__()
+        if not units:
+            raise UserError("model.expression has no units: name columns of au.csv in dataset.action_units")
+        self.units = tuple(units)
+        self.network = linear_offsets(in_features, hidden, 3 * len(self.units))
+
+    def forward(
+        self, features: Float[Tensor, "gaussian feature"], conditions: Conditions
+    ) -> Float[Tensor, "frame gaussian 3"]:
+        """Offsets in dm, float32. Raises UserError where the frames have no such intensities."""
+        with without_autocast(features):
+            shapes = self.network(features.float()).unflatten(-1, (3, len(self.units)))
+            return torch.einsum("niu,bu->bni", shapes, intensities(conditions, self.units))
+
+
+def intensities(conditions: Conditions, units: Sequence[str]) -> Float[Tensor, "frame unit"]:
+    """The frames' action units. Raises UserError where there are others than a model was made for."""
+    values = conditions.action_units
+    if values is None or values.shape[1] != len(units):
+        found = 0 if values is None else values.shape[1]
+        raise UserError(
+            f"the model expects the action units {', '.join(units)}, but the frames have {found}: set "
+            "dataset.action_units to these"
+        )
+    return values.float()

@@ -24,6 +24,9 @@ class GaussianTalker(TalkingHead):
         cross_attention: module with `width`, `forward(features [N, width], tokens [B, T, width]) -> [B, N, width]` and
             `weights(features, tokens) -> [B, N, T]`.
         deformation: attended features to offsets.
+        motion: offsets linear in the head's recent motion (`models.motion`), or null.
+        expression: offsets linear in action units (`models.expression`), or null.
+        reach: prior of the attention to sound (`models.reach`), or null.
         gaussians, triplane, canonical, max_points: see `TalkingHead`.
     """
 
@@ -36,6 +39,7 @@ class GaussianTalker(TalkingHead):
         cross_attention: nn.Module,
         deformation: DeformationHeads,
         motion: nn.Module | None = None,
+        expression: nn.Module | None = None,
         reach: nn.Module | None = None,
         max_points: int = 524_288,
     ):
@@ -49,6 +53,7 @@ class GaussianTalker(TalkingHead):
         self.cross_attention = cross_attention
         self.deformation = deformation
         self.motion = motion
+        self.expression = expression
         self.reach = reach
 
     @property
@@ -58,7 +63,8 @@ class GaussianTalker(TalkingHead):
 
     def deform_modules(self) -> list[nn.Module]:
         """Tokens, attention and heads."""
-        return [self.tokens, self.cross_attention, self.deformation, *([] if self.motion is None else [self.motion])]
+        modules = [self.tokens, self.cross_attention, self.deformation, self.motion, self.expression]
+        return [module for module in modules if module is not None]
 
     @property
     def speech_encoder(self) -> SpeechEncoder | None:
@@ -79,10 +85,14 @@ class GaussianTalker(TalkingHead):
 
     def _deform(self, features: Float[Tensor, "gaussian feature"], conditions: Conditions) -> dict[str, Tensor]:
         offsets = self.deformation(self.cross_attention(features, self.tokens(conditions), self._prior()))
+        linear = []
         if self.motion is not None:
             means = self.gaussians.params["means"].detach()
-            moved = self.motion(features, means, conditions.motion, conditions.viewmats)
-            offsets["means"] = offsets["means"] + moved if "means" in offsets else moved
+            linear.append(self.motion(features, means, conditions.motion, conditions.viewmats))
+        if self.expression is not None:
+            linear.append(self.expression(features, conditions))
+        if linear:
+            offsets["means"] = sum(linear, start=offsets.get("means", 0.0))
         return offsets
 
     def _prior(self) -> Float[Tensor, "gaussian token"] | None:

@@ -38,11 +38,7 @@ class MotionOffsets(nn.Module):
             raise UserError(f"model.motion.kind={kind!r} must be one of {', '.join(KINDS)}")
         self.kind = kind
         width = (len(lags) + 1) * (1 if kind == "follow" else 3 * MOTION_WIDTH)
-        self.network = nn.Sequential(
-            nn.LayerNorm(in_features), nn.Linear(in_features, hidden), nn.ReLU(), nn.Linear(hidden, width)
-        )
-        nn.init.zeros_(self.network[-1].weight)
-        nn.init.zeros_(self.network[-1].bias)
+        self.network = linear_offsets(in_features, hidden, width)
         self.register_buffer("rest", torch.eye(4))
 
     @torch.no_grad()
@@ -68,3 +64,13 @@ class MotionOffsets(nn.Module):
             # sum_k a_k (w_k x x + s_k) = (sum_k a_k w_k) x x + sum_k a_k s_k
             turn, shift = (torch.einsum("nk,bki->bni", shares, part) for part in (turn, shift))
             return torch.linalg.cross(turn, means.expand_as(turn)) + shift
+
+
+def linear_offsets(in_features: int, hidden: int, width: int) -> nn.Sequential:
+    """From tri-plane features to the coefficients of something linear; all of them start at zero."""
+    network = nn.Sequential(
+        nn.LayerNorm(in_features), nn.Linear(in_features, hidden), nn.ReLU(), nn.Linear(hidden, width)
+    )
+    nn.init.zeros_(network[-1].weight)
+    nn.init.zeros_(network[-1].bias)
+    return network
