@@ -47,6 +47,7 @@ def test_a_projects_folder_trains(source: Path, tmp_path: Path, name: str):
     for words in ("no manifest.json", *layout.notes):
         assert any(words in note for note in described["notes"]), (words, described["notes"])
     expected = 1 + len(layout.notes) + ("were carved from the head masks" in layout.notes)
+    expected += any("0 (a face at rest) in every frame" in note for note in described["notes"])
     assert len(described["notes"]) == expected, described["notes"]  # nothing else was found odd
 
 

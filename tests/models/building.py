@@ -17,7 +17,10 @@ CONF = Path(__file__).parents[2] / "conf"
 
 def build(name: str = "gaussiantalker", overrides: tuple[str, ...] = (), paper: bool = False, audio_width: int = 29):
     config = OmegaConf.create(
-        {"audio": {"width": audio_width, "window": 16, "context": 8}, "dataset": {"motion_lags": [0.1, 0.4]}}
+        {
+            "audio": {"width": audio_width, "window": 16, "context": 8},
+            "dataset": {"motion_lags": [0.1, 0.4], "action_units": []},
+        }
     )
     config.model = OmegaConf.load(CONF / "model" / f"{name}.yaml")
     if paper:

@@ -168,6 +168,8 @@ def test_a_real_clip_becomes_a_subject(tmp_path):
         segmenter=ImportedSegmenter(str(tmp_path / "subject")),
         alignment=NoAlignment(),
     ).run(clip, tmp_path / "fourth", work=tmp_path / "subject.work")
-    assert np.mean(imported["track"]["rigid_error_px"]) < np.mean(track["rigid_error_px"]) + 0.15  # other landmarks count
+    assert (
+        np.mean(imported["track"]["rigid_error_px"]) < np.mean(track["rigid_error_px"]) + 0.15
+    )  # other landmarks count
     maps = [cv2.imread(str(tmp_path / name / "parsing" / "20.png")) for name in ("subject", "fourth")]
     np.testing.assert_array_equal(*maps)

@@ -62,22 +62,16 @@ def _expression(config: DictConfig) -> None:
         raise UserError(f"dataset.action_units has {odd!r}: give different columns of au.csv such as AU01_r")
     readers = {path: OmegaConf.select(config, path) for path in ("model.expression", "model.tokens.expression")}
     readers = {path: node for path, node in readers.items() if node is not None}
-    if not readers and units:
-        raise UserError(
-            f"dataset.action_units names {', '.join(units)}, but the model has no model.expression or "
-            "model.tokens.expression that reads them: add experiment=gaussiantalker/expression, or set "
-            "dataset.action_units=[]"
-        )
     for path, node in readers.items():
         if list(node.get("units", units)) != units:
             raise UserError(
                 f"{path}.units is {list(node.units)}, but dataset.action_units is {units}: leave the model's value at "
                 "${dataset.action_units}"
             )
-    if readers and not units:
+    if "model.tokens.expression" in readers and not units:
         raise UserError(
-            f"{' and '.join(readers)} is switched on, but dataset.action_units is empty: name columns of au.csv, e.g. "
-            f"dataset.action_units=[AU01_r,AU02_r], or set {next(iter(readers))}=null"
+            "model.tokens.expression is switched on, but dataset.action_units is empty: name columns of au.csv, e.g. "
+            "dataset.action_units=[AU01_r,AU02_r], or set model.tokens.expression=null"
         )
 
 

@@ -17,6 +17,10 @@ OPENFACE_COLUMNS = ("frame", "timestamp", "confidence", "success")
 MAX_BLINK = 2.0
 MAX_INTENSITY = 5.0
 # Units of lips and jaw: given to a model, they tell it the mouth's shape in frames that it should guess from the sound.
+UNITS = (
+    *("AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09", "AU10", "AU12"),
+    *("AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26", "AU28", "AU45"),
+)
 MOUTH_UNITS = ("AU10", "AU12", "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26")
 
 
@@ -70,26 +74,31 @@ def read_units(
 ) -> Float[np.ndarray, "frame unit"]:
     """Intensities of the columns `names`, divided by 5 into [0, 1]; frames without a number as in `read_eye`.
 
-    Units of the mouth leave a line in `notes`. Raises UserError if the file or a column is not there.
+    Units that the folder does not have are 0, a face at rest, and leave a line in `notes`, as do units of the mouth. Raises
+    UserError for a unit that OpenFace does not know.
     """
     if not names:
         return np.zeros((len(frame_ids), 0), dtype=np.float32)
-    if not path.is_file():
+    unknown = next((name for name in names if name[:4] not in UNITS), None)
+    if unknown is not None:
         raise UserError(
-            f"{path} is missing, but dataset.action_units names {', '.join(names)}: set dataset.action_units=[]"
+            f"dataset.action_units has {unknown}, which OpenFace does not measure: choose of {', '.join(UNITS)}"
         )
-    columns = read_columns(path)
+    columns = read_columns(path) if path.is_file() else {}
     absent = [name for name in names if name not in columns]
     if absent:
-        there = ", ".join(name for name in columns if name.startswith("AU") and name.endswith("_r")) or "none"
-        raise UserError(f"{path} has no column {absent[0]} of dataset.action_units; the action units there: {there}")
+        notes.append(
+            f"no {', '.join(absent)} in au.csv: 0 (a face at rest) in every frame; OpenFace with -aus measures them"
+        )
     mouth = [name for name in names if name[:4] in MOUTH_UNITS]
     if mouth:
         notes.append(
             f"{', '.join(mouth)} of dataset.action_units move the mouth: held-out frames are then told its shape, and "
             "their scores do not compare with those of models that hear the sound only"
         )
-    values = np.stack([_by_frame(path, columns, name, frame_ids)[0] for name in names], axis=1)
+    rest = np.zeros(len(frame_ids))
+    values = [rest if name in absent else _by_frame(path, columns, name, frame_ids)[0] for name in names]
+    values = np.stack(values, axis=1)
     return (values.clip(0, MAX_INTENSITY) / MAX_INTENSITY).astype(np.float32)
 
 

@@ -43,15 +43,15 @@ class ExpressionOffsets(nn.Module):
 
     Args:
         in_features: width of the tri-plane features, from which each Gaussian's blendshapes come.
-        units: their names, as `dataset.action_units` lists them.
+        units: their names, as `dataset.action_units` lists them; without any, the avatar does without this part.
         hidden: width of the network.
     """
 
     def __init__(self, in_features: int, units: Sequence[str], hidden: int = 64):
         super().__init__()
-        if not units:
-            raise UserError("model.expression has no units: name columns of au.csv in dataset.action_units")
         self.units = tuple(units)
+        if not self.units:
+            return
         self.network = linear_offsets(in_features, hidden, 3 * len(self.units))
 
     def forward(

@@ -53,7 +53,7 @@ class GaussianTalker(TalkingHead):
         self.cross_attention = cross_attention
         self.deformation = deformation
         self.motion = motion
-        self.expression = expression
+        self.expression = expression if expression is not None and expression.units else None
         self.reach = reach
 
     @property
