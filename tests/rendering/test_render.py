@@ -101,10 +101,10 @@ def test_text_features_and_cameras(checkpoint, tmp_path):
 
 def test_split_is_original_beside_rendering_with_metrics(checkpoint, tiny_subject, tmp_path):
     report = run(checkpoint, tmp_path / "test.mp4", "split=test", "batch_size=2")
-    subject = read_subject(tiny_subject, [AUDIO_FILE], AUDIO_WIDTH, AUDIO_WINDOW)
     entry = read_checkpoint(checkpoint)
-    lags = checkpoint_config(entry).dataset.motion_lags
-    batch = FrameStore(subject, motion_lags=lags).batch(torch.from_numpy(subject.val), "cpu")
+    trained = checkpoint_config(entry).dataset
+    subject = read_subject(tiny_subject, [AUDIO_FILE], AUDIO_WIDTH, AUDIO_WINDOW, list(trained.action_units))
+    batch = FrameStore(subject, motion_lags=trained.motion_lags).batch(torch.from_numpy(subject.val), "cpu")
     model = build_model(entry)
     with torch.no_grad():
         gaussians = model(batch.conditions, "deform", entry["talksplat"]["active_sh_degree"])
