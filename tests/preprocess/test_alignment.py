@@ -159,3 +159,12 @@ def test_settings_out_of_range_are_refused():
     for options in ({"points": 10}, {"keyframes": 1}, {"sigmas": []}, {"landmark_deviation": 0.0}):
         with pytest.raises(UserError, match="alignment"):
             PhotometricAlignment(**options)
+
+
+def test_without_a_head_in_the_masks_the_poses_stay(scene, caplog):
+    clip, _, points = scene
+    alignment = PhotometricAlignment(points=1000)
+    aligned = alignment(clip, lambda k: np.zeros((SIZE, SIZE), bool), points, lambda items, name, total=None: items)
+    assert aligned.track is clip.track and "stay as the face tracker found them" in caplog.text
+    with pytest.raises(UserError, match="alignment needs 200 start points"):
+        run(clip, points[:50])

@@ -8,6 +8,7 @@ What does not stay the same (mouth, lids, loose hair) has a wide spread over the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,6 +25,9 @@ from talksplat.preprocess.alignment.pose_step import Landmarks, Look, align_pose
 from talksplat.preprocess.alignment.surface import Camera, follow_depth, neighbor_laplacian, smooth_depth_step
 from talksplat.preprocess.face_tracker.mesh_fit import choose_keyframes
 
+logger = logging.getLogger(__name__)
+
+LEAST_POINTS = 200
 LEAST_SEEN = 0.3  # share of keyframes in which a point must be seen
 LEAST_DEVIATION = 1.0  # grey levels
 JAW = -0.9  # dm; further down, hair and neck do not move with the skull
@@ -62,39 +66,58 @@ class PhotometricAlignment:
         self.depth_smoothness = depth_smoothness
 
     def __call__(self, clip, head, points, progress, workers=1) -> Aligned:
-        """See `Alignment`."""
+        """See `Alignment`. Leaves the poses as they are, with a warning, where the head shows too little of the surface.
+
+        Raises:
+            UserError: too few start points.
+        """
         surface = self._surface(points)
         start = surface.copy()
         work = _Clip(clip, head, self.landmark_deviation)
         viewmats = clip.track.viewmats.astype(np.float64)
         poses = np.concatenate([_rotation_vectors(viewmats), viewmats[:, :3, 3]], axis=1)
-        keys = choose_keyframes(poses, self.keyframes)
-        laplacian = neighbor_laplacian(surface)
+        keys = choose_keyframes(poses, self.keyframes).tolist()
         with ThreadPoolExecutor(workers) as pool:
-            images = dict(zip(keys.tolist(), pool.map(work.load, keys.tolist())))
-            before = work.brightness_error(images, start, viewmats, min(self.sigmas))
-            for index, sigma in enumerate(progress(self.sigmas, "aligning keyframes")):
-                frames = {k: (band_pass(image, sigma), mask) for k, (image, mask) in images.items()}
-                look = work.look(frames, surface, viewmats)
-                step = partial(work.align_key, frames, look, surface, viewmats)
-                moved = pool.map(step, keys.tolist())
-                viewmats[keys] = np.stack(list(moved))
-                if 0 < index < len(self.sigmas) - 1:
-                    surface[:, 2] += self._depth_step(work, frames, look, surface, viewmats, laplacian)
-            brightness = (before, work.brightness_error(images, surface, viewmats, min(self.sigmas)))
-            looks = [
-                (sigma, work.look({k: (band_pass(i, sigma), m) for k, (i, m) in images.items()}, surface, viewmats))
-                for sigma in dict.fromkeys((max(self.sigmas), min(self.sigmas)))
-            ]
+            images = dict(zip(keys, pool.map(work.load, keys)))
+            look = work.look(_filtered(images, min(self.sigmas)), surface, viewmats)
+            if look.known.sum() < LEAST_POINTS:
+                logger.warning(
+                    "the heads' masks show too little of the head: its poses stay as the face tracker found them"
+                )
+                return Aligned(clip.track, points, {"aligned": False})
+            surface, viewmats = self._align_keyframes(work, images, surface, viewmats, pool, progress)
+            final = {sigma: work.look(_filtered(images, sigma), surface, viewmats) for sigma in self._ends()}
             every = [int(k) for k in np.setdiff1d(np.arange(len(clip)), keys)]
-            found = pool.map(lambda k: work.follow(k, looks, surface, viewmats[k]), every)
+            found = pool.map(lambda k: work.follow(k, final, surface, viewmats[k]), every)
             for k, viewmat in zip(every, progress(found, "aligning frames", total=len(every))):
                 viewmats[k] = viewmat
+        brightness = (look.spread, final[min(self.sigmas)].spread)
         return self._result(clip, viewmats, points, start, surface, brightness)
+
+    def _ends(self) -> list[float]:
+        """The coarsest and the finest blur: what frames between the keyframes need."""
+        return list(dict.fromkeys((max(self.sigmas), min(self.sigmas))))
+
+    def _align_keyframes(self, work, images, surface, viewmats, pool, progress):
+        """Surface and poses of the keyframes, poses and depths in turn."""
+        surface, viewmats, keys = surface.copy(), viewmats.copy(), list(images)
+        laplacian = neighbor_laplacian(surface)
+        for index, sigma in enumerate(progress(self.sigmas, "aligning keyframes")):
+            frames = _filtered(images, sigma)
+            look = work.look(frames, surface, viewmats)
+            step = partial(work.align_key, frames, look, surface, viewmats)
+            viewmats[keys] = np.stack(list(pool.map(step, keys)))
+            if 0 < index < len(self.sigmas) - 1:
+                surface[:, 2] += self._depth_step(work, frames, look, surface, viewmats, laplacian)
+        return surface, viewmats
 
     def _surface(self, points: Float[np.ndarray, "point 3"]) -> Float[np.ndarray, "point 3"]:
         points = np.asarray(points, np.float64)
         points = points[points[:, 1] > JAW]
+        if len(points) < LEAST_POINTS:
+            raise UserError(
+                f"alignment needs {LEAST_POINTS} start points above the jaw, not {len(points)}: raise points="
+            )
         return points[np.random.default_rng(0).permutation(len(points))[: self.points]]
 
     def _depth_step(self, work, frames, look, surface, viewmats, laplacian) -> Float[np.ndarray, " point"]:
@@ -117,7 +140,7 @@ class PhotometricAlignment:
         )
         depth = surface[:, 2] - start[:, 2]
         summary = {
-            "brightness_error": {"before": brightness[0], "after": brightness[1]},
+            "brightness_error": {"before": round(brightness[0], 2), "after": round(brightness[1], 2)},
             "rigid_error_px": {
                 "mean": round(float(rigid_error.mean()), 3),
                 "p99": round(float(np.percentile(rigid_error, 99)), 3),
@@ -157,11 +180,6 @@ class _Clip:
         deviation[known] = np.maximum(spread, LEAST_DEVIATION)
         return Look(value, deviation, known)
 
-    def brightness_error(self, images, surface, viewmats, sigma: float) -> float:
-        """Typical spread (grey levels) of a surface point's look over the keyframes."""
-        look = self.look({k: (band_pass(image, sigma), mask) for k, (image, mask) in images.items()}, surface, viewmats)
-        return round(float(look.deviation[look.known].mean()), 2)
-
     def align_key(self, frames, look: Look, surface, viewmats, position: int):
         """Pose of a keyframe."""
         return self.align(position, frames[position], look, surface, viewmats[position])
@@ -172,10 +190,10 @@ class _Clip:
         hold = Landmarks(self.mesh, self.clip.landmarks[position][self.skull], self.deviation, self.unit)
         return align_pose(pixels, mask, look, surface, viewmat, self.camera, hold, iterations)
 
-    def follow(self, position: int, looks: list[tuple[float, Look]], surface, viewmat):
+    def follow(self, position: int, looks: dict[float, Look], surface, viewmat):
         """Pose of a frame that is no keyframe, coarse to fine."""
         image, mask = self.load(position)
-        for sigma, look in looks:
+        for sigma, look in looks.items():
             viewmat = self.align(position, (band_pass(image, sigma), mask), look, surface, viewmat)
         return viewmat
 
@@ -184,3 +202,8 @@ def _rotation_vectors(viewmats: np.ndarray) -> np.ndarray:
     from scipy.spatial.transform import Rotation
 
     return (Rotation.from_matrix(viewmats[:, :3, :3]) * Rotation.from_matrix(viewmats[0, :3, :3]).inv()).as_rotvec()
+
+
+def _filtered(images, sigma: float):
+    """Band-passed keyframes with their head masks."""
+    return {key: (band_pass(image, sigma), mask) for key, (image, mask) in images.items()}

@@ -38,6 +38,8 @@ def sample(
     image: Float[np.ndarray, "height width"], places: Float[np.ndarray, "point 2"]
 ) -> Float[np.ndarray, " point"]:
     """Bilinear values at pixel positions (centres at +0.5); beyond the border the border's."""
+    if not len(places):
+        return np.zeros(0, np.float32)
     shifted = places.astype(np.float32) - np.float32(0.5)
     x, y = np.ascontiguousarray(shifted[:, :1]), np.ascontiguousarray(shifted[:, 1:])
     return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]

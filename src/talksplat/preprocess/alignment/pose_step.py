@@ -23,6 +23,11 @@ class Look:
     deviation: Float[np.ndarray, " point"]
     known: Bool[np.ndarray, " point"]
 
+    @property
+    def spread(self) -> float:
+        """Mean deviation of the known points, grey levels."""
+        return float(self.deviation[self.known].mean())
+
 
 @dataclass
 class Landmarks:
