@@ -85,3 +85,10 @@ def test_audio_width_reaches_the_model() -> None:
 def test_experiments_stack() -> None:
     config = compose("train", ["experiment=[demo,gaussiantalker/paper]"])
     assert config.model.triplane.margin == 1.0
+
+
+def test_motion_lags_must_be_positive_and_the_same_for_data_and_model():
+    with pytest.raises(UserError, match="must be positive"):
+        compose("train", ["dataset.motion_lags=[0.1,-0.1]"])
+    with pytest.raises(UserError, match="model.motion.lags is"):
+        compose("train", ["model.motion.lags=[1.0]"])

@@ -1,8 +1,10 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 
+from talksplat.data.frame_store import FrameStore
 from talksplat.data.subject import read_subject
 from talksplat.errors import UserError
 from talksplat.rasterizer.torch_rasterizer import TorchRasterizer
@@ -104,3 +106,21 @@ def test_a_run_keeps_refined_poses_and_measures_held_out_frames_with_fitted_ones
         tmp_path / "run",
     )
     assert again["train"]["mean"] == metrics["train"]["mean"]
+
+
+def test_too_few_frames_to_tell_corrections_from_the_avatar():
+    with pytest.raises(UserError, match="needs 10 training frames, not 6"):
+        refinement(frames=8, held_out=2)
+
+
+def test_the_frame_store_moves_with_the_poses(tiny_subject):
+    subject = read_subject(tiny_subject, [AUDIO_FILE], AUDIO_WIDTH, AUDIO_WINDOW)
+    store = FrameStore(subject, motion_lags=[0.1])
+    other = subject.viewmats.copy()
+    other[::2, 0, 3] += 0.1
+    before = store.conditions(torch.arange(4), "cpu").motion
+    store.use_poses(other)
+    fresh = FrameStore(replace(subject, viewmats=other), motion_lags=[0.1])
+    after, expected = (s.conditions(torch.arange(4), "cpu") for s in (store, fresh))
+    assert torch.equal(after.motion, expected.motion) and torch.equal(after.viewmats, expected.viewmats)
+    assert not torch.equal(after.motion, before)

@@ -32,7 +32,7 @@ class PreprocessConfig:
     work_dir: str | None = None
     resolution: int = 512
     points: int = 30000
-    composites: bool = True
+    composites: bool = False
     workers: int | None = None
     clip: ClipConfig = field(default_factory=ClipConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)

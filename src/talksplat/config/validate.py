@@ -37,7 +37,16 @@ def validate_train(config: DictConfig) -> None:
     Raises:
         UserError: the first rule that is broken.
     """
-    rules = (validate_audio, _audio_widths, _expression, _stage_order, _density_windows, _loss_stages, _evaluation)
+    rules = (
+        validate_audio,
+        _audio_widths,
+        _expression,
+        _motion,
+        _stage_order,
+        _density_windows,
+        _loss_stages,
+        _evaluation,
+    )
     for rule in (*rules, _paths):
         rule(config)
 
@@ -72,6 +81,18 @@ def _expression(config: DictConfig) -> None:
         raise UserError(
             "model.tokens.expression is switched on, but dataset.action_units is empty: name columns of au.csv, e.g. "
             "dataset.action_units=[AU01_r,AU02_r], or set model.tokens.expression=null"
+        )
+
+
+def _motion(config: DictConfig) -> None:
+    lags = list(config.dataset.motion_lags)
+    if any(lag <= 0 for lag in lags):
+        raise UserError(f"dataset.motion_lags={lags} are time constants in seconds: they must be positive")
+    motion = OmegaConf.select(config, "model.motion")
+    if motion is not None and list(motion.get("lags", lags)) != lags:
+        raise UserError(
+            f"model.motion.lags is {list(motion.lags)}, but dataset.motion_lags is {lags}: leave the model's value at "
+            "${dataset.motion_lags}"
         )
 
 

@@ -46,6 +46,7 @@ class FrameStore:
             raise UserError(f"dataset.audio_context={audio_context} must be at least 1")
         self.subject = subject
         self.cache = cache
+        self.motion_lags = motion_lags
         self._tables = {torch.device("cpu"): _condition_tables(subject, audio_context, audio_across_split, motion_lags)}
         if cache == "disk":
             folder = subject.root / ".cache" if cache_dir is None else Path(cache_dir).expanduser()
@@ -93,9 +94,11 @@ class FrameStore:
         )
 
     def use_poses(self, viewmats: Float[np.ndarray, "frame 4 4"]) -> None:
-        """Other poses for the same frames."""
+        """Other poses, and the motion that goes with them, for the same frames."""
+        poses = torch.from_numpy(viewmats)
+        motion = head_motion(poses, torch.from_numpy(self.subject.frame_ids) / self.subject.fps, self.motion_lags)
         for table in self._tables.values():
-            table["viewmats"] = torch.from_numpy(viewmats).to(table["viewmats"])
+            table["viewmats"], table["motion"] = poses.to(table["viewmats"]), motion.to(table["motion"])
 
     def _gather(self, positions: Tensor, device: torch.device) -> UInt8[Tensor, "frame byte"]:
         if self.cache == "device":

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from talksplat.data.images import ORIGINAL_SUFFIXES
 from talksplat.errors import UserError
 from talksplat.preprocess.audio_features import AudioFeatures
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
@@ -66,9 +67,12 @@ def add_features(
         UserError: no subject folder, no `aud.wav`, features that are there already, silence; nothing is written.
     """
     root = Path(root).expanduser()
-    numbers = [int(path.stem) for path in root.glob("ori_imgs/*.jpg") if path.stem.isdigit()]
+    frames = [path for path in root.glob("ori_imgs/*") if path.suffix in ORIGINAL_SUFFIXES]
+    numbers = [int(path.stem) for path in frames if path.stem.isdigit()]
     if not numbers:
-        raise UserError(f"features={root} is no subject folder with ori_imgs/*.jpg: make one with preprocess video=...")
+        raise UserError(
+            f"features={root} is no subject folder with frames in ori_imgs: make one with preprocess video=..."
+        )
     target, source = root / f"aud_{name}.npy", root / "aud.wav"
     if target.exists() and not overwrite:
         raise UserError(f"{target} is there already: give overwrite=true to replace it")

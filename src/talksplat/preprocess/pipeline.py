@@ -26,6 +26,7 @@ from talksplat.preprocess.subject_folder import Made, Source, write_subject
 from talksplat.preprocess.video import probe
 
 logger = logging.getLogger(__name__)
+LEAST_POINTS = 1500  # the face alone has 468 landmarks
 
 # Raised whenever a step's code gives other results; kept results of older versions are made again.
 VERSIONS = {"faces": 3, "frames": 1, "track": 3, "labels": 6, "plate": 3, "points": 1, "align": 1}
@@ -61,13 +62,15 @@ class Preprocessor:
         min_seconds: float = 2.0,
         on_cut: Literal["longest", "fail"] = "longest",
         points: int = 30000,
-        composites: bool = True,
+        composites: bool = False,
         workers: int | None = None,
         assets: Path | None = None,
         bars: ProgressBars | None = None,
     ) -> None:
         if resolution < 64 or resolution % 2:
             raise UserError(f"resolution={resolution} must be even and at least 64")
+        if points < LEAST_POINTS:
+            raise UserError(f"points={points} must be at least {LEAST_POINTS}: fewer make a poor avatar")
         if on_cut not in ("longest", "fail"):
             raise UserError(f"clip.on_cut={on_cut!r}: use longest or fail")
         self.face_tracker = face_tracker

@@ -75,7 +75,7 @@ def write_subject(
     settings: dict[str, Any],
     workers: int,
     bars: ProgressBars,
-    composites: bool = True,
+    composites: bool = False,
 ) -> dict[str, Any]:
     """Write the folder and return its manifest; nothing is left behind if that fails, all frames if it is killed.
 

@@ -22,6 +22,7 @@ from talksplat.geometry.rotations import matrix_to_quat, rotvec_to_matrix
 from talksplat.types import Gaussians
 
 MOTION = 6  # rotation vector (rad) and translation (dm), in the head's axes
+LEAST_FRAMES = 10
 UNITS = (0.005, 0.005, 0.005, 0.01, 0.01, 0.01)  # rad and dm: a correction of the usual size
 
 
@@ -44,7 +45,15 @@ class PoseRefinement(nn.Module):
     def setup(
         self, frame_ids: Int[Tensor, " frame"], viewmats: Float[Tensor, "frame 4 4"], train: Int[Tensor, " train"]
     ) -> None:
-        """Take the frames of the clip; `train` are positions among them. All corrections start at zero."""
+        """Take the frames of the clip; `train` are positions among them. All corrections start at zero.
+
+        Raises:
+            UserError: so few frames that no correction would be left beside what the avatar can take up.
+        """
+        if len(train) < LEAST_FRAMES:
+            raise UserError(
+                f"pose_refinement needs {LEAST_FRAMES} training frames, not {len(train)}: switch it off (pose_refinement=none)"
+            )
         self.deltas = nn.Parameter(torch.zeros(len(train), MOTION))
         self.register_buffer("units", torch.tensor(UNITS), persistent=False)
         self.register_buffer("train_ids", frame_ids[train].clone(), persistent=False)

@@ -21,6 +21,7 @@ class LearningRates:
 
     Rates fall log-linearly from the first to the second value over `horizon` steps (None: over the whole stage).
     `audio_backbone` is for the layers of a speech model that a stage unfreezes; None: a tenth of `networks`.
+    `poses` is for `pose_refinement`, in units of its usual correction.
     `scale` multiplies means, triplane and networks (and audio_backbone), as the originals do with the spread of the cameras
     ("camera_spread": 1.1 times the largest distance of a training camera from their mean, in dm), which makes learning
     depend on how much the head moved. A number is the same for every clip. (GaussianTalker specification, 2 and 5.1)
@@ -40,7 +41,7 @@ class LearningRates:
     horizon: int | None = None
 
     def __post_init__(self) -> None:
-        for group in ("means", "networks", "triplane", "audio_backbone", *GAUSSIAN_GROUPS[1:]):
+        for group in ("means", "networks", "triplane", "audio_backbone", "poses", *GAUSSIAN_GROUPS[1:]):
             rates = self._rates(group)
             if len(rates) not in (1, 2) or min(rates) < 0 or (len(rates) == 2 and min(rates) == 0):
                 raise UserError(

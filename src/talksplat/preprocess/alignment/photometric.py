@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 from jaxtyping import Float
+from threadpoolctl import threadpool_limits
 
 from talksplat.errors import UserError
 from talksplat.preprocess.alignment.base import Aligned
@@ -77,7 +78,8 @@ class PhotometricAlignment:
         viewmats = clip.track.viewmats.astype(np.float64)
         poses = np.concatenate([_rotation_vectors(viewmats), viewmats[:, :3, 3]], axis=1)
         keys = choose_keyframes(poses, self.keyframes).tolist()
-        with ThreadPoolExecutor(workers) as pool:
+        # threads of matrix products within these threads would only wait for each other
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
             images = dict(zip(keys, pool.map(work.load, keys)))
             look = work.look(_filtered(images, min(self.sigmas)), surface, viewmats)
             if look.known.sum() < LEAST_POINTS:

@@ -70,7 +70,7 @@ def _read(folder: Folder) -> tuple[Subject | None, str, list[str]]:
         two_rows = len(shape) == 3 and shape[1] == 2
         window = 16 if two_rows else shape[1] if len(shape) == 3 else 1
         try:
-            return read_subject(folder.root, [name], shape[-1], window), name, []
+            return read_subject(folder.root, [name], shape[-1], window, soft_masks=True), name, []
         except UserError as error:
             errors.append(str(error))
     if not usable:

@@ -34,6 +34,7 @@ def layout_of(folder: Folder) -> tuple[str, str]:
 ITEMS = (
     ("ori_imgs", True, "frames, and 68 landmarks of each (.lms)"),
     ("parsing", True, "head, neck and torso in colour codes"),
+    ("alpha", False, "soft edges of the head; of this project"),
     ("bc.jpg", True, "clean background"),
     ("torso_imgs", False, "neck and torso, continued under the head"),
     ("gt_imgs", False, "person over the background; for RAD-NeRF and its heirs"),

@@ -117,9 +117,9 @@ class ImportedSegmenter(Imported):
         plain = all(image.ndim == 2 or (image == image[..., :1]).all() for image in maps)
         largest = max(int(image.max()) for image in grey)
         if plain and largest <= int(max(Label)):
-            return [("labels 0 to 3", _first_channel)]
+            return [("labels 0 to 3", lambda image: _first_channel(image, len(Label)))]
         if plain and largest < len(PARSER_CLASSES):
-            return [("19 classes", lambda image: PARSER_CLASSES[_first_channel(image)])]
+            return [("19 classes", lambda image: PARSER_CLASSES[_first_channel(image, len(PARSER_CLASSES))])]
         if plain or np.mean([_far_share(image) for image in maps]) > MOST_FAR:
             return []
         return [
@@ -128,8 +128,10 @@ class ImportedSegmenter(Imported):
         ]
 
 
-def _first_channel(image: np.ndarray) -> UInt8[np.ndarray, "height width"]:
-    return image if image.ndim == 2 else np.ascontiguousarray(image[..., 0])
+def _first_channel(image: np.ndarray, classes: int) -> UInt8[np.ndarray, "height width"]:
+    """The classes of a map; other numbers, such as an ignore code of 255, count as background."""
+    plane = image if image.ndim == 2 else image[..., 0]
+    return np.where(plane < classes, plane, 0).astype(np.uint8)
 
 
 def _distances(bgr: UInt8[np.ndarray, "height width 3"]) -> np.ndarray:
