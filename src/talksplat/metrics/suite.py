@@ -59,7 +59,7 @@ class MetricSuite:
         self._faces = self._try("lmd", lambda: FaceMeasurer(assets))
         if self._faces is None:
             self._unavailable["lip_gap_correlation"] = self._unavailable["lmd"]
-        self._batches: list[dict[str, Tensor]] = []
+        self._batches: list[dict[str, Tensor | list[float]]] = []
         self._mouths: list[dict[str, float | None]] = []
 
     @torch.no_grad()
@@ -79,7 +79,10 @@ class MetricSuite:
         }
         if self._lpips is not None:
             values["lpips"] = self._lpips(rendered, original)
-        self._batches.append(values)  # stays on the device: nothing waits here
+        # On a GPU they stay there, so that nothing waits. On a CPU small tensors kept between large ones that come and go
+        # would pin the heap: 5 MB a frame.
+        on_gpu = self.device.type == "cuda"
+        self._batches.append(values if on_gpu else {name: value.tolist() for name, value in values.items()})
         if self._faces is not None:
             self._measure_mouths(batch.original_u8, rendered)
 
@@ -134,13 +137,18 @@ class MetricSuite:
     def _frames(self) -> list[dict[str, Any]]:
         if not self._batches:
             return []
-        columns = {name: torch.cat([batch[name] for batch in self._batches]).tolist() for name in self._batches[0]}
+        columns = {name: self._column(name) for name in self._batches[0]}
         frames = []
         for index in range(len(columns["frame_id"])):
             frame = {name: values[index] for name, values in columns.items()}
             frame |= self._mouths[index] if self._faces is not None else {}
             frames.append({name: value if _is_number(value) else None for name, value in frame.items()})
         return frames
+
+    def _column(self, name: str) -> list[float]:
+        """A value of all frames so far."""
+        parts = [batch[name] for batch in self._batches]
+        return torch.cat(parts).tolist() if self.device.type == "cuda" else [value for part in parts for value in part]
 
     def _gaps(self) -> tuple[list[float], list[float]]:
         both = [(m["lip_gap_original"], m["lip_gap_rendered"]) for m in self._mouths if m["lmd"] is not None]
