@@ -104,3 +104,10 @@ def test_settings_that_differ_and_averages_over_seeds(tmp_path):
     assert [run.name for run in group] == ["r0", "r1"]
     assert values["psnr"] == pytest.approx((21.0, 2**0.5)) and values["ssim"] == pytest.approx((0.9, 0))
     assert "mouth_correlation" not in values
+
+
+def test_fitted_poses_have_a_column_where_a_run_measured_them(tmp_path):
+    title = "composite PSNR, fitted poses"
+    runs = runs_of(tmp_path, {"metrics__aligned": {"psnr_composite": 25.5}}, {})
+    assert [cell.text for cell in cells(build_table(runs), title)] == ["25.50", "n/a"]
+    assert title not in build_table(runs[1:]).titles

@@ -68,6 +68,7 @@ class ComparisonTable:
 
 def columns_of(runs: Sequence[RunResult]) -> list[Column]:
     """Columns of the comparison of these runs."""
+    fitted = Column("composite PSNR, fitted poses", lambda run: run.metrics.get("aligned", {}).get("psnr_composite"), 2)
     return [
         Column("run", lambda run: run.name),
         Column("model", lambda run: run.model),
@@ -82,7 +83,7 @@ def columns_of(runs: Sequence[RunResult]) -> list[Column]:
         _metric("LMD (px)", "lmd", 3, -1),
         _metric("mouth correlation", "mouth_correlation", 3, +1),
         _metric("lip-gap correlation", "lip_gap_correlation", 3, +1),
-        Column("composite PSNR, fitted poses", lambda run: run.metrics.get("aligned", {}).get("psnr_composite"), 2),
+        *([fitted] if any(fitted.value(run) is not None for run in runs) else []),
         Column("Gaussians", lambda run: run.metrics.get("num_gaussians"), 0),
         Column("training (s)", lambda run: run.training_seconds, 0, -1, timed=True),
         Column("FPS", lambda run: run.metrics.get("fps"), 1, +1, timed=True),
