@@ -173,3 +173,11 @@ def test_a_real_clip_becomes_a_subject(tmp_path):
     )  # other landmarks count
     maps = [cv2.imread(str(tmp_path / name / "parsing" / "20.png")) for name in ("subject", "fourth")]
     np.testing.assert_array_equal(*maps)
+
+
+def test_silence_is_found_before_any_work(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (75, 64, 64, 3), dtype=np.uint8)
+    clip = write_clip(tmp_path / "clip.mp4", frames, np.zeros(48000, np.float32))
+    with pytest.raises(UserError, match=r"clip.mp4 is silent.*audio_file=FILE"):
+        preprocessor().run(clip, tmp_path / "subject")
+    assert not (tmp_path / "subject.work").exists()

@@ -91,8 +91,7 @@ def add_features(
 
 
 def _windows(features: AudioFeatures, samples: np.ndarray, num_frames: int, source: Path) -> np.ndarray:
-    if np.abs(samples).max(initial=0) < SILENCE:
-        raise UserError(f"{source} is silent: lips cannot be learned from it; give the clip's sound")
+    check_sound(samples, source)
     windows = features(samples, num_frames)
     if not np.isfinite(windows).all():
         raise UserError(f"the {type(features).__name__} of {source} are not finite: the checkpoint is damaged")
@@ -103,3 +102,9 @@ def _npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
+
+
+def check_sound(samples: Float[np.ndarray, " sample"], source: Path) -> None:
+    """Raise UserError if nothing was recorded."""
+    if np.abs(samples).max(initial=0) < SILENCE:
+        raise UserError(f"{source} is silent: lips cannot be learned from it; give the clip's sound (audio_file=FILE)")

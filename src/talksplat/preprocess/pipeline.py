@@ -18,7 +18,7 @@ from talksplat.preprocess.cache import StepCache, StepResult, content_hash, sett
 from talksplat.preprocess.clip_plan import FPS, plan_clip
 from talksplat.preprocess.face_tracker.base import FaceTracker
 from talksplat.preprocess.faces import FaceStream
-from talksplat.preprocess.feature_step import keep_features
+from talksplat.preprocess.feature_step import check_sound, keep_features
 from talksplat.preprocess.image_transfer import Imported
 from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import ClipImages, Segmenter
@@ -165,4 +165,6 @@ class Preprocessor:
             raise UserError(
                 f"{video} is too short: {info.duration:.2f} s, at least clip.min_seconds={self.min_seconds:g} s are needed"
             )
-        return Source(video, info, content_hash(video), read_audio(audio or video))
+        samples = read_audio(audio or video)
+        check_sound(samples, Path(audio or video))
+        return Source(video, info, content_hash(video), samples)
