@@ -21,8 +21,8 @@ class GaussianTalker(TalkingHead):
 
     Args:
         tokens: what drives a frame.
-        cross_attention: module with `width`, `forward(features [N, width], tokens [B, T, width]) -> [B, N, width]` and
-            `weights(features, tokens) -> [B, N, T]`.
+        cross_attention: module with `width`, `forward(features [N, width], tokens [B, T, width], prior) -> [B, N, width]`
+            and `weights(features, tokens, prior) -> [B, N, T]`; `prior` [N, T] is added to the logits, or None.
         deformation: attended features to offsets.
         motion: offsets linear in the head's recent motion (`models.motion`), or null.
         expression: offsets linear in action units (`models.expression`), or null.

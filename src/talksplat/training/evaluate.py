@@ -113,9 +113,7 @@ def _measure(
                 u8 = (image[offset] * 255).round().byte().cpu()
                 if writer is not None:
                     writer.write(u8.numpy())
-                    if (
-                        config.dataset.sample is not None
-                    ):  # only there the mouth is measured; a long clip's fill the memory
+                    if config.dataset.sample is not None:  # measured there only; those of a long clip fill the memory
                         images.append(u8)
                 if start + offset in shown:
                     kept.append((batch.original[offset].cpu(), image[offset].cpu(), int(batch.frame_ids[offset])))
