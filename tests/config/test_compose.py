@@ -12,15 +12,17 @@ from talksplat.config import CONF_DIR, compose
 from talksplat.errors import UserError
 
 GROUPS = ("audio", "dataset", "loss", "model", "rasterizer", "stage", "tracker", "trainer")
+PARTS = tuple(f"model/{path.name}" for path in sorted((CONF_DIR / "model").iterdir()) if path.is_dir())
 
 
 def choices(group: str) -> list[str]:
-    """Names of the files of a group, nested ones with their folder."""
+    """Names of the files of a group, those of `experiment` with their folder."""
     folder = CONF_DIR / group
-    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+    files = folder.rglob("*.yaml") if group == "experiment" else folder.glob("*.yaml")
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in files)
 
 
-@pytest.mark.parametrize("choice", [f"{group}={name}" for group in GROUPS for name in choices(group)])
+@pytest.mark.parametrize("choice", [f"{group}={name}" for group in (*GROUPS, *PARTS) for name in choices(group)])
 def test_every_choice_composes(choice: str, tiny_subject: Path) -> None:
     overrides = [choice]
     if choice == "dataset=portrait":
@@ -70,9 +72,11 @@ def test_misspelt_key_inside_an_experiment_file(tmp_path: Path, monkeypatch: pyt
     """Hydra merges such a key silently; the check against the constructor finds it."""
     conf = tmp_path / "conf"
     shutil.copytree(CONF_DIR, conf)
-    (conf / "experiment" / "typo.yaml").write_text("# @package _global_\nmodel:\n  cross_attention:\n    num_heds: 4\n")
+    (conf / "experiment" / "typo.yaml").write_text(
+        "# @package _global_\nmodel:\n  cross_attention:\n    mixer:\n      num_heds: 4\n"
+    )
     monkeypatch.setattr(sys.modules["talksplat.config.compose"], "CONF_DIR", conf)
-    with pytest.raises(UserError, match=r"model\.cross_attention\.num_heds.*did you mean 'num_heads'"):
+    with pytest.raises(UserError, match=r"model\.cross_attention\.mixer\.num_heds.*did you mean 'num_heads'"):
         compose("train", ["experiment=typo"])
 
 

@@ -88,15 +88,14 @@ def test_one_setting_reaches_data_and_model():
     assert list(config.dataset.loader.action_units) == ["AU01_r", "AU04_r"]
     model = instantiate(config.model)
     assert model.token_names == ("audio", "eye", "expression", "camera", "null")
-    assert model.tokens.sources["expression"].projection[0].in_features == 2
+    assert model.tokens.networks["expression"][0].in_features == 2
 
 
 def test_token_follows_the_units():
-    token = ExpressionToken(["AU01_r", "AU02_r"], width=8)
+    token = ExpressionToken(["AU01_r", "AU02_r"])
     conditions = make_conditions(3)
     conditions.action_units = torch.tensor([[0.0, 0.0], [0.4, 0.0], [0.4, 0.1]])
-    out = token(conditions)
-    assert out.shape == (3, 8) and not out[0].any() and not torch.equal(out[1], out[2])
+    assert torch.equal(token(conditions), conditions.action_units)
     conditions.action_units = None
     with pytest.raises(UserError, match="expects the action units AU01_r, AU02_r, but the frames have 0"):
         token(conditions)
@@ -106,7 +105,7 @@ def test_training_and_new_speech_carry_them(subject: Path, tmp_path: Path):
     config = small_config(subject, *QUICK, EXPRESSION, f"dataset.action_units={UNITS}")
     train(config, tmp_path / "run")
     checkpoint = read_checkpoint(tmp_path / "run" / "last.ckpt")
-    name = "model.tokens.sources.expression.projection.2.weight"
+    name = "model.tokens.networks.expression.2.weight"
     assert checkpoint["state_dict"][name].shape == (64, 64)
     entry = checkpoint["talksplat"]["subject"]
     scene = open_scene(entry, config.audio, None)

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import hydra
 import torch
-from hydra.errors import InstantiationException
-from omegaconf import OmegaConf
 
+from talksplat.config import compose, instantiate
 from talksplat.geometry.cameras import intrinsics, viewmat_from_euler_trans
 from talksplat.types import Conditions
 
-CONF = Path(__file__).parents[2] / "conf"
-
 
 def build(name: str = "gaussiantalker", overrides: tuple[str, ...] = (), paper: bool = False, audio_width: int = 29):
-    config = OmegaConf.create(
-        {
-            "audio": {"width": audio_width, "window": 16, "context": 8},
-            "dataset": {"motion_lags": [0.1, 0.4], "action_units": []},
-        }
-    )
-    config.model = OmegaConf.load(CONF / "model" / f"{name}.yaml")
-    if paper:
-        config = OmegaConf.merge(config, OmegaConf.load(CONF / "experiment/gaussiantalker/paper.yaml"))
-    config = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
-    try:
-        return hydra.utils.instantiate(config.model, _convert_="all")
-    except InstantiationException as error:
-        raise error.__cause__ from None
+    """A model of the shipped configuration, with `experiment=NAME/paper` on request."""
+    experiment = [f"experiment={name}/paper", "loss=default"] if paper else []
+    audio = ["audio=deepspeech", f"audio.width={audio_width}"]
+    dataset = ["dataset.motion_lags=[0.1,0.4]", "dataset.action_units=[]"]
+    return instantiate(compose("train", [f"model={name}", *experiment, *audio, *dataset, *overrides]).model)
 
 
 def make_conditions(frames: int, seed: int = 0, audio_width: int = 29) -> Conditions:
@@ -42,6 +27,7 @@ def make_conditions(frames: int, seed: int = 0, audio_width: int = 29) -> Condit
         viewmats=viewmat_from_euler_trans(euler, trans),
         Ks=intrinsics(1200.0, 512, 512).expand(frames, 3, 3),
         motion=0.1 * torch.randn(frames, 2, 6, generator=generator),
+        frames=torch.arange(frames),
     )
 
 

@@ -7,20 +7,21 @@ from torch.nn.functional import layer_norm
 from talksplat.errors import UserError
 from talksplat.models.attention import SpatialAudioAttention
 from talksplat.models.dropout import Dropout
+from talksplat.models.multi_head import MultiHeadAttention
 
 
 def plain(module: SpatialAudioAttention, features, tokens):
     """The same network without any folding: torch's own multi-head attention on repeated queries."""
     x = features.expand(len(tokens), *features.shape)
     for layer in module.layers:
-        a = layer.attention
+        a = layer.mixer
         mha = torch.nn.MultiheadAttention(64, a.num_heads, batch_first=True, dtype=x.dtype)
         with torch.no_grad():
             mha.in_proj_weight.copy_(torch.cat([a.query.weight, a.key.weight, a.value.weight]))
             mha.in_proj_bias.copy_(torch.cat([a.query.bias, a.key.bias, a.value.bias]))
             mha.out_proj.load_state_dict(a.output.state_dict())
         attended, weights = mha(x, tokens, tokens)
-        norm = layer.attention_norm
+        norm = layer.mixer_norm
         x = layer_norm(x + attended, (64,), norm.weight, norm.bias, 1e-12)
         norm = layer.ffn_norm
         hidden = torch.relu(x @ layer.ffn[0].weight.T + layer.ffn[0].bias)
@@ -32,38 +33,43 @@ def plain(module: SpatialAudioAttention, features, tokens):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-6)])
 def test_folding_is_exact(layers, dtype, tolerance):
     torch.manual_seed(0)
-    module = SpatialAudioAttention(num_layers=layers, norm_eps=1e-12, normalize_queries=False).to(dtype).eval()
+    module = (
+        SpatialAudioAttention(MultiHeadAttention, num_layers=layers, norm_eps=1e-12, normalize_queries=False)
+        .to(dtype)
+        .eval()
+    )
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.3)  # biases and norms too
     features, tokens = torch.randn(50, 64, dtype=dtype), torch.randn(3, 4, 64, dtype=dtype)
     expected, weights = plain(module, features, tokens)
     scale = expected.abs().max()
-    assert (module(features, tokens) - expected).abs().max() < tolerance * scale
-    assert (module.weights(features, tokens) - weights).abs().max() < tolerance * scale
+    prepared = module.prepare(features, features[:, :3])
+    assert (module(prepared, tokens) - expected).abs().max() < tolerance * scale
+    assert (module.weights(prepared, tokens) - weights).abs().max() < tolerance * scale
 
 
 def test_parameter_count():
-    module = SpatialAudioAttention(normalize_queries=False)
+    module = SpatialAudioAttention(MultiHeadAttention, normalize_queries=False)
     assert sum(p.numel() for p in module.parameters()) == 33_472
 
 
 def test_weights_sum_to_one_for_each_gaussian():
-    module = SpatialAudioAttention(num_layers=2).eval()
-    weights = module.weights(torch.randn(9, 64), torch.randn(2, 3, 64))
+    module = SpatialAudioAttention(MultiHeadAttention, num_layers=2).eval()
+    weights = module.weights(module.prepare(torch.randn(9, 64), torch.randn(9, 3)), torch.randn(2, 3, 64))
     assert weights.shape == (2, 9, 3) and torch.allclose(weights.sum(-1), torch.ones(2, 9))
 
 
 def test_normalised_queries_make_place_count_from_the_start():
     torch.manual_seed(0)
     features, tokens = 0.03 + 0.01 * torch.rand(100, 64), torch.randn(1, 4, 64)
-    modules = [SpatialAudioAttention(normalize_queries=flag).eval() for flag in (True, False)]
-    spread = [module(features, tokens).std(dim=1).mean() for module in modules]
+    modules = [SpatialAudioAttention(MultiHeadAttention, normalize_queries=flag).eval() for flag in (True, False)]
+    spread = [module(module.prepare(features, features[:, :3]), tokens).std(dim=1).mean() for module in modules]
     assert spread[0] > 10 * spread[1]
 
 
 def test_heads_must_divide_the_width():
     with pytest.raises(UserError, match="num_heads=3"):
-        SpatialAudioAttention(num_heads=3)
+        MultiHeadAttention(64, num_heads=3)
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.2, 0.5])

@@ -106,7 +106,8 @@ def _stage_order(config: DictConfig) -> None:
             seen_deform = True
         elif seen_deform:
             raise UserError(
-                f"stage.order puts the canonical stage {name!r} after a deform stage; canonical stages come first"
+                f"stage.order puts the {stages[name].mode} stage {name!r} after a deform stage; it would undo that one: "
+                "deform stages come last"
             )
 
 

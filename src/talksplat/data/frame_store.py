@@ -91,6 +91,7 @@ class FrameStore:
             Ks=tables["K"].repeat(len(positions), 1, 1),
             motion=tables["motion"].index_select(0, index),
             action_units=tables["action_units"].index_select(0, index),
+            frames=tables["frame_ids"].index_select(0, index),
         )
 
     def use_poses(self, viewmats: Float[np.ndarray, "frame 4 4"]) -> None:

@@ -11,29 +11,26 @@ from torch import Tensor, nn
 from talksplat.errors import UserError
 from talksplat.models.heads import without_autocast
 from talksplat.models.motion import linear_offsets
-from talksplat.models.tokens import TokenMLP
 from talksplat.types import Conditions
 
 
 class ExpressionToken(nn.Module):
-    """Intensities of facial action units beside the blink, through a small network.
+    """Intensities of facial action units beside the blink.
 
     Args:
         units: their names, as `dataset.action_units` lists them.
-        width: of the token.
-        bias: whether the network has biases; without them a face at rest gives a token of zeros.
     """
 
-    def __init__(self, units: Sequence[str], width: int = 64, bias: bool = False):
+    def __init__(self, units: Sequence[str]):
         super().__init__()
         if not units:
             raise UserError("model.tokens.expression has no units: name columns of au.csv in dataset.action_units")
         self.units = tuple(units)
-        self.projection = TokenMLP(len(self.units), width, bias)
+        self.out_features = len(self.units)
 
-    def forward(self, conditions: Conditions) -> Float[Tensor, "frame width"]:
-        """One token a frame. Raises UserError where the frames have no such intensities."""
-        return self.projection(intensities(conditions, self.units))
+    def forward(self, conditions: Conditions) -> Float[Tensor, "frame unit"]:
+        """Intensities. Raises UserError where the frames have none."""
+        return intensities(conditions, self.units)
 
 
 class ExpressionOffsets(nn.Module):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from talksplat.errors import UserError
+from talksplat.models.attention import PreparedQueries, SpatialAudioAttention
 from talksplat.models.canonical import CanonicalMLP
 from talksplat.models.deformation import DeformationHeads
 from talksplat.models.gaussians import GaussianParameters
@@ -16,13 +20,20 @@ from talksplat.models.triplane import TriPlane
 from talksplat.types import Conditions
 
 
+@dataclass
+class PreparedHead:
+    """What of the deformation depends on no condition."""
+
+    features: Float[Tensor, "gaussian feature"]
+    attention: PreparedQueries
+
+
 class GaussianTalker(TalkingHead):
     """Each Gaussian's tri-plane feature attends to the tokens of a frame and is decoded to offsets of its attributes.
 
     Args:
         tokens: what drives a frame.
-        cross_attention: module with `width`, `forward(features [N, width], tokens [B, T, width], prior) -> [B, N, width]`
-            and `weights(features, tokens, prior) -> [B, N, T]`; `prior` [N, T] is added to the logits, or None.
+        cross_attention: how the tokens reach the Gaussians.
         deformation: attended features to offsets.
         motion: offsets linear in the head's recent motion (`models.motion`), or null.
         expression: offsets linear in action units (`models.expression`), or null.
@@ -36,7 +47,7 @@ class GaussianTalker(TalkingHead):
         triplane: TriPlane,
         canonical: CanonicalMLP,
         tokens: ConditionTokens,
-        cross_attention: nn.Module,
+        cross_attention: SpatialAudioAttention,
         deformation: DeformationHeads,
         motion: nn.Module | None = None,
         expression: nn.Module | None = None,
@@ -49,6 +60,15 @@ class GaussianTalker(TalkingHead):
             "cross_attention.width", cross_attention.width, "deformation.in_features", deformation.in_features
         )
         require_equal("gaussians.sh_degree", gaussians.sh_degree, "deformation.sh_degree", deformation.sh_degree)
+        if reach is not None and not cross_attention.takes_prior:
+            raise UserError(
+                "model.reach needs weights that a prior can act on: set model.reach=null, or "
+                "model.cross_attention.mixer.computation=fused"
+            )
+        if cross_attention.num_tokens is not None:
+            require_equal(
+                "cross_attention.mixer.num_tokens", cross_attention.num_tokens, "number of tokens", len(tokens.names)
+            )
         self.tokens = tokens
         self.cross_attention = cross_attention
         self.deformation = deformation
@@ -83,30 +103,35 @@ class GaussianTalker(TalkingHead):
     def _fit_audio(self, features: Float[Tensor, "frame window feature"]) -> None:
         self.tokens.fit_audio(features)
 
-    def _deform(self, features: Float[Tensor, "gaussian feature"], conditions: Conditions) -> dict[str, Tensor]:
-        offsets = self.deformation(self.cross_attention(features, self.tokens(conditions), self._prior()))
+    def _prepare(self, features: Float[Tensor, "gaussian feature"]) -> PreparedHead:
+        means = self.gaussians.params["means"].detach()
+        prior = None if self.reach is None else self.reach(means, self.token_names)
+        return PreparedHead(features, self.cross_attention.prepare(features, means, prior))
+
+    def _deform(self, prepared: PreparedHead, conditions: Conditions) -> dict[str, Tensor]:
+        offsets = self.deformation(self.cross_attention(prepared.attention, self.tokens(conditions)))
         linear = []
         if self.motion is not None:
             means = self.gaussians.params["means"].detach()
-            linear.append(self.motion(features, means, conditions.motion, conditions.viewmats))
+            linear.append(self.motion(prepared.features, means, conditions.motion, conditions.viewmats))
         if self.expression is not None:
-            linear.append(self.expression(features, conditions))
+            linear.append(self.expression(prepared.features, conditions))
         if linear:
             offsets["means"] = sum(linear, start=offsets.get("means", 0.0))
         return offsets
 
-    def _prior(self) -> Float[Tensor, "gaussian token"] | None:
-        return None if self.reach is None else self.reach(self.gaussians.params["means"].detach(), self.token_names)
+    @property
+    def has_attention(self) -> bool:
+        """Plain fusions have no weights."""
+        return self.cross_attention.has_weights
 
     @torch.no_grad()
     def attention(self, conditions: Conditions) -> Float[Tensor, "frame gaussian token"]:
-        """How much each Gaussian attends to each token: mean over the heads of the last layer."""
+        """How much each Gaussian attends to each token in the last layer; rows sum to one."""
         step = max(self.max_points // max(self.num_gaussians, 1), 1)
-        features = self._features()
+        prepared = self._prepared().attention
         parts = [
-            self.cross_attention.weights(
-                features, self.tokens(conditions.index(slice(start, start + step))), self._prior()
-            )
+            self.cross_attention.weights(prepared, self.tokens(conditions.index(slice(start, start + step))))
             for start in range(0, len(conditions), step)
         ]
         return torch.cat(parts).float()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +19,14 @@ from talksplat.models.start_points import resample_points
 from talksplat.models.triplane import TriPlane
 from talksplat.types import Conditions, Gaussians
 
-MODES = ("canonical", "deform")
+MODES = ("canonical", "deform", "joint")
+PREDICTED_MODES = ("canonical", "joint")  # in which the canonical networks' predictions count
 
 
 class TalkingHead(nn.Module):
     """Base of all avatars. In mode "canonical" the factors predicted from the tri-plane stand in for the explicit
-    parameters; in mode "deform" the explicit parameters count, moved by `_deform`.
+    parameters; in mode "deform" the explicit parameters count, moved by `_deform`; in mode "joint" the predicted factors are
+    moved, for training both at once (GaussianTalker section 7.4).
 
     Args:
         gaussians: the explicit parameters.
@@ -45,7 +48,7 @@ class TalkingHead(nn.Module):
         self.triplane = triplane
         self.canonical = canonical
         self.max_points = max_points
-        self._frozen_features: Tensor | None = None
+        self._frozen: Any = None
 
     # What a subclass may add.
 
@@ -55,15 +58,24 @@ class TalkingHead(nn.Module):
         return ()
 
     @property
+    def has_attention(self) -> bool:
+        """Whether `attention` says something."""
+        return False
+
+    @property
     def speech_encoder(self) -> SpeechEncoder | None:
         """The part that has a pretrained speech model inside."""
         return None
 
     def deform_modules(self) -> list[nn.Module]:
-        """Modules that work in mode "deform" only."""
+        """Modules that only deformation needs."""
         return []
 
-    def _deform(self, features: Float[Tensor, "gaussian feature"], conditions: Conditions) -> dict[str, Tensor]:
+    def _prepare(self, features: Float[Tensor, "gaussian feature"]) -> Any:
+        """What of the deformation depends on no condition; `_deform` takes it."""
+        return features
+
+    def _deform(self, prepared: Any, conditions: Conditions) -> dict[str, Tensor]:
         """Offsets [frame, gaussian, ...] of raw attributes, float32."""
         return {}
 
@@ -123,29 +135,28 @@ class TalkingHead(nn.Module):
             self._fit_mouth(torch.as_tensor(mouth, dtype=torch.float32, device=device))
         if audio_train is not None:
             self._fit_audio(torch.as_tensor(audio_train, dtype=torch.float32, device=device))
-        self._frozen_features = None
+        self._frozen = None
 
     def resize(self, num_gaussians: int) -> None:
         """Make room for a checkpoint of `num_gaussians`, before `load_state_dict`."""
         self.gaussians.resize(num_gaussians)
-        self._frozen_features = None
+        self._frozen = None
 
     def forward(self, conditions: Conditions, mode: str, active_sh_degree: int) -> Gaussians:
         """Activated Gaussians of B frames.
 
         Args:
-            mode: "canonical" or "deform".
+            mode: one of `MODES`.
             active_sh_degree: SH degree that counts so far, at most `gaussians.sh_degree`.
         """
         if mode not in MODES:
             raise ValueError(f"mode must be one of {MODES}, not {mode!r}")
-        canonical = mode == "canonical"
-        raw = self.canonical_raw() if canonical else self.gaussians.raw()
-        features = None if canonical or not self.deform_modules() else self._features()
+        raw = self.canonical_raw() if mode in PREDICTED_MODES else self.gaussians.raw()
+        prepared = None if mode == "canonical" or not self.deform_modules() else self._prepared()
         frames = len(conditions)
         step = frames if torch.is_grad_enabled() else max(self.max_points // max(self.num_gaussians, 1), 1)
         parts = [
-            self._frames(raw, features, conditions.index(slice(start, start + step)), active_sh_degree)
+            self._frames(raw, prepared, conditions.index(slice(start, start + step)), active_sh_degree)
             for start in range(0, frames, step)
         ]
         return parts[0] if len(parts) == 1 else concatenate(parts)
@@ -155,37 +166,36 @@ class TalkingHead(nn.Module):
         predicted = self.canonical(self._features()) if self.canonical.factors else {}
         return replace(self.gaussians.raw(), **predicted)
 
-    def _frames(
-        self, raw: RawGaussians, features: Tensor | None, conditions: Conditions, active_sh_degree: int
-    ) -> Gaussians:
-        offsets = {} if features is None else self._deform(features, conditions)
+    def _frames(self, raw: RawGaussians, prepared: Any, conditions: Conditions, active_sh_degree: int) -> Gaussians:
+        offsets = {} if prepared is None else self._deform(prepared, conditions)
         with without_autocast(raw.means):
             moved = {name: getattr(raw, name) + offset for name, offset in offsets.items()}
             return replace(raw, **moved).activate(conditions.viewmats, active_sh_degree)
 
     def _features(self) -> Float[Tensor, "gaussian feature"]:
-        if self._frozen_features is not None:
-            return self._frozen_features
         return self.triplane(self.gaussians.params["means"])
+
+    def _prepared(self) -> Any:
+        return self._prepare(self._features()) if self._frozen is None else self._frozen
 
     @torch.no_grad()
     def freeze_for_inference(self) -> None:
         """Switch to evaluation and keep what no condition changes. Undone by `train`, and by anything here that changes
         the weights; call it again after changing them in another way."""
         self.eval()
-        self._frozen_features = self._features()
+        self._frozen = self._prepared()
 
     def train(self, mode: bool = True) -> TalkingHead:
         """As of any module; also drops what `freeze_for_inference` kept."""
-        self._frozen_features = None
+        self._frozen = None
         return super().train(mode)
 
     def _apply(self, *args, **kwargs):
-        self._frozen_features = None
+        self._frozen = None
         return super()._apply(*args, **kwargs)
 
     def _load_from_state_dict(self, *args, **kwargs):
-        self._frozen_features = None
+        self._frozen = None
         return super()._load_from_state_dict(*args, **kwargs)
 
     @torch.no_grad()
@@ -197,7 +207,7 @@ class TalkingHead(nn.Module):
                 self.gaussians.assign(self.canonical(self._features()))
 
     def canonical_modules(self) -> list[nn.Module]:
-        """Modules that work in mode "canonical" only."""
+        """Modules that predict the canonical head."""
         return [self.canonical]
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:

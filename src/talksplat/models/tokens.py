@@ -1,6 +1,11 @@
-"""Condition tokens: what drives a frame, one vector for each source (GaussianTalker section 3.3)."""
+"""Condition tokens: what drives a frame, one vector for each source (GaussianTalker section 3.3).
+
+A source gives the numbers that describe a condition (`out_features` of them); a network of its own makes them a token.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -19,47 +24,45 @@ class TokenMLP(nn.Sequential):
 
 
 class AudioToken(nn.Module):
-    """Audio windows through `encoder`, then `projection`."""
+    """Audio windows through `encoder`."""
 
-    def __init__(self, encoder: nn.Module, projection: nn.Module):
+    def __init__(self, encoder: nn.Module):
         super().__init__()
         self.encoder = encoder
-        self.projection = projection
+        self.out_features = encoder.out_features
 
-    def forward(self, conditions: Conditions) -> Float[Tensor, "frame width"]:
-        """One token a frame."""
-        return self.projection(self.encoder(conditions.audio))
+    def forward(self, conditions: Conditions) -> Float[Tensor, "frame out"]:
+        """One vector a frame."""
+        return self.encoder(conditions.audio)
 
 
 class EyeToken(nn.Module):
-    """Blink intensity as sines and cosines, then `projection`.
+    """Blink intensity as sines and cosines.
 
     Args:
-        projection: from `features` numbers to a token.
         features: sines and cosines together.
         frequency: "multiply" (the original: frequencies 1 to about 5,600, of which most alias), or "divide" (the usual
             position code: frequencies 1 down to 1/5,600, smooth in the intensity).
     """
 
-    def __init__(self, projection: nn.Module, features: int = 32, frequency: str = "divide"):
+    def __init__(self, features: int = 32, frequency: str = "divide"):
         super().__init__()
         if frequency not in ("multiply", "divide"):
             raise UserError(f"tokens.eye.frequency={frequency!r} must be 'multiply' or 'divide'")
         exponent = torch.arange(0, features, 2) / features
         self.register_buffer("rates", 10000.0 ** (exponent if frequency == "multiply" else -exponent), persistent=False)
-        self.projection = projection
+        self.out_features = features
 
-    def forward(self, conditions: Conditions) -> Float[Tensor, "frame width"]:
-        """One token a frame."""
+    def forward(self, conditions: Conditions) -> Float[Tensor, "frame feature"]:
+        """One vector a frame."""
         angle = conditions.eye.float()[:, None] * self.rates
-        return self.projection(torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1))
+        return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
 class CameraToken(nn.Module):
-    """Head pose: camera-to-world rotation (9, row-major) and world-to-camera translation (3, dm), then `projection`.
+    """Head pose: camera-to-world rotation (9, row-major) and world-to-camera translation (3, dm).
 
     Args:
-        projection: from 12 numbers to a token.
         normalize: subtract the mean and divide by the standard deviation over the training cameras (the original feeds
             raw numbers, of which the distance of 7 to 20 dm drowns the rest).
         min_std: floor of the standard deviation (rotation entries, dm), so that tracker noise is not blown up where the
@@ -72,10 +75,10 @@ class CameraToken(nn.Module):
 
     mean: Float[Tensor, 12]
     std: Float[Tensor, 12]
+    out_features = 12
 
     def __init__(
         self,
-        projection: nn.Module,
         normalize: bool = True,
         min_std: float = 0.05,
         limit: float | None = 3.0,
@@ -86,7 +89,6 @@ class CameraToken(nn.Module):
             raise UserError(
                 "tokens.camera: limit and noise count deviations; with normalize=false set limit=null noise=0"
             )
-        self.projection = projection
         self.normalize, self.min_std, self.limit, self.noise = normalize, min_std, limit, noise
         self.register_buffer("mean", torch.zeros(12))
         self.register_buffer("std", torch.ones(12))
@@ -99,14 +101,14 @@ class CameraToken(nn.Module):
             self.mean.copy_(pose.mean(0))
             self.std.copy_(pose.std(0, unbiased=False).clamp_min(self.min_std))
 
-    def forward(self, conditions: Conditions) -> Float[Tensor, "frame width"]:
-        """One token a frame."""
+    def forward(self, conditions: Conditions) -> Float[Tensor, "frame 12"]:
+        """Twelve numbers a frame."""
         pose = (self._pose(conditions.viewmats) - self.mean) / self.std
         if self.training and self.noise:
             pose = pose + self.noise * torch.randn_like(pose)
         if self.limit is not None:
             pose = pose.clamp(-self.limit, self.limit)
-        return self.projection(pose)
+        return pose
 
     @staticmethod
     def _pose(viewmats: Float[Tensor, "frame 4 4"]) -> Float[Tensor, "frame 12"]:
@@ -133,7 +135,9 @@ class ConditionTokens(nn.Module):
     configuration is left out (ablation).
 
     Args:
-        position_code: module [frame, token, width] to the same shape, applied to the stacked tokens; null for none.
+        network: makes the network from a source's numbers to its token, from how many numbers there are; the null token
+            needs none.
+        position_code: module (tokens [frame, token, width], numbers of the frames [frame]) to tokens; null for none.
 
     Raises:
         UserError: no token is left.
@@ -141,6 +145,7 @@ class ConditionTokens(nn.Module):
 
     def __init__(
         self,
+        network: Callable[[int], nn.Module],
         audio: nn.Module | None = None,
         eye: nn.Module | None = None,
         expression: nn.Module | None = None,
@@ -155,6 +160,9 @@ class ConditionTokens(nn.Module):
             raise UserError(
                 "model.tokens: every token is switched off; for a model without conditions use model=static"
             )
+        self.networks = nn.ModuleDict(
+            {name: network(source.out_features) for name, source in self.sources.items() if name != "null"}
+        )
         self.position_code = position_code
 
     @property
@@ -180,5 +188,9 @@ class ConditionTokens(nn.Module):
 
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame token width"]:
         """Tokens of B frames."""
-        tokens = torch.stack([source(conditions).float() for source in self.sources.values()], dim=1)
-        return tokens if self.position_code is None else self.position_code(tokens)
+        tokens = []
+        for name, source in self.sources.items():
+            numbers = source(conditions)
+            tokens.append((self.networks[name](numbers) if name in self.networks else numbers).float())
+        stacked = torch.stack(tokens, dim=1)
+        return stacked if self.position_code is None else self.position_code(stacked, conditions.frames)

@@ -30,7 +30,7 @@ class Plan:
     scene: Scene
     path: CameraPath
     features: Float[Tensor, "row window width"]
-    rows: Int[Tensor, " frame"]  # row of `features` that belongs to each frame
+    rows: Int[Tensor, " frame"]  # row of `features` that belongs to each frame: its number
     context: int  # windows around a frame
     sound: Float[np.ndarray, " sample"] | None
     sound_rate: int
@@ -54,6 +54,7 @@ class Plan:
             Ks=torch.as_tensor(self.scene.K).expand(len(viewmats), 3, 3).contiguous(),
             motion=self.motion[chunk],
             action_units=torch.as_tensor(self.scene.action_units[self.path.eyes[chunk]], dtype=torch.float32),
+            frames=self.rows[chunk],
         )
         return conditions.to(device)
 

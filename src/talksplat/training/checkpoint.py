@@ -17,7 +17,7 @@ from talksplat.config import instantiate
 from talksplat.errors import UserError
 from talksplat.models.talking_head import TalkingHead
 
-FORMAT = 1
+FORMAT = 2
 
 
 def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -85,6 +85,11 @@ def load_weights(model: TalkingHead, checkpoint: dict[str, Any], source: str) ->
     entry = checkpoint["talksplat"]
     theirs = checkpoint_config(checkpoint).model["_target_"]
     ours = f"{type(model).__module__}.{type(model).__qualname__}"
+    if theirs != ours:
+        raise UserError(
+            f"{source} holds a {theirs.rsplit('.', 1)[-1]}, and this run is of a {ours.rsplit('.', 1)[-1]}: choose the model "
+            "that the checkpoint was trained with"
+        )
     weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items() if k.startswith("model.")}
     model.gaussians.resize(entry["num_gaussians"])
     own = model.state_dict()
@@ -95,7 +100,10 @@ def load_weights(model: TalkingHead, checkpoint: dict[str, Any], source: str) ->
         if name not in own or name not in weights or own[name].shape != weights[name].shape
     ]
     if differing:
-        raise UserError(f"{source} holds a {theirs}, which does not fit the {ours} of this run ({differing[0]})")
+        raise UserError(
+            f"{source} holds a {theirs.rsplit('.', 1)[-1]} with other settings than this run's ({differing[0]}): give the "
+            "settings of its config.yaml"
+        )
     model.load_state_dict(weights)
 
 

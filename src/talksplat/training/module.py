@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from talksplat.losses.base import Loss, total_loss
-from talksplat.models.talking_head import TalkingHead
+from talksplat.models.talking_head import PREDICTED_MODES, TalkingHead
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.finite import check_finite
 from talksplat.training.optimizers import Optimizers
@@ -103,14 +103,14 @@ class TalkingHeadModule(pl.LightningModule):
         return {"loss": loss.detach(), "psnr": -10 * torch.log10(error).mean(), **terms}
 
     def _refine(self, step: int) -> None:
-        if self.stage.mode == "canonical":
+        if self.stage.mode in PREDICTED_MODES:
             # Pruning must see the opacities that were just drawn, not the ones the stage began with.
             self.model.bake_canonical()
         self.density.refine(self.model.gaussians.params, self.all_optimizers.gaussians, step)
 
     def finish_stage(self) -> None:
         """Once the last step is done: what the canonical networks predict becomes explicit, for the next stage."""
-        if self.stage.mode == "canonical" and self.global_step >= self.stage.steps:
+        if self.stage.mode in PREDICTED_MODES and self.global_step >= self.stage.steps:
             self.model.bake_canonical()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -10,6 +10,7 @@ import torch
 
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import camera_centers
+from talksplat.models.talking_head import MODES
 
 BACKBONE_SHARE = 0.1  # learning rate of a pretrained speech model's layers relative to the networks
 GAUSSIAN_GROUPS = ("means", "scales", "quats", "opacities", "sh0", "shN")
@@ -68,7 +69,7 @@ class Stage:
     """One fit.
 
     Args:
-        mode: "canonical" trains a static head, "deform" the avatar that listens.
+        mode: "canonical" trains a static head, "deform" the avatar that listens, "joint" both at once.
         steps: optimiser steps.
         batch_size: frames in a step.
         learning_rates: see `LearningRates`.
@@ -79,7 +80,7 @@ class Stage:
         unfreeze_audio_layers: last layers of the speech model inside the avatar that are trained; 0: all are frozen.
     """
 
-    mode: Literal["canonical", "deform"]
+    mode: Literal["canonical", "deform", "joint"]
     steps: int
     batch_size: int
     learning_rates: LearningRates
@@ -89,8 +90,8 @@ class Stage:
     unfreeze_audio_layers: int = 0
 
     def __post_init__(self) -> None:
-        if self.mode not in ("canonical", "deform"):
-            raise UserError(f"stage mode is 'canonical' or 'deform', not {self.mode!r}")
+        if self.mode not in MODES:
+            raise UserError(f"stage mode is one of {', '.join(MODES)}, not {self.mode!r}")
         if self.density_scale not in ("head", "camera_spread"):
             raise UserError(f"density_scale is 'head' or 'camera_spread', not {self.density_scale!r}")
         if self.steps < 1 or self.batch_size < 1:

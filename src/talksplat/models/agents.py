@@ -1,0 +1,146 @@
+"""Efficient Spatial-Audio Attention: Gaussians ask agents, agents ask the condition tokens (EGSTalker section 3.8)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool1d, linear
+
+from talksplat.errors import UserError
+from talksplat.models.mixing import TokenMixer
+
+SELECTIONS = ("pooled", "first")
+COMPUTATIONS = ("fused", "two_step")
+CURVE_BITS = 16  # per axis: cells of a 65,536th of the head's box
+
+
+class AgentAttention(TokenMixer):
+    """Attention through a few agents, without projections of queries, keys and values.
+
+    With queries Q [N, d], tokens T and agents A = Linear(summaries of Q) [n, d]: S = softmax(s A T^T) [n, T] says what
+    each agent listens to, P = softmax(s Q A^T) [N, n] which agents a Gaussian asks. The published order is P (S T). As
+    matrix products associate, that is (P S) T, where W = P S [N, T] are the Gaussian's own weights of the tokens: rows sum
+    to one, and P depends on no condition.
+
+    Args:
+        width: of features and tokens.
+        num_agents: n; original 200. null: take `agent_share`.
+        agent_share: n as a share of the Gaussians, e.g. 0.005. null: take `num_agents`.
+        selection: "pooled" summarises the Gaussians by averages over equal groups along a space-filling curve, so that
+            agents are places on the head and the order of storage does not matter; "first" (original) takes the first n
+            rows, whichever Gaussians these happen to be.
+        scale_heads: s = (width / scale_heads)^-1/2; original 16, which changes nothing but this scale.
+        computation: "fused" multiplies (P S) first, "two_step" as published; the same numbers.
+
+    Raises:
+        UserError: not exactly one of num_agents and agent_share, or a value out of range.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_agents: int | None = 200,
+        agent_share: float | None = None,
+        selection: str = "pooled",
+        scale_heads: int = 1,
+        computation: str = "fused",
+    ):
+        super().__init__()
+        if (num_agents is None) == (agent_share is None):
+            raise UserError(
+                f"cross_attention.mixer: give num_agents or agent_share and set the other to null "
+                f"(num_agents={num_agents}, agent_share={agent_share})"
+            )
+        if num_agents is not None and num_agents < 1 or agent_share is not None and not 0 < agent_share <= 1:
+            raise UserError(
+                f"cross_attention.mixer: num_agents={num_agents} must be at least 1, agent_share={agent_share} above 0 "
+                "and at most 1"
+            )
+        if selection not in SELECTIONS or computation not in COMPUTATIONS:
+            raise UserError(
+                f"cross_attention.mixer: selection={selection!r} is one of {', '.join(SELECTIONS)}, "
+                f"computation={computation!r} one of {', '.join(COMPUTATIONS)}"
+            )
+        if scale_heads < 1 or width % scale_heads:
+            raise UserError(f"cross_attention: width={width} must be a multiple of mixer.scale_heads={scale_heads}")
+        self.num_agents, self.agent_share = num_agents, agent_share
+        self.selection, self.computation = selection, computation
+        self.scale = (width / scale_heads) ** -0.5
+        self.takes_prior = computation == "fused"
+        self.agents = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.agents.weight)
+
+    def count(self, num_gaussians: int) -> int:
+        """Number of agents for so many Gaussians."""
+        wanted = self.num_agents if self.agent_share is None else round(self.agent_share * num_gaussians)
+        return min(max(wanted, 1), num_gaussians)
+
+    def prepare(
+        self, queries: Float[Tensor, "*frame gaussian width"], means: Float[Tensor, "gaussian 3"]
+    ) -> tuple[Float[Tensor, "*frame agent width"], Float[Tensor, "*frame gaussian agent"]]:
+        """Agents A and which of them each Gaussian asks, P."""
+        agents = self.agents(self._summaries(queries, means))
+        return agents, torch.softmax(self.scale * (queries @ agents.mT), dim=-1)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "*frame gaussian width"],
+        prepared: tuple[Tensor, Tensor],
+        tokens: Float[Tensor, "frame token width"],
+        prior: Float[Tensor, "gaussian token"] | None = None,
+    ) -> Float[Tensor, "frame gaussian width"]:
+        """Mixtures of the tokens; see `TokenMixer`."""
+        agents, asked = prepared
+        if self.computation == "two_step":
+            heard = self._heard(agents, tokens) @ tokens.to(asked.dtype)
+            return asked.to(heard.dtype) @ heard
+        weights = self.weights(queries, prepared, tokens, prior)
+        return weights @ tokens.to(weights.dtype)
+
+    def weights(
+        self,
+        queries: Float[Tensor, "*frame gaussian width"],
+        prepared: tuple[Tensor, Tensor],
+        tokens: Float[Tensor, "frame token width"],
+        prior: Float[Tensor, "gaussian token"] | None = None,
+    ) -> Float[Tensor, "frame gaussian token"]:
+        """W = P S; a prior multiplies the weights by its exponential, as adding it to logits does."""
+        agents, asked = prepared
+        heard = self._heard(agents, tokens)
+        if asked.ndim == 2:  # one product for all frames
+            frames, _, count = heard.shape
+            weights = linear(asked, heard.mT.flatten(0, 1).to(asked.dtype)).unflatten(-1, (frames, count))
+            weights = weights.transpose(0, 1)
+        else:
+            weights = asked @ heard.to(asked.dtype)
+        if prior is None:
+            return weights
+        weights = weights * (prior - prior.amax(dim=-1, keepdim=True)).exp().to(weights.dtype)
+        return weights / weights.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
+
+    def _heard(self, agents: Tensor, tokens: Float[Tensor, "frame token width"]) -> Float[Tensor, "frame agent token"]:
+        """S: what each agent listens to."""
+        return torch.softmax(self.scale * (agents @ tokens.to(agents.dtype).mT), dim=-1)
+
+    def _summaries(
+        self, queries: Float[Tensor, "*frame gaussian width"], means: Float[Tensor, "gaussian 3"]
+    ) -> Float[Tensor, "*frame agent width"]:
+        count = self.count(queries.shape[-2])
+        if self.selection == "first":
+            return queries[..., :count, :]
+        along = queries.index_select(-2, curve_order(means)).mT
+        return adaptive_avg_pool1d(along.float(), count).mT.to(queries.dtype)
+
+
+@torch.no_grad()
+def curve_order(points: Float[Tensor, "point 3"]) -> Int[Tensor, " point"]:
+    """Order of points along a Z-shaped space-filling curve (Morton 1966) through their box: neighbours in the order are
+    near each other, and the order does not depend on how the points are stored."""
+    low, high = points.amin(0), points.amax(0)
+    cells = ((points - low) / (high - low).clamp_min(1e-9) * (2**CURVE_BITS - 1)).long()
+    code = torch.zeros(len(points), dtype=torch.int64, device=points.device)
+    for bit in range(CURVE_BITS):
+        for axis in range(3):
+            code |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
+    return code.argsort(stable=True)

@@ -1,0 +1,11 @@
+"""EGSTalker (Zhu et al., IEEE SMC 2025): KAN token networks and attention through agents."""
+
+from __future__ import annotations
+
+from talksplat.models.gaussiantalker import GaussianTalker
+
+
+class EGSTalker(GaussianTalker):
+    """GaussianTalker with other parts, which its configuration names: `TokenKAN` makes the tokens, `AgentAttention` brings
+    them to the Gaussians, `PeriodicPositionCode` tells them apart (EGSTalker section 1). All else is shared, so that a
+    comparison of the two compares these parts."""

@@ -1,0 +1,83 @@
+"""Plain ways of telling every Gaussian the condition tokens: what attention is compared with (GaussianTalker 7.4)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from talksplat.errors import UserError
+from talksplat.models.mixing import TokenMixer
+
+
+class Fusion(TokenMixer):
+    """Each token through a matrix of its own, summed: the part of a Linear on all tokens, side by side, that is theirs.
+
+    Every Gaussian hears every token alike. A prior scales what each token says by its exponential.
+
+    Args:
+        width: of features and tokens.
+        num_tokens: in a frame.
+    """
+
+    has_weights = False
+
+    def __init__(self, width: int, num_tokens: int):
+        super().__init__()
+        if num_tokens < 1:
+            raise UserError(f"cross_attention.mixer.num_tokens={num_tokens} must be at least 1")
+        self.num_tokens = num_tokens
+        self.query = nn.Linear(width, width, bias=False)
+        self.tokens = nn.Linear(num_tokens * width, width)
+        nn.init.xavier_uniform_(self.query.weight)
+        nn.init.xavier_uniform_(self.tokens.weight)
+        nn.init.zeros_(self.tokens.bias)
+
+    def _told(
+        self, tokens: Float[Tensor, "frame token width"], prior: Float[Tensor, "gaussian token"] | None
+    ) -> Float[Tensor, "frame _ width"]:
+        if prior is None:
+            return self.tokens(tokens.flatten(1))[:, None]
+        matrices = self.tokens.weight.to(tokens.dtype).unflatten(1, (self.num_tokens, -1))
+        each = torch.einsum("btd,ctd->btc", tokens, matrices)
+        return torch.matmul(prior.exp().to(each.dtype), each) + self.tokens.bias.to(each.dtype)
+
+
+class Concatenation(Fusion):
+    """A Linear on a Gaussian's features and all tokens side by side."""
+
+    def prepare(
+        self, queries: Float[Tensor, "*frame gaussian width"], means: Float[Tensor, "gaussian 3"]
+    ) -> Float[Tensor, "*frame gaussian width"]:
+        """The features' share."""
+        return self.query(queries)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "*frame gaussian width"],
+        prepared: Float[Tensor, "*frame gaussian width"],
+        tokens: Float[Tensor, "frame token width"],
+        prior: Float[Tensor, "gaussian token"] | None = None,
+    ) -> Float[Tensor, "frame gaussian width"]:
+        """See `TokenMixer`."""
+        return prepared + self._told(tokens, prior)
+
+
+class ElementwiseProduct(Fusion):
+    """A Linear on a Gaussian's features times a Linear on all tokens, element by element."""
+
+    def prepare(
+        self, queries: Float[Tensor, "*frame gaussian width"], means: Float[Tensor, "gaussian 3"]
+    ) -> Float[Tensor, "*frame gaussian width"]:
+        """The features' factor."""
+        return self.query(queries)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "*frame gaussian width"],
+        prepared: Float[Tensor, "*frame gaussian width"],
+        tokens: Float[Tensor, "frame token width"],
+        prior: Float[Tensor, "gaussian token"] | None = None,
+    ) -> Float[Tensor, "frame gaussian width"]:
+        """See `TokenMixer`."""
+        return prepared * self._told(tokens, prior)
