@@ -61,6 +61,11 @@ class GaussianTalker(TalkingHead):
         """Names of the tokens, in order."""
         return self.tokens.names
 
+    @property
+    def has_attention(self) -> bool:
+        """Always."""
+        return True
+
     def deform_modules(self) -> list[nn.Module]:
         """Tokens, attention and heads."""
         modules = [self.tokens, self.cross_attention, self.deformation, self.motion, self.expression]

@@ -55,6 +55,11 @@ class TalkingHead(nn.Module):
         return ()
 
     @property
+    def has_attention(self) -> bool:
+        """Whether Gaussians attend to the tokens, so that `attention` has weights to give."""
+        return False
+
+    @property
     def speech_encoder(self) -> SpeechEncoder | None:
         """The part that has a pretrained speech model inside."""
         return None
@@ -149,6 +154,16 @@ class TalkingHead(nn.Module):
             for start in range(0, frames, step)
         ]
         return parts[0] if len(parts) == 1 else concatenate(parts)
+
+    @torch.no_grad()
+    def undeformed(self, conditions: Conditions, active_sh_degree: int) -> Gaussians:
+        """The Gaussians of mode "deform", in their order, as they would be without deformation."""
+        return self._frames(self.gaussians.raw(), None, conditions, active_sh_degree)
+
+    @torch.no_grad()
+    def deformed_attributes(self, conditions: Conditions) -> tuple[str, ...]:
+        """Names of the raw attributes that mode "deform" moves."""
+        return tuple(self._deform(self._features(), conditions)) if self.deform_modules() else ()
 
     def canonical_raw(self) -> RawGaussians:
         """Explicit parameters with the predicted factors in their place."""
