@@ -13,8 +13,9 @@ from rich.console import Console
 
 from talksplat.config import CONF_DIR, compose
 from talksplat.errors import exits_cleanly
+from talksplat.rendering.job import RenderReport
 from talksplat.rendering.request import overrides_of
-from talksplat.rendering.run import RenderReport, render
+from talksplat.rendering.run import render
 
 
 @exits_cleanly
@@ -34,6 +35,8 @@ def show(report: RenderReport) -> None:
     """Say what was made and how fast."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{report.output}: {report.num_frames} frames, {report.seconds:.2f} s")
+    if report.picture is not None:
+        console.print(f"{report.picture}: a few frames of the maps")
     if report.render_fps is not None:
         console.print(
             f"model and rasteriser {report.render_fps:.1f} frames/s, with reading and encoding "

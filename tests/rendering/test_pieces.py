@@ -16,7 +16,7 @@ from rich.console import Console
 from talksplat.data.subject import load_frame, read_subject
 from talksplat.preprocess.video import read_frames
 from talksplat.rendering.frame_reader import FrameReader, PlateReader
-from talksplat.rendering.panels import Panels, grey
+from talksplat.rendering.panels import Panel, Panels
 from talksplat.rendering.progress import RenderProgress
 from talksplat.rendering.renderer import Clock
 from talksplat.rendering.streaming import BUFFERS, FrameStream
@@ -110,23 +110,15 @@ def test_error_of_the_renderer_leaves_no_file(tmp_path):
 
 
 def test_panels_join_and_name_pictures():
-    panels = Panels(["render", "audio"], 200, 160)
+    panels = Panels([Panel("render"), Panel("audio")], 200, 160)
     black, white = torch.zeros(2, 160, 200, 3), torch.ones(2, 160, 200, 3)
     joined = panels([black, white])
     assert joined.shape == (2, 160, 400, 3) and joined.dtype == torch.uint8
     assert (joined[:, 60:, :200] == 0).all() and (joined[:, 60:, 200:] == 255).all()
     assert joined[:, :30, :200].max() > 150  # letters on black
     assert joined[:, :30, 200:].min() < 100  # and on white
-    single = Panels(["render"], 200, 160)
+    single = Panels([Panel("render")], 200, 160)
     assert torch.equal(single([black + 0.5]), torch.full((2, 160, 200, 3), 128, dtype=torch.uint8))
-
-
-def test_grey_pictures_are_the_channels():
-    attention = torch.rand(2, 4, 5, 3)
-    pictures = grey(attention)
-    assert len(pictures) == 3
-    for index, picture in enumerate(pictures):
-        assert torch.equal(picture, attention[..., index : index + 1].repeat(1, 1, 1, 3))
 
 
 def test_clock_leaves_the_first_call_out():

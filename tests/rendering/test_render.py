@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -130,22 +131,41 @@ def test_split_is_original_beside_rendering_with_metrics(checkpoint, tiny_subjec
     assert np.corrcoef(envelope[0][:count], envelope[1][:count])[0, 1] > 0.9
 
 
-def test_attention_is_shown_beside_the_rendering(checkpoint, speech, tmp_path):
-    report = run(checkpoint, tmp_path / "a.mp4", f"audio={speech}", "attention=true", "camera=static")
-    frames = np.stack(list(read_frames(report.output)))
+def test_maps_are_shown_beside_the_same_rendering_and_sound(checkpoint, speech, tmp_path):
+    plain = run(checkpoint, tmp_path / "a.mp4", f"audio={speech}")
+    assert plain.picture is None and sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "speech.wav"]
+    report = run(checkpoint, tmp_path / "b.mp4", f"audio={speech}", "attention=true", "deformation=true")
+    assert report.num_frames == plain.num_frames == 26
+    np.testing.assert_array_equal(read_audio(report.output), read_audio(plain.output))
+    alone, frames = (np.stack(list(read_frames(done.output))) for done in (plain, report))
     model = build_model(read_checkpoint(checkpoint))
-    tokens = len(model.token_names)
-    assert tokens >= 4 and frames.shape[2] == SIZE * (1 + tokens)
-    maps = frames[:, 16:40, SIZE:].reshape(len(frames), 24, tokens, SIZE, 3).astype(float)
-    assert np.ptp(maps, axis=-1).mean() < 6  # grey
-    center = maps[:, 4:20, :, 18:30].mean((1, 3, 4))
-    assert np.abs(center.sum(1) - 255).max() < 25  # the weights of a pixel sum to one where the head is opaque
+    panels = 1 + len(model.token_names) + 5
+    assert frames.shape[2] == SIZE * -(-panels // 2) and frames.shape[1] > 2 * SIZE  # two rows, with colour scales
+    below = slice(16, SIZE)  # the caption is above
+    assert difference(frames[:, below, :SIZE], alone[:, below]) < 1
+    head = frames[:, 16:40, SIZE : 2 * SIZE].astype(int)
+    assert np.ptp(head, axis=-1).mean() > 20  # viridis is never grey
+    assert report.picture == tmp_path / "b_maps.png"
+    image = cv2.imread(str(report.picture))
+    assert image.shape[0] > 4 * 256 and image.shape[1] > panels * 256
+    with pytest.raises(UserError, match="b.mp4 exists"):
+        run(checkpoint, tmp_path / "b.mp4", f"audio={speech}", "attention=true")
 
 
-def test_no_attention_to_show(tiny_subject, speech, tmp_path):
+def test_maps_of_a_split_stand_beside_original_and_rendering(checkpoint, tmp_path):
+    report = run(checkpoint, tmp_path / "a.mp4", "split=test", "deformation=true", "batch_size=2")
+    frames = np.stack(list(read_frames(report.output)))
+    assert frames.shape[2] == SIZE * 4 and report.metrics["mean"]["psnr"] > 5  # seven panels in two rows
+    image = cv2.imread(str(report.picture))
+    assert 7 * 256 < image.shape[1] < 8 * 256 + 100
+
+
+@pytest.mark.parametrize("setting, words", [("attention", "attends to nothing"), ("deformation", "is not deformed")])
+def test_no_map_to_show(tiny_subject, speech, tmp_path, setting, words):
     static = write_checkpoint(tmp_path / "static.ckpt", tiny_subject, "deform", "model=static")
-    with pytest.raises(UserError, match="attends to nothing"):
-        run(static, tmp_path / "a.mp4", f"audio={speech}", "attention=true")
+    with pytest.raises(UserError, match=words):
+        run(static, tmp_path / "a.mp4", f"audio={speech}", f"{setting}=true")
+    assert not (tmp_path / "a.mp4").exists()
     assert run(static, tmp_path / "a.mp4", f"audio={speech}").num_frames == 26
 
 

@@ -79,6 +79,11 @@ def test_nothing_is_overwritten_unasked(tmp_path):
     (tmp_path / "a.metrics.json").write_text("{}")
     with pytest.raises(UserError, match="a.metrics.json exists"):
         check_request(request(tmp_path, "split=test"))
+    (tmp_path / "a_maps.png").write_bytes(b"old")
+    for setting in ("attention=true", "deformation=true"):
+        with pytest.raises(UserError, match="a_maps.png exists already.*overwrite=true"):
+            check_request(request(tmp_path, "text=a", setting))
+    assert check_request(request(tmp_path, "text=a"))  # which writes no such picture
     (tmp_path / "b.mp4").mkdir()
     with pytest.raises(UserError, match="is a folder"):
         check_request(request(tmp_path, "text=a", f"output={tmp_path / 'b.mp4'}"))

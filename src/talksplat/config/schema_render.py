@@ -25,6 +25,7 @@ class RenderConfig:
     output: str = "talking.mp4"
     overwrite: bool = False
     attention: bool = False
+    deformation: bool = False
     batch_size: int | None = None
     device: str = "auto"
     precision: str = "float32"

@@ -59,7 +59,7 @@ class TalkingHead(nn.Module):
 
     @property
     def has_attention(self) -> bool:
-        """Whether `attention` says something."""
+        """Whether Gaussians attend to the tokens, so that `attention` has weights to give."""
         return False
 
     @property
@@ -151,7 +151,7 @@ class TalkingHead(nn.Module):
         """
         if mode not in MODES:
             raise ValueError(f"mode must be one of {MODES}, not {mode!r}")
-        raw = self.canonical_raw() if mode in PREDICTED_MODES else self.gaussians.raw()
+        raw = self._raw(mode)
         prepared = None if mode == "canonical" or not self.deform_modules() else self._prepared()
         frames = len(conditions)
         step = frames if torch.is_grad_enabled() else max(self.max_points // max(self.num_gaussians, 1), 1)
@@ -161,10 +161,23 @@ class TalkingHead(nn.Module):
         ]
         return parts[0] if len(parts) == 1 else concatenate(parts)
 
+    @torch.no_grad()
+    def undeformed(self, conditions: Conditions, mode: str, active_sh_degree: int) -> Gaussians:
+        """The Gaussians of mode "deform" or "joint", in their order, as they would be without deformation."""
+        return self._frames(self._raw(mode), None, conditions, active_sh_degree)
+
+    @torch.no_grad()
+    def deformed_attributes(self, conditions: Conditions) -> tuple[str, ...]:
+        """Names of the raw attributes that conditions move."""
+        return tuple(self._deform(self._prepared(), conditions)) if self.deform_modules() else ()
+
     def canonical_raw(self) -> RawGaussians:
         """Explicit parameters with the predicted factors in their place."""
         predicted = self.canonical(self._features()) if self.canonical.factors else {}
         return replace(self.gaussians.raw(), **predicted)
+
+    def _raw(self, mode: str) -> RawGaussians:
+        return self.canonical_raw() if mode in PREDICTED_MODES else self.gaussians.raw()
 
     def _frames(self, raw: RawGaussians, prepared: Any, conditions: Conditions, active_sh_degree: int) -> Gaussians:
         offsets = {} if prepared is None else self._deform(prepared, conditions)

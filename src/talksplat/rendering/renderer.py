@@ -11,7 +11,7 @@ from torch import Tensor
 
 from talksplat.models.talking_head import TalkingHead
 from talksplat.rasterizer.base import Rasterizer
-from talksplat.types import Conditions, Gaussians
+from talksplat.types import Conditions, Gaussians, RenderOutput
 
 
 class AvatarRenderer:
@@ -20,7 +20,7 @@ class AvatarRenderer:
     Args:
         model: an avatar in eval mode.
         rasterizer: draws its Gaussians.
-        mode: "canonical" or "deform".
+        mode: of the model, see `TalkingHead`.
         sh_degree: spherical harmonics in use.
         width, height: pixels.
         autocast: dtype of the networks; None: float32.
@@ -53,22 +53,32 @@ class AvatarRenderer:
         device = conditions.viewmats.device
         synchronize(device)
         began = time.perf_counter()
-        with torch.autocast(device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
-            gaussians = self.model(conditions, self.mode, self.sh_degree)
-        image = self._draw(gaussians, conditions, background.float() / 255).clamp(0, 1)
+        gaussians = self.gaussians(conditions)
+        image = self._draw(gaussians, conditions, background.float() / 255).image.clamp(0, 1)
         synchronize(device)
         self.clock.add(len(conditions), time.perf_counter() - began)
         return image, gaussians
 
     @torch.inference_mode()
-    def attention(self, conditions: Conditions, gaussians: Gaussians) -> Float[Tensor, "frame height width token"]:
-        """What each pixel's Gaussians attend to, in [0, 1], one channel a token, on black (section 3.4)."""
-        weights = self.model.attention(conditions).float()
-        return self._draw(replace(gaussians, colors=weights.contiguous()), conditions, None).clamp(0, 1)
+    def gaussians(self, conditions: Conditions) -> Gaussians:
+        """The activated Gaussians alone."""
+        device = conditions.viewmats.device
+        with torch.autocast(device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
+            return self.model(conditions, self.mode, self.sh_degree)
 
-    def _draw(self, gaussians: Gaussians, conditions: Conditions, background: Tensor | None) -> Tensor:
+    @torch.inference_mode()
+    def average(
+        self, conditions: Conditions, gaussians: Gaussians, values: Float[Tensor, "frame gaussian channel"]
+    ) -> tuple[Float[Tensor, "frame height width channel"], Float[Tensor, "frame height width"]]:
+        """Means of `values` over the Gaussians of each pixel, weighted as their colours are in an image, and the
+        accumulated alpha. A pixel that is covered in part shows the value itself; one without Gaussians shows 0."""
+        drawn = self._draw(replace(gaussians, colors=values.contiguous()), conditions, None)
+        alpha = drawn.alpha
+        return drawn.image / alpha.clamp_min(1e-6)[..., None], alpha
+
+    def _draw(self, gaussians: Gaussians, conditions: Conditions, background: Tensor | None) -> RenderOutput:
         views, Ks = conditions.viewmats, conditions.Ks
-        return self.rasterizer(gaussians, views, Ks, self.width, self.height, backgrounds=background).image
+        return self.rasterizer(gaussians, views, Ks, self.width, self.height, backgrounds=background)
 
 
 class Clock:

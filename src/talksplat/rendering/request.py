@@ -65,7 +65,9 @@ def _check_output(config: DictConfig) -> Path:
         raise UserError(f"output={output} must end with .mp4")
     if config.audio_file is not None and output.exists() and Path(config.audio_file).resolve() == output.resolve():
         raise UserError(f"output={output} is the audio itself: choose another output")
-    targets = [output] + ([metrics_path(output)] if config.split is not None else [])
+    targets = [output]
+    targets += [metrics_path(output)] if config.split is not None else []
+    targets += [maps_path(output)] if config.attention or config.deformation else []
     for target in targets:
         if target.is_dir():
             raise UserError(f"{target} is a folder: choose another output")
@@ -77,6 +79,11 @@ def _check_output(config: DictConfig) -> Path:
 def metrics_path(output: Path) -> Path:
     """Where the metrics of a split go: beside its video."""
     return output.with_name(f"{output.stem}.metrics.json")
+
+
+def maps_path(output: Path) -> Path:
+    """Where the picture of attention and deformation goes: beside its video."""
+    return output.with_name(f"{output.stem}_maps.png")
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,0 +1,148 @@
+"""A video from its plan, chunk by chunk."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from talksplat.rendering.maps import Maps
+from talksplat.rendering.maps_picture import MapsPicture
+from talksplat.rendering.panels import Panel, Panels
+from talksplat.rendering.plan import Plan
+from talksplat.rendering.progress import RenderProgress
+from talksplat.rendering.renderer import AvatarRenderer
+from talksplat.rendering.request import maps_path, metrics_path
+from talksplat.rendering.streaming import FrameStream
+from talksplat.rendering.video_writer import VideoWriter
+from talksplat.training.provenance import write_json
+from talksplat.types import Conditions, FrameBatch
+
+if TYPE_CHECKING:
+    from talksplat.metrics.suite import MetricSuite
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class RenderReport:
+    """What was made and how fast. Speeds leave out the first chunk and are None for a video of one chunk."""
+
+    output: Path
+    num_frames: int
+    seconds: float
+    render_fps: float | None  # model and rasteriser alone, synchronised with the device
+    total_fps: float | None  # with reading of backgrounds, copies and encoding
+    metrics: dict[str, Any] | None  # of a split
+    picture: Path | None  # of the maps
+
+
+class RenderJob:
+    """Renders the chunks of a plan into a video, with constant memory.
+
+    Args:
+        plan: what drives each frame.
+        renderer: draws it.
+        device: where.
+        batch_size: frames at once.
+        maps: shown beside the rendering, and in a picture beside the video; None: none.
+        suite: measures the renderings against the originals, which are then shown beside them; None: new speech.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        renderer: AvatarRenderer,
+        device: torch.device,
+        batch_size: int,
+        maps: Maps | None = None,
+        suite: MetricSuite | None = None,
+    ) -> None:
+        self.plan, self.renderer, self.device = plan, renderer, device
+        self.batch_size = batch_size
+        self.maps, self.suite = maps, suite
+        measured = () if suite is None else ("original", "head_mask", "head_alpha")
+        self.wanted = ("background", *measured[: 3 if suite and plan.scene.subject.soft_masks else 2])
+        shown = [Panel("original")] if suite is not None else []
+        shown += [Panel("render"), *(maps.panels if maps is not None else [])]
+        size = (plan.scene.width, plan.scene.height)
+        self.panels = Panels(shown, *size)
+        numbers = range(len(plan)) if suite is None else plan.scene.frame_ids[plan.path.positions]
+        self.picture = MapsPicture(shown, numbers, plan.fps, *size) if maps is not None else None
+
+    def run(self, output: Path, crf: int) -> RenderReport:
+        """Render everything; the file appears when it is complete."""
+        plan = self.plan
+        size = f"{self.panels.width}x{self.panels.height}"
+        logger.info("%d frames (%.1f s) of %s pixels on %s", len(plan), len(plan) / plan.fps, size, self.device)
+        writer = VideoWriter(output, self.panels.width, self.panels.height, plan.fps, plan.sound, plan.sound_rate, crf)
+        with (
+            plan.scene.reader(*self.wanted) as reader,
+            FrameStream(writer) as stream,
+            RenderProgress(len(plan)) as progress,
+        ):
+            chunks = plan.chunks(self.batch_size)
+            waiting = reader.request(plan.path.positions[chunks[0]])
+            for index, chunk in enumerate(chunks):
+                images = waiting()
+                if index + 1 < len(chunks):
+                    waiting = reader.request(plan.path.positions[chunks[index + 1]])
+                stream.write(self._pictures(chunk, images))
+                progress.advance(chunk.stop - chunk.start)
+                if index == 0:
+                    warm = time.perf_counter()
+        seconds = time.perf_counter() - warm  # up to the closed file
+        counted = len(plan) - chunks[0].stop
+        metrics = None if self.suite is None else self._write_metrics(output)
+        if self.picture is not None:
+            self.picture.write(maps_path(output))
+        return RenderReport(
+            output=output,
+            num_frames=len(plan),
+            seconds=len(plan) / plan.fps,
+            render_fps=self.renderer.clock.fps,
+            total_fps=counted / seconds if counted else None,
+            metrics=metrics,
+            picture=maps_path(output) if self.picture is not None else None,
+        )
+
+    def _pictures(self, chunk: slice, images: dict[str, Tensor]) -> Tensor:
+        """uint8 [B, H, W, 3] of a chunk, all panels joined."""
+        images = {name: _upload(image, self.device) for name, image in images.items()}
+        conditions = self.plan.conditions(chunk, self.device)
+        rendered, gaussians = self.renderer.render(conditions, images["background"])
+        pictures = [rendered]
+        if self.suite is not None:
+            self.suite.update(rendered, self._batch(chunk, conditions, images))
+            pictures.insert(0, images["original"].float() / 255)
+        if self.maps is not None:
+            pictures += self.maps(conditions, gaussians, rendered)
+            self.picture.keep(chunk, pictures)
+        return self.panels(pictures)
+
+    def _batch(self, chunk: slice, conditions: Conditions, images: dict[str, Tensor]) -> FrameBatch:
+        positions = self.plan.path.positions[chunk]
+        subject = self.plan.scene.subject
+        return FrameBatch(
+            frame_ids=torch.as_tensor(subject.frame_ids[positions]).to(self.device),
+            conditions=conditions,
+            original_u8=images["original"],
+            background_u8=images["background"],
+            head_mask=images["head_mask"],
+            lip_boxes=torch.as_tensor(subject.lip_boxes[positions]).to(self.device),
+            head_alpha_u8=images.get("head_alpha"),
+        )
+
+    def _write_metrics(self, output: Path) -> dict[str, Any]:
+        metrics = {"video": output.name, "fps": self.renderer.clock.fps, **self.suite.compute()}
+        write_json(metrics_path(output), metrics)
+        return metrics
+
+
+def _upload(image: Tensor, device: torch.device) -> Tensor:
+    return image.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else image
