@@ -112,5 +112,7 @@ def make_maps(
         spread = plan.conditions(slice(None, None, math.ceil(len(plan) / SCALE_FRAMES)), device)
         samples = [spread.index(slice(i, i + batch_size)) for i in range(0, len(spread), batch_size)]
         logger.info("choosing the colour scales of the deformation from %d frames", len(spread))
-        sources.append(DeformationMagnitudes(renderer.model, renderer.mode, renderer.sh_degree, samples[0].index(slice(0, 1))))
+        sources.append(
+            DeformationMagnitudes(renderer.model, renderer.mode, renderer.sh_degree, samples[0].index(slice(0, 1)))
+        )
     return Maps(renderer, sources, samples) if sources else None
