@@ -114,5 +114,6 @@ def _measured_on(runs: Sequence[RunResult]) -> str:
     hardware = ", ".join(dict.fromkeys(run.hardware for run in runs))
     return (
         f"measured: subject {metrics['subject']}, {len(metrics['frames'])} frames of {width}x{height} of the split "
-        f"{metrics['split']}, on {hardware}; another clip than the published ones, so compare differences within a column"
+        f"{metrics['split']}, on {hardware}; "
+        "the published numbers are of other clips and machines, so compare differences within a column"
     )
