@@ -52,7 +52,8 @@ def seed_groups(runs: Sequence[RunResult]) -> list[SeedGroup]:
         settings = {key: value for key, value in _relevant(run).items() if key != "seed"}
         groups.setdefault(json.dumps(settings, sort_keys=True, default=str), []).append(run)
     names = _names([group[0] for group in groups.values()])
-    return [SeedGroup(name, group) for name, group in zip(names, groups.values())]
+    by_seed = [sorted(group, key=lambda run: run.seed or 0) for group in groups.values()]
+    return [SeedGroup(name, group) for name, group in zip(names, by_seed)]
 
 
 def _names(runs: list[RunResult]) -> list[str]:
