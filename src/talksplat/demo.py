@@ -17,7 +17,7 @@ from talksplat.rendering.run import render
 from talksplat.training.console import log_to_console
 from talksplat.training.run import train
 
-MODELS = ("gaussiantalker", "static")
+MODELS = ("gaussiantalker", "egstalker", "static")
 SPEAKER = "gaussiantalker"
 SENTENCE = "Hello. I am made of three dimensional Gaussians, and I learned to speak from eleven seconds of video."
 
