@@ -7,7 +7,7 @@ DEMO := outputs/demo
 .PHONY: help install demo test lint clean
 
 help:
-	@echo "make demo     train the embedded sample, render new speech, print the table ($(DEMO))"
+	@echo "make demo     train each model on the embedded sample, render new speech, compare ($(DEMO))"
 	@echo "make test     run the test suite"
 	@echo "make install  only make the environment in $(VENV)"
 	@echo "make lint     check style"

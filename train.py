@@ -10,7 +10,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from talksplat.config import CONF_DIR, compose, finish_config
+from talksplat.config import CONF_DIR, chosen_of, compose, finish_config
 from talksplat.errors import UserError, exits_cleanly
 from talksplat.metrics.table import print_metrics
 from talksplat.training.run import train
@@ -19,12 +19,13 @@ from talksplat.training.run import train
 @hydra.main(config_path=str(CONF_DIR), config_name="train", version_base="1.3")
 def run_job(config: DictConfig) -> float | None:
     """One run; Hydra calls it once for each job of a sweep. Returns the held-out head PSNR for sweepers."""
-    run_dir = Path(config.run_dir or HydraConfig.get().runtime.output_dir)
+    hydra_config = HydraConfig.get()
+    run_dir = Path(config.run_dir or hydra_config.runtime.output_dir)
     try:
-        metrics = train(finish_config("train", config), run_dir)
+        metrics = train(finish_config("train", config, chosen_of(hydra_config)), run_dir)
     except UserError as error:
         logging.getLogger(__name__).error("error: %s", error)
-        if HydraConfig.get().mode.name == "MULTIRUN":
+        if hydra_config.mode.name == "MULTIRUN":
             raise
         sys.exit(2)
     if metrics is None:

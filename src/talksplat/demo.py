@@ -17,29 +17,44 @@ from talksplat.rendering.run import render
 from talksplat.training.console import log_to_console
 from talksplat.training.run import train
 
+MODELS = ("gaussiantalker", "egstalker", "static")
+SPEAKER = "gaussiantalker"
 SENTENCE = "Hello. I am made of three dimensional Gaussians, and I learned to speak from eleven seconds of video."
 
 
 def run_demo(out: Path) -> None:
-    """Train on the sample, render a new sentence, write the comparison table.
+    """Train each of `MODELS` on the sample, let the first speak a new sentence, compare them all.
 
     Args:
-        out: folder for everything; a finished demo in it is kept and only rendered anew.
+        out: folder for everything. Models that are trained in it already are kept, one that was interrupted goes on where
+            it stopped; sentence and comparison are made anew.
     """
-    run_dir = out / "gaussiantalker"
     began = time.perf_counter()
-    if not (run_dir / "metrics.json").exists():
-        resume = (run_dir / "config.yaml").exists()
-        config = compose("train", ["experiment=demo", f"resume={str(resume).lower()}"])
-        print_metrics(train(config, run_dir), run_dir)
+    for number, model in enumerate(MODELS, 1):
+        _train(model, out / model, f"{number} of {len(MODELS)}")
     talking = out / "talking.mp4"
-    wishes = [f"checkpoint={run_dir}/last.ckpt", f"text={SENTENCE}", f"output={talking}", "overwrite=true"]
+    print(f"\nnew speech by {SPEAKER}")
+    wishes = [f"checkpoint={out / SPEAKER}/last.ckpt", f"text={SENTENCE}", f"output={talking}", "overwrite=true"]
     render(compose("render", overrides_of(wishes)))
     tables = out / "comparison"
     shutil.rmtree(tables, ignore_errors=True)
-    compare(compose("compare", compare_overrides([f"runs={run_dir}", f"out={tables}", "video=false"])))
+    runs = ",".join(str(out / model) for model in MODELS)
+    compare(compose("compare", compare_overrides([f"runs={runs}", f"out={tables}"])))
     shutil.copyfile(tables / "comparison.md", out / "comparison.md")
-    print(f"\n{time.perf_counter() - began:.0f} s. Watch {talking}; the table is {out / 'comparison.md'}.")
+    print(
+        f"\n{time.perf_counter() - began:.0f} s. Watch {talking} ({SPEAKER}, new speech) and {tables}/side_by_side.mp4 "
+        f"({', '.join(MODELS)} on held-out frames). The table is {out / 'comparison.md'}."
+    )
+
+
+def _train(model: str, run_dir: Path, place: str) -> None:
+    if (run_dir / "metrics.json").exists():
+        print(f"model {place}, {model}: trained already, {run_dir} is kept")
+        return
+    print(f"\nmodel {place}: {model}")
+    resume = (run_dir / "config.yaml").exists()
+    config = compose("train", ["experiment=demo", f"model={model}", f"resume={str(resume).lower()}"])
+    print_metrics(train(config, run_dir), run_dir)
 
 
 @exits_cleanly

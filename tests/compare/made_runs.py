@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from talksplat.compare.run_result import RunResult, read_run
 from talksplat.metrics.definitions import metric_definitions
 from talksplat.rendering.video_writer import VideoWriter
 
@@ -59,6 +60,21 @@ def make_run(folder: Path, **changes) -> Path:
     (folder / "run_info.json").write_text(json.dumps(content["info"]))
     (folder / "config.yaml").write_text(yaml.safe_dump(content["config"]))
     return folder
+
+
+def runs_of(folder: Path, *changes: dict) -> list[RunResult]:
+    """Runs r0, r1, ... below a folder, read."""
+    return [read_run(make_run(folder / f"r{i}", **change), f"r{i}") for i, change in enumerate(changes)]
+
+
+def chosen(model: str, *experiments: str, overrides: tuple[str, ...] = ()) -> dict:
+    """`config__chosen` of a run."""
+    return {"groups": {"model": model}, "experiments": list(experiments), "overrides": list(overrides)}
+
+
+def seeded(seed: int, **changes) -> dict:
+    """Changes of a run with a seed."""
+    return {"config__seed": seed, "info__seed": seed, **changes}
 
 
 def add_video(run: Path, level: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from talksplat.compare.__main__ import main
 from talksplat.preprocess.video import read_frames
-from tests.compare.made_runs import FRAMES, SIZE, add_video, make_run
+from tests.compare.made_runs import FRAMES, SIZE, add_video, make_run, seeded
 
 
 def call(monkeypatch, *arguments):
@@ -46,6 +46,18 @@ def test_the_command_writes_table_plots_and_video(monkeypatch, tmp_path, capsys)
     assert "Comparison of 1 run\n" in (out / "comparison.md").read_text()
 
 
+def test_seeds_and_published_tables(monkeypatch, tmp_path, capsys):
+    for seed in (0, 2):
+        make_run(tmp_path / "runs" / str(seed), **seeded(seed, metrics__mean__psnr=20.0 + seed))
+    out = tmp_path / "out"
+    call(monkeypatch, f"runs={tmp_path / 'runs'}", f"out={out}", "published=egstalker_t3, egstalker_t4")
+    printed, written = capsys.readouterr().out, (out / "comparison.md").read_text()
+    for text in (printed, written):
+        assert "21.00 ± 1.41" in text and "(T3)" in text and "(T4)" in text and "36.415" in text
+    assert (out / "seeds.csv").read_text().startswith("group,runs,seeds,")
+    assert "## Over seeds" in written
+
+
 def test_without_videos_there_is_a_note(monkeypatch, tmp_path):
     run = make_run(tmp_path / "a")
     call(monkeypatch, f"runs={run}", f"out={tmp_path / 'out'}")
@@ -61,6 +73,7 @@ def test_without_videos_there_is_a_note(monkeypatch, tmp_path):
         (["runs=/nowhere/at/all"], "no such folder"),
         (["runs=", "out=x"], "give run folders"),
         (["runs=a", "metric=psnr"], "metric"),
+        (["runs=a", "published=egstalker_t9"], "choose of egstalker_t1"),
     ],
 )
 def test_mistakes_are_one_line(monkeypatch, tmp_path, capsys, arguments, message):

@@ -7,16 +7,12 @@ import pytest
 from rich.console import Console
 
 from talksplat.compare.agreement import check_comparable
-from talksplat.compare.groups import differing_settings, seed_averages
+from talksplat.compare.groups import differing_settings
 from talksplat.compare.run_result import read_run
 from talksplat.compare.table import build_table, csv_text
 from talksplat.errors import UserError
 from talksplat.metrics.definitions import metric_definitions
-from tests.compare.made_runs import make_run
-
-
-def runs_of(tmp_path, *changes):
-    return [read_run(make_run(tmp_path / f"r{i}", **change), f"r{i}") for i, change in enumerate(changes)]
+from tests.compare.made_runs import chosen, make_run, runs_of
 
 
 def cells(table, title):
@@ -95,15 +91,38 @@ def test_damaged_files_are_named(tmp_path):
         read_run(run, "a")
 
 
-def test_settings_that_differ_and_averages_over_seeds(tmp_path):
-    seed1 = {"config__seed": 1, "info__seed": 1, "metrics__mean__psnr": 22.0, "config__paths": {"outputs": "x"}}
+def test_settings_that_differ(tmp_path):
+    seed1 = {"config__seed": 1, "info__seed": 1, "config__paths": {"outputs": "x"}, "config__chosen": chosen("static")}
     other = {"config__loss": {"lip": {"weight": 0.8}}}
     runs = runs_of(tmp_path, {}, seed1, other)
     assert differing_settings(runs) == {"seed": ["0", "1", "0"], "loss.lip.weight": ["0.4", "0.4", "0.8"]}
-    [(group, values)] = seed_averages(runs)
-    assert [run.name for run in group] == ["r0", "r1"]
-    assert values["psnr"] == pytest.approx((21.0, 2**0.5)) and values["ssim"] == pytest.approx((0.9, 0))
-    assert "mouth_correlation" not in values
+
+
+def test_parameters_and_size_are_what_training_noted(tmp_path):
+    noted = {"metrics__parameters": {"networks": 300, "gaussians": 59}, "metrics__size_bytes": 2_500_000}
+    table = build_table(runs_of(tmp_path, noted, {}))
+    assert [cell.text for cell in cells(table, "network parameters")] == ["300", "n/a"]
+    assert [cell.text for cell in cells(table, "parameters")] == ["359", "n/a"]
+    assert [cell.text for cell in cells(table, "size (MB)")] == ["2.50", "n/a"]
+    assert f"[{cells(table, 'size (MB)')[1].note}] the run did not note it" in table.markdown()
+
+
+def test_experiments_have_a_column_where_there_are_any(tmp_path):
+    stacked = {"config__chosen": chosen("egstalker", "demo", "egstalker/no_ppe")}
+    plain, old = {"config__chosen": chosen("static")}, {}
+    runs = runs_of(tmp_path, stacked, plain, old)
+    assert [cell.text for cell in cells(build_table(runs), "experiment")] == ["demo + egstalker/no_ppe", "-", "n/a"]
+    assert "experiment" not in build_table(runs[1:]).titles
+
+
+def test_many_runs_fit_a_terminal_of_100_columns(tmp_path):
+    table = build_table(runs_of(tmp_path, *({"metrics__mean__psnr": 20.0 + i} for i in range(7))))
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(table.rich())
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 100
+    rows = [line for line in lines if line.startswith("│ PSNR ")]
+    assert "20.00" in rows[0] and "26.00" in rows[-1] and "n/a" not in "".join(rows)
 
 
 def test_fitted_poses_have_a_column_where_a_run_measured_them(tmp_path):

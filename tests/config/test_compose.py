@@ -91,6 +91,17 @@ def test_experiments_stack() -> None:
     assert config.model.triplane.margin == 1.0
 
 
+def test_what_was_chosen_is_recorded() -> None:
+    stacked = ["experiment=[demo,gaussiantalker/paper]", "model=gaussiantalker", "seed=3"]
+    chosen = compose("train", stacked).chosen
+    assert chosen.experiments == ["demo", "gaussiantalker/paper"] and chosen.overrides == stacked
+    assert chosen.groups.model == "gaussiantalker"
+    assert chosen.groups.stage == "paper", "the choice that an experiment made"
+    assert compose("train", ["experiment=demo", "model=static"]).chosen.experiments == ["demo"]
+    assert compose("train", []).chosen.experiments == []
+    assert "chosen" not in compose("compare", ["runs=a"])
+
+
 def test_motion_lags_must_be_positive_and_the_same_for_data_and_model():
     with pytest.raises(UserError, match="must be positive"):
         compose("train", ["dataset.motion_lags=[0.1,-0.1]"])

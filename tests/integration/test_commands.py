@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from talksplat.config import CONF_DIR
 from tests.helpers.runs import small_overrides
@@ -28,6 +29,11 @@ def test_sweep_render_and_compare(tiny_subject: Path, tmp_path: Path) -> None:
     runs = sorted(path.parent for path in (tmp_path / "sweep").rglob("metrics.json"))
     assert len(runs) == 2
     assert {json.loads((path / "run_info.json").read_text())["seed"] for path in runs} == {0, 1}
+    for path in runs:
+        chosen = yaml.safe_load((path / "config.yaml").read_text())["chosen"]
+        assert f"seed={path.name}" in chosen["overrides"] and chosen["groups"]["model"] == "gaussiantalker"
+        metrics = json.loads((path / "metrics.json").read_text())
+        assert metrics["size_bytes"] >= 4 * sum(metrics["parameters"].values())
     talk = run(
         str(ROOT / "render.py"), f"checkpoint={runs[0]}/last.ckpt", "text=Hello", "output=talk.mp4", cwd=tmp_path
     )
@@ -35,7 +41,7 @@ def test_sweep_render_and_compare(tiny_subject: Path, tmp_path: Path) -> None:
     assert (tmp_path / "talk.mp4").stat().st_size > 1000
     table = run("-m", "talksplat.compare", "runs=sweep", "out=compare", "video=false", cwd=tmp_path)
     assert table.returncode == 0, table.stderr
-    assert "PSNR" in (tmp_path / "compare" / "comparison.md").read_text()
+    assert "2 (0, 1)" in (tmp_path / "compare" / "comparison.md").read_text()
 
 
 def test_doctor_finds_every_part() -> None:

@@ -46,6 +46,14 @@ def kill_when(path: Path, arguments: list[str], number: int = signal.SIGKILL, se
     return process.communicate(timeout=seconds)[0].decode()
 
 
+def say_it_took(path: Path, seconds: float) -> None:
+    """Change the time that a checkpoint says was spent on its stage."""
+    checkpoint = torch.load(path, weights_only=True)
+    assert 0 < checkpoint["talksplat"]["seconds"] < 180
+    checkpoint["talksplat"]["seconds"] = seconds
+    torch.save(checkpoint, path)
+
+
 def history(run_dir: Path) -> list[str]:
     """Rows of the metric history that do not depend on the clock."""
     return [row for row in (run_dir / "metrics.csv").read_text().splitlines() if "images_per_second" not in row]
@@ -63,6 +71,7 @@ def test_kill_and_resume_gives_the_same_bits(
     if number == signal.SIGINT:
         assert "resume=true" in printed and "Traceback" not in printed, printed
     assert not (run_dir / "metrics.json").exists()
+    say_it_took(run_dir / "stages" / stage / "last.ckpt", 1000.0)
     subprocess.run(command(tiny_subject, run_dir, "resume=true"), check=True, cwd=tmp_path, capture_output=True)
     whole, resumed = (weights(read_checkpoint(path / "last.ckpt")) for path in (uninterrupted, run_dir))
     assert whole.keys() == resumed.keys()
@@ -71,6 +80,8 @@ def test_kill_and_resume_gives_the_same_bits(
     first, second = (json.loads((path / "metrics.json").read_text()) for path in (uninterrupted, run_dir))
     assert first["frames"] == second["frames"]
     assert history(uninterrupted) == history(run_dir)
+    timings = json.loads((run_dir / "run_info.json").read_text())["timings"]
+    assert [name for name, seconds in timings.items() if seconds > 1000] == [stage[3:]], "time before the kill counts"
 
 
 def test_checkpoints_hold_no_code(uninterrupted: Path) -> None:

@@ -1,6 +1,6 @@
 """Compares runs: `python -m talksplat.compare runs=outputs/a,outputs/b out=outputs/compare`.
 
-`runs` takes run folders, folders that hold run folders, and globs, with commas between them.
+`runs` takes run folders, folders that hold run folders, and globs, with commas between them. `published=egstalker_t1,egstalker_t3` sets tables of papers beside them.
 """
 
 from __future__ import annotations
@@ -21,20 +21,25 @@ def compare(config: DictConfig) -> None:
     """Compare as configured and print the table."""
     if not config.runs or not (isinstance(config.runs, str) or OmegaConf.is_list(config.runs)):
         raise UserError(f"runs={config.runs}: give run folders, e.g. runs=outputs/a,outputs/b")
-    table = compare_runs(config.runs, Path(config.out).expanduser(), config.overwrite, config.video)
-    console = Console()
-    console.print(table.rich())
-    console.print(f"written to {config.out}", highlight=False, soft_wrap=True)
+    published = [name.strip() for name in (config.published or "").split(",") if name.strip()]
+    done = compare_runs(config.runs, Path(config.out).expanduser(), config.overwrite, config.video, published)
+    console = Console(highlight=False)
+    console.print(done.table.rich())
+    if done.seeds is not None:
+        console.print("\nOver seeds: mean ± standard deviation", done.seeds.rich(), sep="\n")
+    for section in done.published:
+        console.print(f"\n{section}", markup=False, soft_wrap=True)
+    console.print(f"written to {config.out}", soft_wrap=True)
 
 
 def overrides_of(arguments: list[str]) -> list[str]:
-    """Hydra's overrides for a command line: paths are quoted, so that commas, `=` and spaces in them are no syntax."""
+    """Hydra's overrides for a command line: paths and names are quoted, so that commas, `=` and spaces in them are no syntax."""
     overrides = []
     for argument in arguments:
         key, separator, value = argument.partition("=")
         if not separator:
             raise UserError(f"{argument!r} is no setting: write runs=FOLDER,FOLDER out=FOLDER")
-        if key in ("runs", "out") and value[:1] not in ("'", '"'):
+        if key in ("runs", "out", "published") and value[:1] not in ("'", '"'):
             value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
         overrides.append(f"{key}={value}")
     return overrides

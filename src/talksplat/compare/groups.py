@@ -1,17 +1,26 @@
-"""What distinguishes runs: settings that differ, and averages over seeds."""
+"""What distinguishes runs: settings that differ, and groups of runs alike but for the seed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from statistics import fmean, stdev
+from dataclasses import dataclass
 
 from talksplat.compare.run_result import RunResult, flatten
 
-# Where a run lies and on what it ran is not what it is.
-INCIDENTAL = ("run_dir", "paths", "tracker", "resume", "dry_run", "trainer")
-SHOWN = ("psnr", "ssim", "lpips", "psnr_head", "psnr_mouth", "lmd", "mouth_correlation", "lip_gap_correlation")
+# Where a run lies, on what it ran and how it was asked for is not what it is.
+INCIDENTAL = ("run_dir", "paths", "tracker", "resume", "dry_run", "trainer", "chosen")
+LABELLED = ("seed", "experiment", "model")  # overrides that a group's name tells in another way
 MAX_SETTINGS = 40
+MAX_IN_NAME = 3
+
+
+@dataclass
+class SeedGroup:
+    """Runs alike but for the seed, under a name that says what distinguishes them from the other groups."""
+
+    name: str
+    runs: list[RunResult]
 
 
 def differing_settings(runs: Sequence[RunResult]) -> dict[str, list[str]]:
@@ -20,24 +29,6 @@ def differing_settings(runs: Sequence[RunResult]) -> dict[str, list[str]]:
     keys = sorted(set().union(*flat))
     values = {key: [json.dumps(one[key], default=str) if key in one else "-" for one in flat] for key in keys}
     return {key: texts for key, texts in values.items() if len(set(texts)) > 1}
-
-
-def seed_averages(runs: Sequence[RunResult]) -> list[tuple[list[RunResult], dict[str, tuple[float, float]]]]:
-    """Runs that are alike but for the seed, where there are two or more: mean and standard deviation of each metric.
-
-    A metric that one of them could not measure is left out.
-    """
-    groups: dict[str, list[RunResult]] = {}
-    for run in runs:
-        settings = {key: value for key, value in _relevant(run).items() if key != "seed"}
-        groups.setdefault(json.dumps(settings, sort_keys=True, default=str), []).append(run)
-    results = []
-    for group in groups.values():
-        if len({run.seed for run in group}) < 2:
-            continue
-        values = {name: [run.mean(name) for run in group] for name in SHOWN}
-        results.append((group, {name: (fmean(v), stdev(v)) for name, v in values.items() if None not in v}))
-    return results
 
 
 def settings_markdown(runs: Sequence[RunResult]) -> str:
@@ -54,17 +45,60 @@ def settings_markdown(runs: Sequence[RunResult]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def seeds_markdown(runs: Sequence[RunResult]) -> str:
-    """Section on averages over seeds; empty where no runs differ in their seed only."""
-    averages = seed_averages(runs)
-    if not averages:
-        return ""
-    lines = ["## Over seeds (mean ± standard deviation)", ""]
-    for group, values in averages:
-        seeds = ", ".join(str(run.seed) for run in group)
-        figures = ", ".join(f"{name} {mean:.4f} ± {deviation:.4f}" for name, (mean, deviation) in values.items())
-        lines.append(f"- {group[0].model}, stage {group[0].stage}, seeds {seeds} ({group[0].name}, ...): {figures}")
-    return "\n".join(lines) + "\n"
+def seed_groups(runs: Sequence[RunResult]) -> list[SeedGroup]:
+    """All runs in groups, in the order of their first run; a run that has no like is a group of its own."""
+    groups: dict[str, list[RunResult]] = {}
+    for run in runs:
+        settings = {key: value for key, value in _relevant(run).items() if key != "seed"}
+        groups.setdefault(json.dumps(settings, sort_keys=True, default=str), []).append(run)
+    names = _names([group[0] for group in groups.values()])
+    by_seed = [sorted(group, key=lambda run: run.seed or 0) for group in groups.values()]
+    return [SeedGroup(name, group) for name, group in zip(names, by_seed)]
+
+
+def _names(runs: list[RunResult]) -> list[str]:
+    """Names of groups that these runs stand for: model and experiments, and what else differs where these are equal."""
+    names = [_label(run) for run in runs]
+    for name in {name for name in names if names.count(name) > 1}:
+        alike = [index for index, other in enumerate(names) if other == name]
+        for index, details in zip(alike, _details([runs[index] for index in alike])):
+            names[index] = f"{name} ({details})" if details else name
+    return names
+
+
+def _label(run: RunResult) -> str:
+    experiments = run.experiments or []
+    named = any(experiment.startswith(f"{run.model_choice}/") for experiment in experiments)
+    return " + ".join([*([] if named else [run.model_choice]), *experiments])
+
+
+def _details(runs: list[RunResult]) -> list[str]:
+    overrides = [_overrides(run) for run in runs]
+    shared = set(overrides[0]).intersection(*overrides)
+    own = [", ".join(text for text in one if text not in shared) for one in overrides]
+    if len(set(own)) < len(own):
+        differing = differing_settings(runs)
+        own = [_setting_details(differing, index, run) for index, run in enumerate(runs)]
+    return own if len(set(own)) == len(own) else [run.name for run in runs]
+
+
+def _overrides(run: RunResult) -> list[str]:
+    kept = []
+    for override in run.chosen.get("overrides") or []:
+        key = override.partition("=")[0].lstrip("+~")
+        if key not in LABELLED and key.split(".")[0] not in INCIDENTAL:
+            kept.append(override)
+    return kept
+
+
+def _setting_details(differing: dict[str, list[str]], index: int, run: RunResult) -> str:
+    texts = [
+        f"{key}={values[index]}" for key, values in differing.items() if key.split(".")[0] not in ("seed", "stage")
+    ]
+    if "stage.purpose" in differing:
+        texts.insert(0, f"stage={run.stage}")
+    more = len(texts) - MAX_IN_NAME
+    return ", ".join(texts[:MAX_IN_NAME]) + (f" and {more} more" if more > 0 else "")
 
 
 def _relevant(run: RunResult) -> dict[str, object]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from talksplat.compare.columns import columns_of
 from talksplat.compare.run_result import RunResult
-from talksplat.compare.table import columns_of
 
 BAR_INCHES = 0.35
 

@@ -35,6 +35,21 @@ class RunResult:
         return str((self.config.get("model") or {}).get("_target_", "unknown")).rsplit(".", 1)[-1]
 
     @property
+    def chosen(self) -> dict[str, Any]:
+        """What the configuration was made of; empty for runs of versions that did not note it."""
+        return self.config.get("chosen") or {}
+
+    @property
+    def model_choice(self) -> str:
+        """Choice of the group `model`, e.g. gaussiantalker; the class where the run did not note it."""
+        return (self.chosen.get("groups") or {}).get("model") or self.model
+
+    @property
+    def experiments(self) -> list[str] | None:
+        """Experiments in their order; None where the run did not note them."""
+        return self.chosen.get("experiments")
+
+    @property
     def stage(self) -> str:
         """Preset of the stages; its purpose begins with its name."""
         return str((self.config.get("stage") or {}).get("purpose", "unknown")).split(":")[0]
@@ -55,6 +70,18 @@ class RunResult:
         """Time of all stages together; None where the run did not note it."""
         timings = self.info.get("timings") or {}
         return float(sum(timings.values())) if timings else None
+
+    @property
+    def parameters(self) -> int | None:
+        """Numbers that are rendered with: networks and Gaussians; None where the run did not note them."""
+        counts = self.metrics.get("parameters")
+        return sum(counts.values()) if counts else None
+
+    @property
+    def megabytes(self) -> float | None:
+        """Size of the weights that rendering needs, in 1e6 bytes; None where the run did not note it."""
+        size = self.metrics.get("size_bytes")
+        return None if size is None else size / 1e6
 
     def mean(self, name: str) -> float | None:
         """Mean of a metric; None where it was not measured."""

@@ -1,6 +1,7 @@
 """Composing and checking configurations."""
 
+from talksplat.config.chosen import chosen_of
 from talksplat.config.compose import CONF_DIR, compose, finish_config, to_yaml
 from talksplat.config.targets import instantiate
 
-__all__ = ["CONF_DIR", "compose", "finish_config", "instantiate", "to_yaml"]
+__all__ = ["CONF_DIR", "chosen_of", "compose", "finish_config", "instantiate", "to_yaml"]

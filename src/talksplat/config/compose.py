@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from talksplat.config.chosen import chosen_of
 from talksplat.config.schema import schema_of
 from talksplat.config.schema_preprocess import validate_preprocess
 from talksplat.config.targets import check_targets
@@ -38,15 +39,24 @@ def compose(config_name: str, overrides: list[str]) -> DictConfig:
         GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=config_name):
-            config = hydra_compose(config_name, overrides)
+            config = hydra_compose(config_name, overrides, return_hydra_config=True)
+            chosen = chosen_of(config.hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(error)) from error
-    return finish_config(config_name, config)
+    return finish_config(config_name, config, chosen)
 
 
-def finish_config(config_name: str, config: DictConfig) -> DictConfig:
-    """Check a composed configuration against the schema, its targets' signatures and for missing values."""
-    raw = OmegaConf.to_container(config, resolve=False)  # without Hydra's own node and flags
+def finish_config(config_name: str, config: DictConfig, chosen: dict[str, Any]) -> DictConfig:
+    """Check a composed configuration against the schema, its targets' signatures and for missing values.
+
+    Args:
+        config_name, config: as composed by Hydra.
+        chosen: what it was made of (`chosen_of`); a training run records it.
+    """
+    raw = OmegaConf.to_container(config, resolve=False)  # without Hydra's flags
+    raw.pop("hydra", None)
+    if config_name == "train":
+        raw["chosen"] = chosen
     missing = list(_missing(raw, ""))
     if missing:
         raise UserError(f"missing setting {', '.join(missing)}: give it as {missing[0]}=VALUE")

@@ -63,6 +63,15 @@ class PathsConfig:
 
 
 @dataclass
+class ChosenConfig:
+    """What the configuration was made of. The commands fill it in; nothing depends on it."""
+
+    groups: dict[str, Any] = field(default_factory=dict)  # choice of each group
+    experiments: list[str] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)  # as given on the command line
+
+
+@dataclass
 class TrainConfig:
     """`train.py`."""
 
@@ -82,6 +91,7 @@ class TrainConfig:
     tracker: Any = None
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
+    chosen: ChosenConfig = field(default_factory=ChosenConfig)
 
 
 def schema_of(config_name: str) -> type:

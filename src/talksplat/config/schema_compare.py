@@ -16,3 +16,4 @@ class CompareConfig:
     out: str = MISSING
     overwrite: bool = False
     video: bool = True
+    published: str | None = None  # published tables to set beside the runs, with commas

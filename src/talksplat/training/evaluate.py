@@ -13,6 +13,7 @@ from torch import Tensor
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.metrics.picture import comparison_grid, save_picture
 from talksplat.metrics.suite import MetricSuite
+from talksplat.models.footprint import footprint
 from talksplat.models.talking_head import TalkingHead
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.rasterizer.base import Rasterizer
@@ -54,6 +55,7 @@ def evaluate_run(
         "subject": str(Path(subject.root).name),
         "resolution": [subject.width, subject.height],
         "num_gaussians": model.gaussians.num_gaussians,
+        **footprint(model, stage.mode),
         "fps": fps,
         **val,
         "train": train,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,6 +66,12 @@ class TalkingHeadModule(pl.LightningModule):
         self.autocast = autocast
         self.poses = poses
         self._resumed: dict[str, Any] | None = None
+        self._began, self._seconds_before = time.perf_counter(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Time of this stage so far; of an interrupted one also the time up to the checkpoint it goes on from."""
+        return self._seconds_before + time.perf_counter() - self._began
 
     def render(self, batch: FrameBatch, sh_degree: int | None = None) -> RenderOutput:
         """Frames of the avatar over the batch's background."""
@@ -138,6 +145,7 @@ class TalkingHeadModule(pl.LightningModule):
             "active_sh_degree": self.stage.sh_degree(max(self.global_step - 1, 0), self.model.gaussians.sh_degree),
             "num_gaussians": self.model.gaussians.num_gaussians,
             "step": self.global_step,
+            "seconds": self.seconds,
         }
         if self.poses is not None:
             subject = self.description["subject"]
@@ -152,6 +160,7 @@ class TalkingHeadModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.model.gaussians.resize(checkpoint["talksplat"]["num_gaussians"])
         self._resumed = checkpoint["training"]
+        self._seconds_before = checkpoint["talksplat"].get("seconds", 0.0)  # absent in older checkpoints
 
 
 def random_state() -> dict[str, torch.Tensor]:

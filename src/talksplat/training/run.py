@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -137,7 +136,6 @@ class TrainingRun:
         batches = self.data.train_batches(
             stage.batch_size, self.config.seed + index, start, stage.steps - start, self.device
         )
-        began = time.perf_counter()
         self.model.train()
         try:
             with stop_between_steps(trainer):
@@ -154,11 +152,11 @@ class TrainingRun:
                 f"interrupted in stage {name} at step {trainer.global_step}; go on with: "
                 f"python train.py ... resume=true hydra.run.dir={self.folder.path}"
             )
-        seconds = time.perf_counter() - began
+        seconds = module.seconds
         self.folder.finish_stage(
             stage_dir, {"stage": name, "steps": stage.steps, "resumed_at": start, "seconds": seconds}
         )
-        self.info.data["timings"][name] = self.info.data["timings"].get(name, 0.0) + seconds
+        self.info.data["timings"][name] = seconds
         self.info.write()
 
     def _module(self, name: str, stage: Stage) -> TalkingHeadModule:

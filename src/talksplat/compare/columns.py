@@ -1,0 +1,82 @@
+"""The columns of a comparison."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from talksplat.compare.run_result import RunResult
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `better` is +1 where more is better, -1 where less is, 0 where neither."""
+
+    title: str
+    value: Callable[[RunResult], object]
+    digits: int | None = None  # of a quantity; None: text
+    better: int = 0
+    metric: str | None = None  # name in metrics.json
+    timed: bool = False  # depends on the machine
+    quantity: bool = True  # a mean over seeds has a meaning
+
+    @property
+    def key(self) -> str:
+        """Name in CSV files."""
+        return self.metric or self.title.split(" (")[0]
+
+    def reason(self, run: RunResult) -> str:
+        """Why a run has no value."""
+        return f"{self.title}: {run.reason(self.metric)}" if self.metric else "the run did not note it"
+
+    def format(self, value: object) -> str:
+        """Text of a value."""
+        if value is None:
+            return "n/a"
+        return str(value) if self.digits is None else f"{value:.{self.digits}f}"
+
+
+def columns_of(runs: Sequence[RunResult]) -> list[Column]:
+    """Columns of the comparison of these runs."""
+    experiment = Column(
+        "experiment", lambda run: None if run.experiments is None else " + ".join(run.experiments) or "-"
+    )
+    fitted = Column("composite PSNR, fitted poses", lambda run: run.metrics.get("aligned", {}).get("psnr_composite"), 2)
+    return [
+        Column("run", lambda run: run.name),
+        Column("model", lambda run: run.model),
+        *([experiment] if any(run.experiments for run in runs) else []),
+        Column("stage", lambda run: run.stage),
+        Column("seed", lambda run: run.seed, 0, quantity=False),
+        _metric("PSNR", "psnr", 2, +1),
+        _metric("SSIM", "ssim", 4, +1),
+        _metric(f"LPIPS ({lpips_net(runs)})", "lpips", 4, -1),
+        _metric("head PSNR", "psnr_head", 2, +1),
+        _metric("mouth PSNR", "psnr_mouth", 2, +1),
+        _metric("composite PSNR", "psnr_composite", 2, +1),
+        _metric("LMD (px)", "lmd", 3, -1),
+        _metric("mouth correlation", "mouth_correlation", 3, +1),
+        _metric("lip-gap correlation", "lip_gap_correlation", 3, +1),
+        *([fitted] if any(fitted.value(run) is not None for run in runs) else []),
+        Column("Gaussians", lambda run: run.metrics.get("num_gaussians"), 0),
+        Column("network parameters", lambda run: (run.metrics.get("parameters") or {}).get("networks"), 0),
+        Column("parameters", lambda run: run.parameters, 0),
+        Column("size (MB)", lambda run: run.megabytes, 2, -1),
+        Column("training (s)", lambda run: run.training_seconds, 0, -1, timed=True),
+        Column("FPS", lambda run: run.metrics.get("fps"), 1, +1, timed=True),
+        Column("hardware", lambda run: run.hardware),
+    ]
+
+
+def lpips_net(runs: Sequence[RunResult]) -> str:
+    """Backbone of LPIPS as the runs' definitions name it."""
+    for run in sorted(runs, key=lambda run: run.mean("lpips") is None):
+        found = re.search(r"backbone: (\w+)", run.metrics["definitions"].get("lpips", ""))
+        if found and found[1] != "not":
+            return found[1]
+    return "off"
+
+
+def _metric(title: str, name: str, digits: int, better: int) -> Column:
+    return Column(title, lambda run: run.mean(name), digits, better, metric=name)

@@ -1,0 +1,35 @@
+"""What a configuration was made of: it cannot be read off the settings themselves any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+EXPERIMENT = "experiment"
+
+
+def chosen_of(hydra: DictConfig) -> dict[str, Any]:
+    """Choice of each group, experiments in their order, and the overrides as given.
+
+    Args:
+        hydra: Hydra's own node of a composed configuration, or `HydraConfig.get()`.
+    """
+    overrides = [str(override) for override in hydra.overrides.task]
+    groups = {
+        str(group): choice
+        for group, choice in hydra.runtime.choices.items()
+        if not str(group).startswith("hydra") and group != EXPERIMENT
+    }
+    return {"groups": groups, "experiments": _experiments(overrides), "overrides": overrides}
+
+
+def _experiments(overrides: list[str]) -> list[str]:
+    # Hydra leaves a group out of its choices where several were chosen at once.
+    names: list[str] = []
+    for override in OverridesParser.create().parse_overrides(overrides):
+        if override.key_or_group == EXPERIMENT:
+            value = override.value()
+            names = [str(name) for name in (value if isinstance(value, list) else [value]) if name is not None]
+    return names

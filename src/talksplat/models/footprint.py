@@ -1,0 +1,51 @@
+"""How large an avatar is: parameters, and bytes of the weights that rendering needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from talksplat.models.talking_head import TalkingHead
+
+
+def footprint(model: TalkingHead, mode: str) -> dict[str, Any]:
+    """Size of a finished avatar that is rendered in `mode`, the mode of its last stage.
+
+    Only what takes part in that mode counts. "deform": not the canonical networks, which only made the explicit
+    attributes of the stage before, and not the tri-plane where nothing deforms. "canonical": not the networks of the
+    deformation, and not the explicit attributes for which predicted ones stand in. Frozen layers count, since rendering
+    needs them; tensors used twice count once.
+
+    Returns:
+        {"parameters": {"networks": tri-plane and networks, "gaussians": N times the numbers of each},
+        "size_bytes": bytes of these and of the buffers beside them, as in a state dict}
+    """
+    dead = _tensors(nn.ModuleList(_unused_modules(model, mode)))
+    if mode == "canonical":
+        dead |= {id(model.gaussians.params[name]): None for name in _predicted(model)}
+    live = {key: tensor for key, tensor in _tensors(model).items() if key not in dead}
+    of_gaussians = _tensors(model.gaussians)
+    counts = {"networks": 0, "gaussians": 0}
+    for key, tensor in live.items():
+        if isinstance(tensor, nn.Parameter):
+            counts["gaussians" if key in of_gaussians else "networks"] += tensor.numel()
+    size = sum(tensor.numel() * tensor.element_size() for tensor in live.values())
+    return {"parameters": counts, "size_bytes": size}
+
+
+def _unused_modules(model: TalkingHead, mode: str) -> list[nn.Module]:
+    if mode == "canonical":
+        return model.deform_modules() + ([] if model.canonical.factors else [model.triplane])
+    return model.canonical_modules() + ([] if model.deform_modules() else [model.triplane])
+
+
+def _predicted(model: TalkingHead) -> list[str]:
+    """Names in `GaussianParameters.params` of what the canonical networks predict."""
+    parts = {"sh": ("sh0", "shN")}
+    return [name for factor in model.canonical.factors for name in parts.get(factor, (factor,))]
+
+
+def _tensors(module: nn.Module) -> dict[int, Any]:
+    """Tensors of a state dict by identity."""
+    return {id(tensor): tensor for tensor in module.state_dict(keep_vars=True).values()}

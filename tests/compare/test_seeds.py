@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from talksplat.compare.groups import seed_groups
+from talksplat.compare.seeds import build_seed_table, has_repeats, seeds_csv
+from tests.compare.made_runs import chosen, runs_of, seeded
+
+LIP = {"config__loss": {"lip": {"weight": 0.8}}}
+
+
+def cells(table, title):
+    return [row[table.titles.index(title)] for row in table.rows]
+
+
+def test_a_row_for_each_group_with_mean_deviation_and_the_best_mean(tmp_path):
+    runs = runs_of(
+        tmp_path,
+        seeded(0, metrics__mean__psnr=20.0),
+        seeded(0, metrics__mean__psnr=21.5, **LIP),
+        seeded(1, metrics__mean__psnr=22.0, metrics__mean__lmd=None, metrics__reasons={"lmd": "no face"}),
+    )
+    groups = seed_groups(runs)
+    assert [[run.name for run in group.runs] for group in groups] == [["r0", "r2"], ["r1"]]
+    table = build_seed_table(groups)
+    assert [cell.text for cell in cells(table, "seeds")] == ["2 (0, 1)", "1 (0)"]
+    assert [cell.text for cell in cells(table, "PSNR")] == ["21.00 ± 1.41", "21.50"]
+    assert [cell.best for cell in cells(table, "PSNR")] == [False, True]
+    assert [cell.best for cell in cells(table, "head PSNR")] == [True, True], "what looks the same is marked the same"
+    assert [cell.text for cell in cells(table, "LMD (px)")] == ["n/a", "2.000"]
+    text = table.markdown()
+    assert f"[{cells(table, 'LMD (px)')[0].note}] LMD (px): no face (r2)" in text
+    assert "mouth correlation" not in table.titles and "run" not in table.titles and "seed" not in table.titles
+    assert "mouth correlation is left out: no truth for this clip" in text
+
+
+def test_times_of_different_machines_are_not_averaged(tmp_path):
+    runs = runs_of(tmp_path, seeded(0), seeded(1, info__host="there"), seeded(2, **LIP))
+    table = build_seed_table(seed_groups(runs))
+    assert [cell.text for cell in cells(table, "FPS")] == ["n/a", "50.0"]
+    assert not any(cell.best for cell in cells(table, "FPS"))
+    assert "FPS: the group's runs had different hardware" in table.markdown()
+
+
+def test_csv_has_means_and_deviations_at_full_precision(tmp_path):
+    runs = runs_of(tmp_path, seeded(3, metrics__mean__psnr=22.0), seeded(0), seeded(0, **LIP))
+    rows = list(csv.DictReader(io.StringIO(seeds_csv(seed_groups(runs)))))
+    assert [row["seeds"] for row in rows] == ["0 3", "0"] and [row["runs"] for row in rows] == ["2", "1"]
+    assert float(rows[0]["psnr_mean"]) == 21 and float(rows[0]["psnr_std"]) == pytest.approx(2**0.5)
+    assert rows[1]["psnr_mean"] == "20.0" and rows[1]["psnr_std"] == ""
+    assert rows[0]["mouth_correlation_mean"] == rows[0]["mouth_correlation_std"] == ""
+
+
+def test_only_another_seed_makes_a_table(tmp_path):
+    runs = runs_of(tmp_path, seeded(0), seeded(0), seeded(1, **LIP))
+    assert not has_repeats(seed_groups(runs))
+    assert has_repeats(seed_groups([*runs, *runs_of(tmp_path / "more", seeded(2))]))
+
+
+def names(tmp_path, *changes):
+    return [group.name for group in seed_groups(runs_of(tmp_path, *changes))]
+
+
+def test_groups_are_named_by_model_and_experiments(tmp_path):
+    """A sweep of models, seeds and experiments: its folders are called 0, 1, 2, ..."""
+    ablation = {"config__chosen": chosen("egstalker", "demo", "egstalker/no_ppe"), "config__model": {"ppe": False}}
+    assert names(
+        tmp_path,
+        seeded(0, config__chosen=chosen("static", "demo"), config__model={"_target_": "StaticHead"}),
+        seeded(0, **ablation),
+        seeded(1, **ablation),
+    ) == ["static + demo", "demo + egstalker/no_ppe"]
+
+
+def test_groups_that_share_a_model_are_named_by_their_overrides(tmp_path):
+    def run(seed, weight, *overrides):
+        given = ("model=gaussiantalker", "evaluation.align_steps=5", f"seed={seed}", "tracker=none", *overrides)
+        loss = {"lip": {"weight": weight}, "added": len(overrides)}
+        return seeded(seed, config__chosen=chosen("gaussiantalker", overrides=given), config__loss=loss)
+
+    assert names(
+        tmp_path,
+        run(0, 0.4),
+        run(1, 0.4),
+        run(0, 0.8, "loss.lip.weight=0.8"),
+        run(1, 0.8, "loss.lip.weight=0.8"),
+    ) == ["gaussiantalker", "gaussiantalker (loss.lip.weight=0.8)"]
+
+
+def test_groups_of_older_runs_are_named_by_settings_and_never_alike(tmp_path):
+    stage = {"purpose": "paper: long", "order": ["coarse"], "stages": 3}
+    assert names(tmp_path / "a", {}, {"config__stage": stage}, LIP) == [
+        "GaussianTalker (stage=quick, loss.lip.weight=0.4)",
+        "GaussianTalker (stage=paper, loss.lip.weight=0.4)",
+        "GaussianTalker (stage=quick, loss.lip.weight=0.8)",
+    ]
+    many = [{"config__loss": {f"l{i}": 1 for i in range(9)} | {"z": z}} for z in range(3)]
+    found = names(tmp_path / "b", {"config__loss": {}}, *many)
+    assert len(set(found)) == 4, found
