@@ -20,7 +20,14 @@ def rendered(model, mode):
 
 
 @pytest.mark.parametrize(
-    "name, mode", [("gaussiantalker", "deform"), ("gaussiantalker", "canonical"), ("static", "deform")]
+    "name, mode",
+    [
+        ("gaussiantalker", "deform"),
+        ("gaussiantalker", "canonical"),
+        ("gaussiantalker", "joint"),
+        ("egstalker", "deform"),
+        ("static", "deform"),
+    ],
 )
 def test_what_is_not_counted_does_not_change_the_picture(name, mode):
     """Each parameter is spoilt alone; those that the rendering depends on are the ones that count."""

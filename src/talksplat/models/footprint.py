@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from talksplat.models.talking_head import TalkingHead
+from talksplat.models.talking_head import PREDICTED_MODES, TalkingHead
 
 
 def footprint(model: TalkingHead, mode: str) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def footprint(model: TalkingHead, mode: str) -> dict[str, Any]:
 
     Only what takes part in that mode counts. "deform": not the canonical networks, which only made the explicit
     attributes of the stage before, and not the tri-plane where nothing deforms. "canonical": not the networks of the
-    deformation, and not the explicit attributes for which predicted ones stand in. Frozen layers count, since rendering
+    deformation, and not the explicit attributes for which predicted ones stand in. "joint": not those either. Frozen layers count, since rendering
     needs them; tensors used twice count once.
 
     Returns:
@@ -22,7 +22,7 @@ def footprint(model: TalkingHead, mode: str) -> dict[str, Any]:
         "size_bytes": bytes of these and of the buffers beside them, as in a state dict}
     """
     dead = _tensors(nn.ModuleList(_unused_modules(model, mode)))
-    if mode == "canonical":
+    if mode in PREDICTED_MODES:
         dead |= {id(model.gaussians.params[name]): None for name in _predicted(model)}
     live = {key: tensor for key, tensor in _tensors(model).items() if key not in dead}
     of_gaussians = _tensors(model.gaussians)
@@ -37,6 +37,8 @@ def footprint(model: TalkingHead, mode: str) -> dict[str, Any]:
 def _unused_modules(model: TalkingHead, mode: str) -> list[nn.Module]:
     if mode == "canonical":
         return model.deform_modules() + ([] if model.canonical.factors else [model.triplane])
+    if mode == "joint":
+        return []
     return model.canonical_modules() + ([] if model.deform_modules() else [model.triplane])
 
 
