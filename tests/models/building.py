@@ -41,8 +41,9 @@ def set_up(model, count: int = 60, overwrite_outputs: bool = True):
     colors = (255 * torch.rand(count, 3, generator=torch.Generator().manual_seed(1))).to(torch.uint8)
     model.setup_subject(sphere(count), colors, make_conditions(20, seed=9).viewmats)
     if overwrite_outputs and model.deform_modules():
-        for output in model.deformation.heads.outputs.values():
-            torch.nn.init.normal_(output.weight, std=0.05)
+        for parameter in model.deformation.heads.outputs.parameters():
+            if parameter.ndim > 1:  # biases stay at zero
+                torch.nn.init.normal_(parameter, std=0.05)
         if getattr(model, "motion", None) is not None:
             torch.nn.init.normal_(model.motion.network[-1].weight, std=0.05)
     return model

@@ -13,6 +13,12 @@ from talksplat.models.mixing import TokenMixer
 SELECTIONS = ("pooled", "first")
 COMPUTATIONS = ("fused", "two_step")
 CURVE_BITS = 16  # per axis: cells of a 65,536th of the head's box
+SPREAD = (  # shifts and masks that put two zeros before each of those bits
+    (16, 0x001F_0000_FF00_00FF),
+    (8, 0x100F_00F0_0F00_F00F),
+    (4, 0x10C3_0C30_C30C_30C3),
+    (2, 0x1249_2492_4924_9249),
+)
 
 
 class AgentAttention(TokenMixer):
@@ -139,8 +145,7 @@ def curve_order(points: Float[Tensor, "point 3"]) -> Int[Tensor, " point"]:
     near each other, and the order does not depend on how the points are stored."""
     low, high = points.amin(0), points.amax(0)
     cells = ((points - low) / (high - low).clamp_min(1e-9) * (2**CURVE_BITS - 1)).long()
-    code = torch.zeros(len(points), dtype=torch.int64, device=points.device)
-    for bit in range(CURVE_BITS):
-        for axis in range(3):
-            code |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
-    return code.argsort(stable=True)
+    for shift, mask in SPREAD:
+        cells = (cells | cells << shift) & mask
+    x, y, z = cells.unbind(1)
+    return (x | y << 1 | z << 2).argsort(stable=True)

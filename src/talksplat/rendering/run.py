@@ -63,7 +63,7 @@ def render(config: DictConfig) -> RenderReport:
     scene = open_scene(entry["subject"], trained.audio, config.subject, soft_masks)
     plan = _plan(config, trained, scene)
     model = build_model(checkpoint, device)
-    if config.attention and (entry["mode"] != "deform" or not model.token_names):
+    if config.attention and (entry["mode"] != "deform" or not model.has_attention):
         raise UserError("attention=true: the avatar of this checkpoint attends to nothing; leave it out")
     if entry["mode"] != "deform" and config.split is None:
         logger.warning(
