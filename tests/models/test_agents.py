@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from talksplat.errors import UserError
-from talksplat.models.agents import AgentAttention, curve_order
+from talksplat.models.agents import AgentAttention, curve_order, group_means
 from talksplat.models.attention import SpatialAudioAttention
 from tests.models.building import build, make_conditions, set_up
 
@@ -115,10 +115,24 @@ def test_first_takes_the_first_rows_and_pooled_averages_neighbours():
     assert torch.allclose(pooled.prepare(features, means)[0], pooled.agents(groups), atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 7, 30, 31])
+def test_groups_are_disjoint_complete_and_equal(count):
+    order = torch.randperm(31)
+    rows = torch.randn(2, 31, 5)
+    groups = order.tensor_split([i * 31 // count for i in range(1, count)])
+    assert {len(group) for group in groups} <= {31 // count, -(-31 // count)}
+    expected = torch.stack([rows[:, group].mean(1) for group in groups], dim=1)
+    assert torch.allclose(group_means(rows, order, count), expected, atol=1e-6)
+    assert torch.allclose(group_means(rows[0], order, count), expected[0], atol=1e-6)
+    assert group_means(rows.bfloat16(), order, count).dtype == torch.bfloat16
+
+
 def bit_by_bit(points: torch.Tensor) -> list[int]:
     """Morton codes by their definition."""
     cells = ((points - points.amin(0)) / (points.amax(0) - points.amin(0)) * 65_535).long().tolist()
-    code = lambda cell: sum(((value >> bit) & 1) << (3 * bit + axis) for axis, value in enumerate(cell) for bit in range(16))
+    code = lambda cell: sum(
+        ((value >> bit) & 1) << (3 * bit + axis) for axis, value in enumerate(cell) for bit in range(16)
+    )
     return [code(cell) for cell in cells]
 
 
@@ -155,7 +169,9 @@ def test_whether_the_order_of_storage_matters(selection, invariant):
     for name, value in model.gaussians.params.items():
         permuted.gaussians.params[name].copy_(value[order])
     again = permuted(conditions, "deform", 3)
-    differences = [(getattr(again, n) - getattr(shown, n)[:, order]).abs().max() for n in ("means", "opacities", "colors")]
+    differences = [
+        (getattr(again, n) - getattr(shown, n)[:, order]).abs().max() for n in ("means", "opacities", "colors")
+    ]
     assert (max(differences) < 1e-5) == invariant
 
 

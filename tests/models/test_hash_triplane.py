@@ -37,14 +37,20 @@ def one_by_one(planes: HashTriPlane, point: torch.Tensor) -> torch.Tensor:
 def test_samples_by_definition():
     planes = HashTriPlane(**SMALL, margin=1.0)
     planes.fit_bounds(torch.tensor([[-1.0, -2.0, 0.0], [1.0, 2.0, 3.0]]))
-    points = torch.cat([torch.rand(12, 3) * 2 - 1, planes.bounds, torch.tensor([[0.3, 5.0, -2.0]])])  # inside, corners, out
+    points = torch.cat(
+        [torch.rand(12, 3) * 2 - 1, planes.bounds, torch.tensor([[0.3, 5.0, -2.0]])]
+    )  # inside, corners, out
     expected = torch.stack([one_by_one(planes, point) for point in points])
     assert torch.allclose(planes(points), expected, atol=1e-6)
 
 
 def test_size_and_which_levels_are_dense():
     planes = HashTriPlane()
-    assert [p.shape[-1] for p in planes.planes] == [16, 26, 43, 70, 115] and planes.resolutions.tolist() == [189, 311, 510]
+    assert [p.shape[-1] for p in planes.planes] == [16, 26, 43, 70, 115] and planes.resolutions.tolist() == [
+        189,
+        311,
+        510,
+    ]
     assert planes.tables.shape == (8, 3, 3, 2**14) and planes.out_features == 64
     assert sum(p.numel() for p in planes.parameters()) < sum(p.numel() for p in TriPlane().parameters())
     dense = HashTriPlane(levels=2, features=32)
@@ -85,7 +91,8 @@ def test_float32_always_and_the_same_box_as_the_dense_one():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"levels": 0}, {"features": 0}, {"base_resolution": 1}, {"growth": 0.5}, {"log2_table_size": 0}, {"margin": 0}]
+    "settings",
+    [{"levels": 0}, {"features": 0}, {"base_resolution": 1}, {"growth": 0.5}, {"log2_table_size": 0}, {"margin": 0}],
 )
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(UserError, match=next(iter(settings))):

@@ -9,6 +9,8 @@ import torch
 from torch.nn.functional import silu
 
 from talksplat.errors import UserError
+from talksplat.models.canonical import CanonicalMLP
+from talksplat.models.deformation import DeformationHeads
 from talksplat.models.heads import FusedHeads, JoinedHeads
 from talksplat.models.kan import BASES, KANLinear, TokenKAN
 from talksplat.models.kan_heads import KANCanonical, KANDeformation, KANHeads
@@ -49,6 +51,12 @@ def test_parameter_counts_of_the_original():
     assert count(TokenKAN(32)) == 24_704 and count(TokenKAN(12)) == 19_584
 
 
+def test_kan_heads_are_as_large_as_the_mlp_heads_by_default():
+    count = lambda module: sum(p.numel() for p in module.parameters())
+    assert count(KANDeformation()) == 48_731 and abs(count(KANDeformation()) / count(DeformationHeads()) - 1) < 0.02
+    assert abs(count(KANCanonical()) / count(CanonicalMLP()) - 1) < 0.02
+
+
 def test_start_values():
     layer = KANLinear(400, 300)
     assert abs(layer.coefficients.std().item() * 400 * math.sqrt(3) - 1) < 0.02
@@ -72,10 +80,7 @@ def on_a_gpu(heads: JoinedHeads, features: torch.Tensor, monkeypatch) -> dict[st
 
 @pytest.mark.parametrize("kind", ["mlp", *BASES])
 def test_fused_heads_are_separate_heads_on_cpu_and_gpu(kind, monkeypatch):
-    if kind == "mlp":
-        heads = FusedHeads(10, 6, WIDTHS, 1.0).double()
-    else:
-        heads = KANHeads(10, 6, WIDTHS, 1.0, kind, 3).double()
+    heads = (FusedHeads(10, 6, WIDTHS, 1.0) if kind == "mlp" else KANHeads(10, 6, WIDTHS, 1.0, kind, 3)).double()
     for parameter in heads.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     features = torch.randn(2, 9, 10, dtype=torch.float64)

@@ -52,9 +52,9 @@ def test_zeroed_last_layers_show_the_static_head_to_the_bit(name, heads, rasteri
     model.bake_canonical()
     size = 32
     conditions = replace(make_conditions(2), Ks=intrinsics(75.0, size, size).expand(2, 3, 3))
-    draw = lambda shown: rasterizer()(
-        shown, conditions.viewmats, conditions.Ks, size, size, torch.zeros(2, size, size, 3)
-    ).image
+    draw = lambda shown: (
+        rasterizer()(shown, conditions.viewmats, conditions.Ks, size, size, torch.zeros(2, size, size, 3)).image
+    )
     static = model(conditions, "canonical", 3)
     assert not torch.equal(draw(model(conditions, "deform", 3)), draw(static))
     for parameter in model.deformation.heads.outputs.parameters():

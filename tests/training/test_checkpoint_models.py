@@ -21,9 +21,7 @@ MODELS = {"gaussiantalker": "GaussianTalker", "egstalker": "EGSTalker", "static"
 @pytest.fixture(scope="module")
 def checkpoints(tiny_subject: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
-    return {
-        name: write_checkpoint(folder / f"{name}.ckpt", tiny_subject, "deform", f"model={name}") for name in MODELS
-    }
+    return {name: write_checkpoint(folder / f"{name}.ckpt", tiny_subject, "deform", f"model={name}") for name in MODELS}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -63,5 +61,5 @@ def test_not_resumed_as_another_model(tiny_subject, tmp_path):
     TrainingRun(small_config(tiny_subject, "model=egstalker"), run_dir).folder.open()
     TrainingRun(small_config(tiny_subject, "model=egstalker", "resume=true"), run_dir)
     for name in ("gaussiantalker", "static"):
-        with pytest.raises(UserError, match=rf"cannot resume .*run: model\..* was .* and is now"):
+        with pytest.raises(UserError, match=r"cannot resume .*run: model\..* was .* and is now"):
             TrainingRun(small_config(tiny_subject, f"model={name}", "resume=true"), run_dir)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool1d, linear
+from torch.nn.functional import linear
 
 from talksplat.errors import UserError
 from talksplat.models.mixing import TokenMixer
@@ -135,8 +135,21 @@ class AgentAttention(TokenMixer):
         count = self.count(queries.shape[-2])
         if self.selection == "first":
             return queries[..., :count, :]
-        along = queries.index_select(-2, curve_order(means)).mT
-        return adaptive_avg_pool1d(along.float(), count).mT.to(queries.dtype)
+        return group_means(queries, curve_order(means), count)
+
+
+def group_means(
+    rows: Float[Tensor, "*frame row width"], order: Int[Tensor, " row"], count: int
+) -> Float[Tensor, "*frame group width"]:
+    """Means over `count` groups of rows that are neighbours in `order`, as equal in size as can be."""
+    total = rows.shape[-2]
+    edges = torch.arange(count + 1, device=rows.device) * total // count
+    places = edges[:-1, None] + torch.arange(-(-total // count), device=rows.device)
+    inside = places < edges[1:, None]
+    members = order[places.clamp_max(total - 1)]
+    chosen = rows.index_select(-2, members.flatten()).unflatten(-2, members.shape) * inside[..., None]
+    dtype = torch.promote_types(rows.dtype, torch.float32)  # sums of many rows
+    return (chosen.sum(-2, dtype=dtype) / inside.sum(1, keepdim=True)).to(rows.dtype)
 
 
 @torch.no_grad()

@@ -33,12 +33,12 @@ class KANHeads(JoinedHeads):
 
 
 class KANDeformation(DeformationHeads):
-    """`DeformationHeads` with `KANHeads`; hidden 64 makes them as wide as EGSTalker's token networks."""
+    """`DeformationHeads` with `KANHeads`; hidden 32 gives them as many parameters as Linear heads of 128."""
 
     def __init__(
         self,
         in_features: int = 64,
-        hidden: int = 64,
+        hidden: int = 32,
         attributes: Sequence[str] = ATTRIBUTES,
         sh_degree: int = 3,
         output_gain: float = 0.0,
@@ -50,12 +50,12 @@ class KANDeformation(DeformationHeads):
 
 
 class KANCanonical(CanonicalMLP):
-    """`CanonicalMLP` with KAN layers in the trunk and `KANHeads`."""
+    """`CanonicalMLP` with KAN layers in the trunk and `KANHeads`; hidden 56 gives it as many parameters as an MLP of 128."""
 
     def __init__(
         self,
         in_features: int = 64,
-        hidden: int = 64,
+        hidden: int = 56,
         factors: Sequence[str] = ("opacities", "sh"),
         sh_degree: int = 3,
         output_gain: float = 0.1,
