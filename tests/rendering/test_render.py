@@ -142,11 +142,12 @@ def test_attention_is_shown_beside_the_rendering(checkpoint, speech, tmp_path):
     assert np.abs(center.sum(1) - 255).max() < 25  # the weights of a pixel sum to one where the head is opaque
 
 
-def test_no_attention_to_show(tiny_subject, speech, tmp_path):
-    static = write_checkpoint(tmp_path / "static.ckpt", tiny_subject, "deform", "model=static")
+@pytest.mark.parametrize("override", ["model=static", "model/attention=concatenation"])
+def test_no_attention_to_show(override, tiny_subject, speech, tmp_path):
+    avatar = write_checkpoint(tmp_path / "avatar.ckpt", tiny_subject, "deform", override)
     with pytest.raises(UserError, match="attends to nothing"):
-        run(static, tmp_path / "a.mp4", f"audio={speech}", "attention=true")
-    assert run(static, tmp_path / "a.mp4", f"audio={speech}").num_frames == 26
+        run(avatar, tmp_path / "a.mp4", f"audio={speech}", "attention=true")
+    assert run(avatar, tmp_path / "a.mp4", f"audio={speech}").num_frames == 26
 
 
 def test_a_moved_subject_folder(tiny_subject, speech, tmp_path, caplog):
