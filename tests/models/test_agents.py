@@ -137,7 +137,8 @@ def bit_by_bit(points: torch.Tensor) -> list[int]:
 
 
 def test_curve_order_sorts_by_morton_code():
-    points = torch.randn(500, 3)
+    near = torch.cartesian_prod(*[torch.arange(4.0)] * 3)[torch.randperm(64)]  # the lowest bits count
+    points = torch.cat([65_535 * torch.rand(500, 3), near, torch.full((1, 3), 65_535.0)])
     codes = torch.tensor(bit_by_bit(points))
     assert torch.equal(curve_order(points), codes.argsort(stable=True))
 
