@@ -81,14 +81,18 @@ class HashTriPlane(BoxedFeatures):
             return torch.cat(sampled).T
 
     def _sample_tables(self, coordinates: Float[Tensor, "3 gaussian 2"]) -> Float[Tensor, "feature gaussian"]:
-        """All hashed levels of all planes as one gather."""
+        """All hashed levels of all planes at once, a gather for each corner of the cells."""
         last = (self.resolutions - 1)[:, None, None]
         place = (coordinates.clamp(-1, 1)[:, None] + 1) / 2 * last
         cell = place.detach().floor().minimum(last - 1)
         right, down = (place - cell).unbind(-1)
-        corners = torch.stack([(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down])
-        values = self.tables.flatten(1).gather(1, self._entries(cell.long()).flatten().expand(len(self.tables), -1))
-        xy, xz, yz = (values.unflatten(1, corners.shape) * corners).sum(1).unbind(1)
+        left, up = 1 - right, 1 - down
+        tables = self.tables.flatten(1)
+        sampled = 0.0
+        for entries, weight in zip(self._entries(cell.long()), (left * up, right * up, left * down, right * down)):
+            values = tables.gather(1, entries.flatten().expand(len(tables), -1)).unflatten(1, weight.shape)
+            sampled = sampled + values * weight
+        xy, xz, yz = sampled.unbind(1)
         return (xy * xz * yz).transpose(0, 1).flatten(0, 1)
 
     def _entries(self, cell: Int[Tensor, "3 level gaussian 2"]) -> Int[Tensor, "4 3 level gaussian"]:
