@@ -9,12 +9,19 @@ from talksplat.geometry.cameras import intrinsics, viewmat_from_euler_trans
 from talksplat.types import Conditions
 
 
-def build(name: str = "gaussiantalker", overrides: tuple[str, ...] = (), paper: bool = False, audio_width: int = 29):
-    """A model of the shipped configuration, with `experiment=NAME/paper` on request."""
+def configure(
+    name: str = "gaussiantalker", overrides: tuple[str, ...] = (), paper: bool = False, audio_width: int = 29
+):
+    """The shipped configuration of a model, with `experiment=NAME/paper` on request."""
     experiment = [f"experiment={name}/paper", "loss=default"] if paper else []
     audio = ["audio=deepspeech", f"audio.width={audio_width}"]
     dataset = ["dataset.motion_lags=[0.1,0.4]", "dataset.action_units=[]"]
-    return instantiate(compose("train", [f"model={name}", *experiment, *audio, *dataset, *overrides]).model)
+    return compose("train", [f"model={name}", *experiment, *audio, *dataset, *overrides])
+
+
+def build(name: str = "gaussiantalker", overrides: tuple[str, ...] = (), paper: bool = False, audio_width: int = 29):
+    """The model of such a configuration."""
+    return instantiate(configure(name, overrides, paper, audio_width).model)
 
 
 def make_conditions(frames: int, seed: int = 0, audio_width: int = 29) -> Conditions:
@@ -40,9 +47,16 @@ def set_up(model, count: int = 60, overwrite_outputs: bool = True):
     """A subject of `count` points; deformation outputs away from zero, so that tests see an effect."""
     colors = (255 * torch.rand(count, 3, generator=torch.Generator().manual_seed(1))).to(torch.uint8)
     model.setup_subject(sphere(count), colors, make_conditions(20, seed=9).viewmats)
-    if overwrite_outputs and model.deform_modules():
-        for output in model.deformation.heads.outputs.values():
-            torch.nn.init.normal_(output.weight, std=0.05)
-        if getattr(model, "motion", None) is not None:
-            torch.nn.init.normal_(model.motion.network[-1].weight, std=0.05)
+    return wake(model) if overwrite_outputs else model
+
+
+def wake(model):
+    """Deformation outputs away from zero."""
+    if model.deform_modules():
+        for parameter in model.deformation.heads.outputs.parameters():
+            if parameter.ndim > 1:  # biases stay at zero
+                torch.nn.init.normal_(parameter, std=0.05)
+        for part in (model.motion, model.expression):
+            if part is not None:
+                torch.nn.init.normal_(part.network[-1].weight, std=0.05)
     return model

@@ -85,6 +85,15 @@ def test_dropout_rate_scale_and_evaluation(probability):
     assert torch.equal(Dropout(0.0)(ones), ones)
 
 
+def test_without_dropout_training_is_evaluation():
+    features, tokens = torch.randn(50, 64), torch.randn(3, 4, 64)
+    for probability in (0.0, 0.2):
+        module = SpatialAudioAttention(MultiHeadAttention, num_layers=2, dropout=probability)
+        training = module(module.prepare(features, features[:, :3]), tokens)
+        module.eval()
+        assert torch.equal(module(module.prepare(features, features[:, :3]), tokens), training) == (probability == 0)
+
+
 def test_dropout_gradient_is_its_own_mask():
     features = torch.rand(64, 64).requires_grad_()
     dropped = Dropout(0.3)(features)

@@ -160,13 +160,20 @@ def test_maps_of_a_split_stand_beside_original_and_rendering(checkpoint, tmp_pat
     assert 7 * 256 < image.shape[1] < 8 * 256 + 100
 
 
-@pytest.mark.parametrize("setting, words", [("attention", "attends to nothing"), ("deformation", "is not deformed")])
-def test_no_map_to_show(tiny_subject, speech, tmp_path, setting, words):
-    static = write_checkpoint(tmp_path / "static.ckpt", tiny_subject, "deform", "model=static")
+@pytest.mark.parametrize(
+    "model, setting, words",
+    [
+        ("model=static", "attention", "attends to nothing"),
+        ("model=static", "deformation", "is not deformed"),
+        ("model/attention=concatenation", "attention", "without attention weights"),
+    ],
+)
+def test_no_map_to_show(tiny_subject, speech, tmp_path, model, setting, words):
+    avatar = write_checkpoint(tmp_path / "avatar.ckpt", tiny_subject, "deform", model)
     with pytest.raises(UserError, match=words):
-        run(static, tmp_path / "a.mp4", f"audio={speech}", f"{setting}=true")
+        run(avatar, tmp_path / "a.mp4", f"audio={speech}", f"{setting}=true")
     assert not (tmp_path / "a.mp4").exists()
-    assert run(static, tmp_path / "a.mp4", f"audio={speech}").num_frames == 26
+    assert run(avatar, tmp_path / "a.mp4", f"audio={speech}").num_frames == 26
 
 
 def test_a_moved_subject_folder(tiny_subject, speech, tmp_path, caplog):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool1d, linear
+from torch.nn.functional import linear
 
 from talksplat.errors import UserError
 from talksplat.models.mixing import TokenMixer
@@ -13,6 +13,12 @@ from talksplat.models.mixing import TokenMixer
 SELECTIONS = ("pooled", "first")
 COMPUTATIONS = ("fused", "two_step")
 CURVE_BITS = 16  # per axis: cells of a 65,536th of the head's box
+SPREAD = (  # shifts and masks that put two zeros before each of those bits
+    (16, 0x001F_0000_FF00_00FF),
+    (8, 0x100F_00F0_0F00_F00F),
+    (4, 0x10C3_0C30_C30C_30C3),
+    (2, 0x1249_2492_4924_9249),
+)
 
 
 class AgentAttention(TokenMixer):
@@ -129,8 +135,21 @@ class AgentAttention(TokenMixer):
         count = self.count(queries.shape[-2])
         if self.selection == "first":
             return queries[..., :count, :]
-        along = queries.index_select(-2, curve_order(means)).mT
-        return adaptive_avg_pool1d(along.float(), count).mT.to(queries.dtype)
+        return group_means(queries, curve_order(means), count)
+
+
+def group_means(
+    rows: Float[Tensor, "*frame row width"], order: Int[Tensor, " row"], count: int
+) -> Float[Tensor, "*frame group width"]:
+    """Means over `count` groups of rows that are neighbours in `order`, as equal in size as can be."""
+    total = rows.shape[-2]
+    edges = torch.arange(count + 1, device=rows.device) * total // count
+    places = edges[:-1, None] + torch.arange(-(-total // count), device=rows.device)
+    inside = places < edges[1:, None]
+    members = order[places.clamp_max(total - 1)]
+    chosen = rows.index_select(-2, members.flatten()).unflatten(-2, members.shape) * inside[..., None]
+    dtype = torch.promote_types(rows.dtype, torch.float32)  # sums of many rows
+    return (chosen.sum(-2, dtype=dtype) / inside.sum(1, keepdim=True)).to(rows.dtype)
 
 
 @torch.no_grad()
@@ -139,8 +158,7 @@ def curve_order(points: Float[Tensor, "point 3"]) -> Int[Tensor, " point"]:
     near each other, and the order does not depend on how the points are stored."""
     low, high = points.amin(0), points.amax(0)
     cells = ((points - low) / (high - low).clamp_min(1e-9) * (2**CURVE_BITS - 1)).long()
-    code = torch.zeros(len(points), dtype=torch.int64, device=points.device)
-    for bit in range(CURVE_BITS):
-        for axis in range(3):
-            code |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
-    return code.argsort(stable=True)
+    for shift, mask in SPREAD:
+        cells = (cells | cells << shift) & mask
+    x, y, z = cells.unbind(1)
+    return (x | y << 1 | z << 2).argsort(stable=True)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
 from talksplat.models.gaussians import attribute_widths
-from talksplat.models.heads import FusedHeads, attribute_shaped
+from talksplat.models.heads import FusedHeads, JoinedHeads, attribute_shaped
 
 FACTORS = ("scales", "quats", "opacities", "sh")
 SCALE_SHIFT = -2.0  # of the predicted log scale, as in the original
+
+
+def mlp_trunk(in_features: int, hidden: int) -> nn.Sequential:
+    """Linear-ReLU-Linear with Xavier weights."""
+    trunk = nn.Sequential(nn.Linear(in_features, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
+    for layer in (trunk[0], trunk[2]):
+        nn.init.xavier_uniform_(layer.weight)
+    return trunk
 
 
 class CanonicalMLP(nn.Module):
@@ -26,6 +34,11 @@ class CanonicalMLP(nn.Module):
             the canonical head is plain Gaussian splatting.
         sh_degree: as of the Gaussians.
         output_gain: Xavier gain of the output layers.
+        trunk: makes the trunk from in_features and hidden.
+        heads: makes the heads from in_features, hidden, their widths and output_gain.
+
+    Raises:
+        UserError: unknown factors.
     """
 
     def __init__(
@@ -35,6 +48,8 @@ class CanonicalMLP(nn.Module):
         factors: Sequence[str] = ("opacities", "sh"),
         sh_degree: int = 3,
         output_gain: float = 0.1,
+        trunk: Callable[[int, int], nn.Module] = mlp_trunk,
+        heads: Callable[..., JoinedHeads] = FusedHeads,
     ):
         super().__init__()
         unknown = sorted(set(factors) - set(FACTORS))
@@ -46,11 +61,8 @@ class CanonicalMLP(nn.Module):
         if not self.factors:
             return
         widths = attribute_widths(sh_degree)
-        self.trunk = nn.Sequential(nn.Linear(in_features, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
-        for layer in self.trunk:
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-        self.heads = FusedHeads(hidden, hidden, {name: widths[name] for name in self.factors}, output_gain)
+        self.trunk = trunk(in_features, hidden)
+        self.heads = heads(hidden, hidden, {name: widths[name] for name in self.factors}, output_gain)
 
     def forward(self, features: Float[Tensor, "gaussian feature"]) -> dict[str, Tensor]:
         """Predicted raw attributes, named and shaped as in `RawGaussians`, in float32."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
 from talksplat.models.gaussians import ATTRIBUTES, attribute_widths
-from talksplat.models.heads import FusedHeads, attribute_shaped
+from talksplat.models.heads import FusedHeads, JoinedHeads, attribute_shaped
 
 
 class DeformationHeads(nn.Module):
@@ -21,6 +21,10 @@ class DeformationHeads(nn.Module):
         attributes: which of means, scales, quats, opacities and sh are deformed.
         sh_degree: as of the Gaussians.
         output_gain: Xavier gain of the output layers; 0 starts as the canonical head itself, the original has 0.1.
+        heads: makes the heads from in_features, hidden, their widths and output_gain.
+
+    Raises:
+        UserError: unknown attributes, or none.
     """
 
     def __init__(
@@ -30,6 +34,7 @@ class DeformationHeads(nn.Module):
         attributes: Sequence[str] = ATTRIBUTES,
         sh_degree: int = 3,
         output_gain: float = 0.0,
+        heads: Callable[..., JoinedHeads] = FusedHeads,
     ):
         super().__init__()
         unknown = sorted(set(attributes) - set(ATTRIBUTES))
@@ -39,7 +44,7 @@ class DeformationHeads(nn.Module):
         self.attributes = tuple(name for name in ATTRIBUTES if name in attributes)
         self.in_features = in_features
         self.sh_degree = sh_degree
-        self.heads = FusedHeads(in_features, hidden, {name: widths[name] for name in self.attributes}, output_gain)
+        self.heads = heads(in_features, hidden, {name: widths[name] for name in self.attributes}, output_gain)
 
     def forward(self, features: Float[Tensor, "frame gaussian feature"]) -> dict[str, Tensor]:
         """Offsets of the deformed attributes, named and shaped as in `RawGaussians`, in float32."""

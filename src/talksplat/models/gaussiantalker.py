@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from talksplat.errors import UserError
 from talksplat.models.attention import PreparedQueries, SpatialAudioAttention
+from talksplat.models.box import BoxedFeatures
 from talksplat.models.canonical import CanonicalMLP
 from talksplat.models.deformation import DeformationHeads
 from talksplat.models.gaussians import GaussianParameters
 from talksplat.models.speech_encoder import SpeechEncoder
 from talksplat.models.talking_head import TalkingHead, require_equal
 from talksplat.models.tokens import ConditionTokens
-from talksplat.models.triplane import TriPlane
 from talksplat.types import Conditions
 
 
@@ -44,7 +44,7 @@ class GaussianTalker(TalkingHead):
     def __init__(
         self,
         gaussians: GaussianParameters,
-        triplane: TriPlane,
+        triplane: BoxedFeatures,
         canonical: CanonicalMLP,
         tokens: ConditionTokens,
         cross_attention: SpatialAudioAttention,

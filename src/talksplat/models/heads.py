@@ -10,8 +10,47 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, relu
 
 
-class FusedHeads(nn.Module):
-    """Independent heads ReLU-Linear(in, hidden)-ReLU-Linear(hidden, d), with the first layers fused into one product.
+class LinearMap(nn.Linear):
+    """A Linear as a product with a matrix of what it takes from each input: here the input itself."""
+
+    def expand(self, features: Float[Tensor, "*batch feature"]) -> Float[Tensor, "*batch feature"]:
+        """The left factor of the product."""
+        return features
+
+    def folded(self) -> tuple[Float[Tensor, "out feature"], Float[Tensor, " out"]]:
+        """The right factor, and what is added."""
+        return self.weight, self.bias
+
+
+class JoinedHeads(nn.Module):
+    """Independent heads layer-ReLU-layer on the same input, with the first layers fused into one product.
+
+    Args:
+        hidden: the first layers of all heads, side by side; has `expand` and `folded` (`LinearMap`, `KANLinear`).
+        outputs: the last layer of each head, with the same methods.
+    """
+
+    def __init__(self, hidden: nn.Module, outputs: Mapping[str, nn.Module]):
+        super().__init__()
+        self.widths = {name: output.out_features for name, output in outputs.items()}
+        self.hidden = hidden
+        self.outputs = nn.ModuleDict(outputs)
+
+    def forward(self, features: Float[Tensor, "*batch feature"]) -> dict[str, Float[Tensor, "*batch width"]]:
+        """One output for each head, in the dtype that autocast chooses."""
+        features = self.hidden.expand(features)
+        (weight, bias), outputs = self.hidden.folded(), list(self.outputs.values())
+        if features.is_cuda:  # fewest kernels: two products, the second with a block-diagonal matrix
+            hidden = outputs[0].expand(relu(linear(features, weight, bias)))
+            merged = linear(hidden, *_side_by_side(outputs))
+            return dict(zip(self.widths, merged.split(list(self.widths.values()), dim=-1)))
+        parts = zip(weight.chunk(len(outputs)), bias.chunk(len(outputs)))  # fewest operations and no strided copies
+        hidden = [relu(linear(features, *part)) for part in parts]
+        return {name: output(part) for name, output, part in zip(self.widths, outputs, hidden)}
+
+
+class FusedHeads(JoinedHeads):
+    """Heads ReLU-Linear(in, hidden)-ReLU-Linear(hidden, d).
 
     GaussianTalker sections 3.2 and 3.5. Weights are Xavier with gain 1, those of the output layers with `output_gain`
     (0: the heads start by giving exactly zero); output biases start at zero.
@@ -21,28 +60,28 @@ class FusedHeads(nn.Module):
     """
 
     def __init__(self, in_features: int, hidden: int, widths: Mapping[str, int], output_gain: float):
-        super().__init__()
-        self.widths = dict(widths)
-        self.hidden = nn.Linear(in_features, hidden * len(self.widths))
-        for block in self.hidden.weight.detach().split(hidden):
+        first = LinearMap(in_features, hidden * len(widths))
+        for block in first.weight.detach().split(hidden):
             nn.init.xavier_uniform_(block)
-        self.outputs = nn.ModuleDict({name: nn.Linear(hidden, width) for name, width in self.widths.items()})
-        for output in self.outputs.values():
+        outputs = {name: LinearMap(hidden, width) for name, width in widths.items()}
+        for output in outputs.values():
             nn.init.xavier_uniform_(output.weight, gain=output_gain)
             nn.init.zeros_(output.bias)
+        super().__init__(first, outputs)
 
     def forward(self, features: Float[Tensor, "*batch feature"]) -> dict[str, Float[Tensor, "*batch width"]]:
-        """One output for each head, in the dtype that autocast chooses."""
-        features = relu(features)
-        weight, bias, outputs = self.hidden.weight, self.hidden.bias, list(self.outputs.values())
-        if features.is_cuda:  # fewest kernels: two products, the second with a block-diagonal matrix
-            hidden = relu(linear(features, weight, bias))
-            blocks = torch.block_diag(*(output.weight for output in outputs))
-            merged = linear(hidden, blocks, torch.cat([output.bias for output in outputs]))
-            return dict(zip(self.widths, merged.split(list(self.widths.values()), dim=-1)))
-        parts = zip(weight.chunk(len(outputs)), bias.chunk(len(outputs)))  # fewest operations and no strided copies
-        hidden = [relu(linear(features, *part)) for part in parts]
-        return {name: output(part) for name, output, part in zip(self.widths, outputs, hidden)}
+        """See `JoinedHeads`."""
+        return super().forward(relu(features))
+
+
+def _side_by_side(outputs: list[nn.Module]) -> tuple[Tensor, Tensor]:
+    """Weight and bias of one product that stands for all outputs, each on its own part of the input.
+
+    `expand` puts each kind of function of all inputs side by side, so there is a block-diagonal matrix for each kind.
+    """
+    weights, biases = zip(*(output.folded() for output in outputs))
+    kinds = [weight.unflatten(1, (-1, output.in_features)).unbind(1) for weight, output in zip(weights, outputs)]
+    return torch.cat([torch.block_diag(*blocks) for blocks in zip(*kinds)], dim=1), torch.cat(biases)
 
 
 def attribute_shaped(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -51,11 +51,17 @@ class KANLinear(nn.Module):
 
     def forward(self, features: Float[Tensor, "*batch feature"]) -> Float[Tensor, "*batch out"]:
         """One product."""
-        values = self.functions(features)
-        constant = len(self.coefficients) - len(values)  # of the functions, those that are 1 everywhere
+        return linear(self.expand(features), *self.folded())
+
+    def expand(self, features: Float[Tensor, "*batch feature"]) -> Float[Tensor, "*batch value"]:
+        """The left factor of the product: SiLU of all features, then each function of all features."""
+        return torch.cat([silu(features), *self.functions(features)], dim=-1)
+
+    def folded(self) -> tuple[Float[Tensor, "out value"], Float[Tensor, " out"]]:
+        """The right factor, and what is added: the biases and the constant functions' coefficients."""
+        constant = 0 if self.basis == "fourier" else 1  # of the functions, those that are 1 everywhere
         weight = torch.cat([self.base, *self.coefficients[constant:]], dim=1)
-        bias = self.bias + self.coefficients[:constant].sum(dim=(0, 2))
-        return linear(torch.cat([silu(features), *values], dim=-1), weight, bias)
+        return weight, self.bias + self.coefficients[:constant].sum(dim=(0, 2))
 
     def functions(self, features: Float[Tensor, "*batch feature"]) -> list[Float[Tensor, "*batch feature"]]:
         """phi_k of the features, in the order of the coefficients, without the constant one."""

@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
+from talksplat.models.box import BoxedFeatures
 from talksplat.models.canonical import CanonicalMLP
 from talksplat.models.gaussians import GaussianParameters, RawGaussians
 from talksplat.models.heads import without_autocast
 from talksplat.models.speech_encoder import SpeechEncoder
 from talksplat.models.start_points import resample_points
-from talksplat.models.triplane import TriPlane
 from talksplat.types import Conditions, Gaussians
 
 MODES = ("canonical", "deform", "joint")
@@ -39,7 +39,7 @@ class TalkingHead(nn.Module):
     """
 
     def __init__(
-        self, gaussians: GaussianParameters, triplane: TriPlane, canonical: CanonicalMLP, max_points: int = 524_288
+        self, gaussians: GaussianParameters, triplane: BoxedFeatures, canonical: CanonicalMLP, max_points: int = 524_288
     ):
         super().__init__()
         require_equal("triplane features", triplane.out_features, "canonical.in_features", canonical.in_features)

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate
 
 from talksplat.errors import UserError
+from talksplat.models.box import BoxedFeatures
+from talksplat.models.heads import without_autocast
 
-PLANE_AXES = ((0, 1), (0, 2), (1, 2))
 
-
-class TriPlane(nn.Module):
+class TriPlane(BoxedFeatures):
     """Three axis-aligned feature planes a level; their bilinear samples are multiplied and the levels concatenated.
 
     Positions are mapped from the box of the start points to [-1, 1]; outside, the border's features are used.
@@ -22,13 +22,10 @@ class TriPlane(nn.Module):
     Args:
         resolutions: cells a side of each level.
         channels: features of each level.
-        margin: size of the box relative to that of the start points (1.0: original; its torso branch 2.0).
+        margin: see `BoxedFeatures`.
         init_range: the planes start as uniform noise in this range.
-        init_resolution: cells a side of that noise, interpolated to the planes, so that neighbours start with like
-            features and move together; None draws every cell on its own, as the original does.
+        init_resolution: cells a side of that noise, see `smooth_noise`.
     """
-
-    bounds: Float[Tensor, "2 3"]  # lowest and highest corner of the box, dm
 
     def __init__(
         self,
@@ -38,37 +35,35 @@ class TriPlane(nn.Module):
         init_range: tuple[float, float] = (0.1, 0.5),
         init_resolution: int | None = 16,
     ):
-        super().__init__()
-        if margin <= 0 or not resolutions or min(resolutions) < 2:
-            raise UserError(
-                f"triplane: margin={margin} must be positive and resolutions={list(resolutions)} at least 2"
-            )
-        self.margin = margin
-        self.planes = nn.ParameterList()
-        for resolution in resolutions:
-            cells = resolution if init_resolution is None else init_resolution
-            noise = torch.empty(3, channels, cells, cells).uniform_(*init_range)
-            if cells != resolution:
-                noise = interpolate(noise, size=(resolution, resolution), mode="bilinear", align_corners=True)
-            self.planes.append(nn.Parameter(noise))
-        self.out_features = channels * len(self.planes)
-        self.register_buffer("bounds", torch.tensor([[-1.0] * 3, [1.0] * 3]))
-
-    @torch.no_grad()
-    def fit_bounds(self, points: Float[Tensor, "point 3"]) -> None:
-        """Take the box of `points` (dm), widened by `margin` about its centre."""
-        low, high = points.amin(0), points.amax(0)
-        half = ((high - low) / 2).clamp_min(1e-3) * self.margin
-        self.bounds.copy_(torch.stack([(low + high) / 2 - half, (low + high) / 2 + half]))
+        super().__init__(margin, channels * len(resolutions))
+        if not resolutions or min(resolutions) < 2:
+            raise UserError(f"triplane.resolutions={list(resolutions)}: at least one, each at least 2")
+        self.planes = nn.ParameterList(
+            nn.Parameter(smooth_noise(channels, resolution, init_range, init_resolution)) for resolution in resolutions
+        )
 
     def forward(self, means: Float[Tensor, "gaussian 3"]) -> Float[Tensor, "gaussian feature"]:
         """Features of positions in dm, always in float32. Gradients reach planes and positions."""
-        with torch.autocast(means.device.type, enabled=False):
-            low, high = self.bounds
-            position = 2 * (means - low) / (high - low) - 1
-            coordinates = torch.stack([position[:, axes] for axes in PLANE_AXES])[:, None]
-            levels = []
-            for planes in self.planes:
-                xy, xz, yz = grid_sample(planes, coordinates, padding_mode="border", align_corners=True).squeeze(2)
-                levels.append(xy * xz * yz)
-            return torch.cat(levels).T
+        with without_autocast(means):
+            coordinates = self.on_planes(means)
+            return torch.cat([sample_product(planes, coordinates) for planes in self.planes]).T
+
+
+def smooth_noise(
+    channels: int, resolution: int, init_range: tuple[float, float], init_resolution: int | None
+) -> Float[Tensor, "3 channel row column"]:
+    """Three planes of uniform noise of `init_resolution` cells a side, interpolated to `resolution`, so that neighbours
+    start with like features and move together; None draws every cell on its own, as the original does."""
+    cells = resolution if init_resolution is None else init_resolution
+    noise = torch.empty(3, channels, cells, cells).uniform_(*init_range)
+    if cells == resolution:
+        return noise
+    return interpolate(noise, size=(resolution, resolution), mode="bilinear", align_corners=True)
+
+
+def sample_product(
+    planes: Float[Tensor, "3 channel row column"], coordinates: Float[Tensor, "3 gaussian 2"]
+) -> Float[Tensor, "channel gaussian"]:
+    """Product of the three planes' bilinear samples; outside [-1, 1] the border counts."""
+    xy, xz, yz = grid_sample(planes, coordinates[:, None], padding_mode="border", align_corners=True).squeeze(2)
+    return xy * xz * yz
