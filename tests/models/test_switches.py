@@ -1,7 +1,7 @@
 """Every switch of a model does what its name says, and nothing else.
 
-For each line of the table (`switches`) a model is built without and with the override. The composed configurations differ in the named
-keys alone; entries of the state dict come, go or change their shape in the named parts alone; and with equal weights, as
+For each line of the table (`switches`) a model is built without and with the override. The composed configurations differ
+in the named keys alone; entries of the state dict come, go or change their shape in the named parts alone; and with equal weights, as
 far as they fit, what the model shows differs (or does not) as the table says.
 """
 
@@ -31,7 +31,9 @@ def flat(config) -> dict[str, str]:
         else:
             found[path] = repr(value)
 
-    visit(OmegaConf.to_container(config, resolve=True), "")
+    settings = OmegaConf.to_container(config, resolve=True)
+    settings.pop("chosen")  # the record of the choice itself
+    visit(settings, "")
     return found
 
 
