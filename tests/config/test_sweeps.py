@@ -34,7 +34,10 @@ def test_command_line_combines_with_the_file() -> None:
     file, rows = "sweep=gaussiantalker/layers", ("gaussiantalker/one_layer", "gaussiantalker/two_layers")
     assert sweep_jobs([file, "seed=0,1"]) == [[f"{ROW}={r}", file, f"seed={s}"] for r in rows for s in (0, 1)]
     assert sweep_jobs(["sweep=models", "seed=7", "model=static"]) == [["model=static", "seed=7", "sweep=models"]]
-    assert sweep_jobs(["model=static,egstalker", "seed=0"]) == [["model=static", "seed=0"], ["model=egstalker", "seed=0"]]
+    assert sweep_jobs(["model=static,egstalker", "seed=0"]) == [
+        ["model=static", "seed=0"],
+        ["model=egstalker", "seed=0"],
+    ]
     assert sweep_jobs(["seed=choice(0,1)", "hydra/sweeper=optuna"]) == []
     with pytest.raises(UserError, match="cannot read"):
         sweep_jobs(["seed=[0,1"])
