@@ -40,7 +40,9 @@ def main() -> None:
     overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
     flags = {argument for argument in sys.argv[1:] if argument.startswith("-")}
     if flags <= {"-m", "--multirun"}:
-        for job in sweep_jobs([override for override in overrides if not override.startswith("hydra.")]):
+        sweeps = flags or any(override.startswith(("sweep=", "hydra.mode=MULTIRUN")) for override in overrides)
+        settings = [override for override in overrides if not override.startswith("hydra.")]
+        for job in sweep_jobs(settings) if sweeps else [settings]:
             compose("train", job)
     run_job()
 
