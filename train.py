@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from talksplat.config import CONF_DIR, chosen_of, compose, finish_config
+from talksplat.config.sweeps import sweep_jobs
 from talksplat.errors import UserError, exits_cleanly
 from talksplat.metrics.table import print_metrics
 from talksplat.training.run import train
@@ -36,11 +37,14 @@ def run_job(config: DictConfig) -> float | None:
 
 @exits_cleanly
 def main() -> None:
-    """Check a single run's configuration before Hydra makes its folder."""
+    """Check every job's configuration before Hydra makes a folder."""
     overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
     flags = {argument for argument in sys.argv[1:] if argument.startswith("-")}
-    if not flags:
-        compose("train", [override for override in overrides if not override.startswith("hydra.")])
+    if flags <= {"-m", "--multirun"}:
+        sweeps = flags or any(override.startswith(("sweep=", "hydra.mode=MULTIRUN")) for override in overrides)
+        settings = [override for override in overrides if not override.startswith("hydra.")]
+        for job in sweep_jobs(settings) if sweeps else [settings]:
+            compose("train", job)
     run_job()
 
 

@@ -20,16 +20,18 @@ def chosen_of(hydra: DictConfig) -> dict[str, Any]:
     groups = {
         str(group): choice
         for group, choice in hydra.runtime.choices.items()
-        if not str(group).startswith("hydra") and group != EXPERIMENT
+        if not str(group).startswith("hydra") and str(group).split("@")[0] != EXPERIMENT
     }
     return {"groups": groups, "experiments": _experiments(overrides), "overrides": overrides}
 
 
 def _experiments(overrides: list[str]) -> list[str]:
-    # Hydra leaves a group out of its choices where several were chosen at once.
-    names: list[str] = []
+    # Hydra leaves a group out of its choices where several were chosen at once. A sweep's rows have a slot of their own,
+    # `experiment@_global_`, which is composed after the other.
+    slots: dict[bool, list[str]] = {False: [], True: []}
     for override in OverridesParser.create().parse_overrides(overrides):
         if override.key_or_group == EXPERIMENT:
             value = override.value()
-            names = [str(name) for name in (value if isinstance(value, list) else [value]) if name is not None]
-    return names
+            names = value if isinstance(value, list) else [value]
+            slots[override.package is not None] = [str(name) for name in names if name is not None]
+    return slots[False] + slots[True]

@@ -39,6 +39,7 @@ def validate_train(config: DictConfig) -> None:
     """
     rules = (
         validate_audio,
+        _switched_off,
         _audio_widths,
         _expression,
         _motion,
@@ -49,6 +50,17 @@ def validate_train(config: DictConfig) -> None:
     )
     for rule in (*rules, _paths):
         rule(config)
+
+
+def _switched_off(config: DictConfig) -> None:
+    """A part that one experiment sets to null and a later one gives settings has lost its `_target_`."""
+    for path in ("model", "model.tokens"):
+        for name, node in (OmegaConf.select(config, path) or {}).items():
+            if isinstance(node, DictConfig) and "_target_" not in node:
+                raise UserError(
+                    f"{path}.{name} is switched off and has settings all the same ({', '.join(node)}): of two experiments "
+                    "that contradict each other name the one that switches it off last, or leave one out"
+                )
 
 
 def _audio_widths(config: DictConfig) -> None:

@@ -41,7 +41,7 @@ def evaluate_run(
     subject = data.subject
     model.to(device)
     degree = stage.sh_degree(stage.steps - 1, model.gaussians.sh_degree)
-    renderer = AvatarRenderer(model.eval(), rasterizer, stage.mode, degree, subject.width, subject.height)
+    renderer = AvatarRenderer(model.eval(), rasterizer, stage.final_mode, degree, subject.width, subject.height)
     test_dir = run_dir / "test"
     test_dir.mkdir(exist_ok=True)
     logger.info("measuring %d held-out frames", len(subject.val))

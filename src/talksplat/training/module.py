@@ -141,7 +141,7 @@ class TalkingHeadModule(pl.LightningModule):
         checkpoint["talksplat"] = {
             **self.description,
             "stage": self.stage_name,
-            "mode": self.stage.mode,
+            "mode": self.stage.final_mode if self.global_step >= self.stage.steps else self.stage.mode,
             "active_sh_degree": self.stage.sh_degree(max(self.global_step - 1, 0), self.model.gaussians.sh_degree),
             "num_gaussians": self.model.gaussians.num_gaussians,
             "step": self.global_step,

@@ -102,6 +102,11 @@ class Stage:
                 "hears nothing"
             )
 
+    @property
+    def final_mode(self) -> str:
+        """Mode in which the avatar is drawn once the stage is done: what a joint stage predicted is explicit by then."""
+        return "deform" if self.mode == "joint" else self.mode
+
     def sh_degree(self, step: int, max_degree: int) -> int:
         """Active spherical-harmonics degree at a step."""
         return max_degree if self.sh_degree_every is None else min(step // self.sh_degree_every, max_degree)

@@ -1,0 +1,73 @@
+"""Every shipped experiment trains: all of its stages take steps, and what they are to train moves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from talksplat.config import compose
+from talksplat.training.checkpoint import read_checkpoint
+from talksplat.training.run import TrainingRun
+from tests.config.test_experiments import ROWS
+from tests.helpers.experiments import missing_parts, names
+from tests.helpers.runs import weights
+
+SHORT = [
+    "stage=smoke",
+    "loss=default",  # the paper's needs weights of VGG16
+    "trainer=cpu",
+    "trainer.preview_every=null",
+    "dataset=portrait",
+    "audio.extractor.num_mels=8",
+    "stage.stages.coarse.steps=2",
+    "stage.stages.fine.steps=2",
+    "stage.stages.fine.batch_size=1",
+    "stage.stages.coarse.density.start=0",
+    "stage.stages.coarse.density.prune_start=0",
+    "stage.stages.coarse.density.stop=4",
+    "stage.stages.coarse.density.every=1",
+    "stage.stages.coarse.density.grad_threshold=1e-7",
+]
+ELSEWHERE = ("gaussiantalker/expression_token",)  # needs action units: test_expression
+SAME = [row for row, changes in ROWS.items() if not changes and not row.endswith("/full")]  # as the full model
+STACKS = (
+    "[egstalker/paper,egstalker/no_kan_agents_ppe]",
+    "[gaussiantalker/paper,gaussiantalker/no_audio,gaussiantalker/no_camera,gaussiantalker/concatenation]",
+    "[gaussiantalker/paper,gaussiantalker/joint,gaussiantalker/factors_none]",
+)
+SHIPPED = [name for folder in ("egstalker/", "gaussiantalker/") for name in names("experiment", folder)]
+
+
+@pytest.mark.parametrize("name", [*(name for name in SHIPPED if name not in (*ELSEWHERE, *SAME)), *STACKS])
+def test_every_stage_takes_steps(
+    name: str, tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not name.startswith("[") and missing_parts(name):
+        pytest.skip(f"no {', '.join(missing_parts(name))} yet")
+    monkeypatch.setattr("talksplat.training.run.evaluate_run", lambda *_: {"fps": 0.0})
+    config = compose("train", [f"experiment={name}", *SHORT, f"dataset.root={tiny_subject}"])
+    run = TrainingRun(config, tmp_path)
+    before = {key: value.clone() for key, value in run.model.state_dict().items()}
+    run.run()
+    finished = sorted(path.parent.name for path in tmp_path.glob("stages/*/finished.json"))
+    assert [folder.split("_")[1] for folder in finished] == list(config.stage.order)
+    for folder in finished:
+        steps = json.loads((tmp_path / "stages" / folder / "finished.json").read_text())["steps"]
+        assert steps == config.stage.stages[folder.split("_")[1]].steps
+    last = weights(read_checkpoint(tmp_path / "last.ckpt"))
+    after = {key.removeprefix("model."): value for key, value in last.items()}
+    assert all(torch.isfinite(value).all() for value in after.values() if value.is_floating_point())
+    for part in moving(run):
+        keys = [key for key in before if key.startswith(part)]
+        assert any(not torch.equal(before[key], after[key]) for key in keys), part
+
+
+def moving(run: TrainingRun) -> list[str]:
+    """What the stages of a run must change."""
+    modes = {stage.mode for _, stage in run.plan}
+    parts = ["gaussians.params.means", "triplane", "cross_attention", "deformation"]
+    parts += [f"tokens.networks.{name}" for name in run.model.tokens.networks]
+    return parts + (["canonical"] if modes != {"deform"} and run.model.canonical.factors else [])
