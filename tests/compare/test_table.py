@@ -130,3 +130,11 @@ def test_fitted_poses_have_a_column_where_a_run_measured_them(tmp_path):
     runs = runs_of(tmp_path, {"metrics__aligned": {"psnr_composite": 25.5}}, {})
     assert [cell.text for cell in cells(build_table(runs), title)] == ["25.50", "n/a"]
     assert title not in build_table(runs[1:]).titles
+
+
+def test_training_frames_have_columns_of_their_own_without_a_rank(tmp_path):
+    title = "mouth PSNR, training frames"
+    runs = runs_of(tmp_path, {"metrics__train": {"mean": {"psnr_mouth": 31.5}}}, {})
+    found = cells(build_table(runs), title)
+    assert [cell.text for cell in found] == ["31.50", "n/a"] and not any(cell.best for cell in found)
+    assert title not in build_table(runs[1:]).titles

@@ -43,6 +43,7 @@ def columns_of(runs: Sequence[RunResult]) -> list[Column]:
         "experiment", lambda run: None if run.experiments is None else " + ".join(run.experiments) or "-"
     )
     fitted = Column("composite PSNR, fitted poses", lambda run: run.metrics.get("aligned", {}).get("psnr_composite"), 2)
+    training = [_of_training(title, name) for title, name in (("composite", "psnr_composite"), ("mouth", "psnr_mouth"))]
     return [
         Column("run", lambda run: run.name),
         Column("model", lambda run: run.model),
@@ -58,7 +59,7 @@ def columns_of(runs: Sequence[RunResult]) -> list[Column]:
         _metric("LMD (px)", "lmd", 3, -1),
         _metric("mouth correlation", "mouth_correlation", 3, +1),
         _metric("lip-gap correlation", "lip_gap_correlation", 3, +1),
-        *([fitted] if any(fitted.value(run) is not None for run in runs) else []),
+        *(column for column in (fitted, *training) if any(column.value(run) is not None for run in runs)),
         Column("Gaussians", lambda run: run.metrics.get("num_gaussians"), 0),
         Column("network parameters", lambda run: (run.metrics.get("parameters") or {}).get("networks"), 0),
         Column("parameters", lambda run: run.parameters, 0),
@@ -80,3 +81,12 @@ def lpips_net(runs: Sequence[RunResult]) -> str:
 
 def _metric(title: str, name: str, digits: int, better: int) -> Column:
     return Column(title, lambda run: run.mean(name), digits, better, metric=name)
+
+
+def _of_training(title: str, name: str) -> Column:
+    """A metric of the training frames that are measured beside the held-out ones: what was learned by heart, not a rank."""
+
+    def value(run: RunResult) -> float | None:
+        return ((run.metrics.get("train") or {}).get("mean") or {}).get(name)
+
+    return Column(f"{title} PSNR, training frames", value, 2)

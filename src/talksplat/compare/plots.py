@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from matplotlib.figure import Figure
 
 from talksplat.compare.columns import columns_of
+from talksplat.compare.groups import SeedGroup
 from talksplat.compare.run_result import RunResult
 
-BAR_INCHES = 0.35
+LINE_INCHES = 0.22
+PANELS = 3  # beside each other
 
 
 def plot_curves(runs: Sequence[RunResult], path: Path) -> None:
@@ -28,22 +31,29 @@ def plot_curves(runs: Sequence[RunResult], path: Path) -> None:
     _save(figure, path)
 
 
-def plot_bars(runs: Sequence[RunResult], path: Path) -> None:
-    """Mean of each metric that some run has; a run without it has no bar but says so."""
+def plot_metrics(groups: Sequence[SeedGroup], path: Path) -> None:
+    """Each metric that some run has, a line for each group of runs: a dot for each seed and a tick at their mean. The axes
+    show the range of the values, as differences between variants are small beside the values themselves."""
+    runs = [run for group in groups for run in group.runs]
     columns = [c for c in columns_of(runs) if c.metric and any(c.value(run) is not None for run in runs)]
-    height = 0.8 + BAR_INCHES * len(runs)
-    figure = Figure(figsize=(9, max(height, 1.6) * ((len(columns) + 1) // 2)), layout="constrained")
-    grid = figure.subplots((len(columns) + 1) // 2, 2, squeeze=False)
+    names = [group.name for group in groups]
+    height = 1.0 + LINE_INCHES * len(groups)
+    rows = -(-len(columns) // PANELS)
+    figure = Figure(figsize=(4 * PANELS, height * rows), layout="constrained")
+    grid = figure.subplots(rows, PANELS, squeeze=False, sharey=True)
     for axes, column in zip(grid.flat, columns):
-        values = [column.value(run) for run in runs]
-        axes.barh(range(len(runs)), [value or 0 for value in values], color=[f"C{i % 10}" for i in range(len(runs))])
-        for index, value in enumerate(values):
-            text = " n/a" if value is None else f" {value:.{column.digits}f}"
-            axes.text(max(value or 0, 0), index, text, va="center", fontsize="small")
-        axes.set_yticks(range(len(runs)), [run.name for run in runs], fontsize="small")
-        axes.invert_yaxis()
-        axes.margins(x=0.2)
+        for line, group in enumerate(groups):
+            values = [value for run in group.runs if (value := column.value(run)) is not None]
+            axes.plot(values, [line] * len(values), "o", color=f"C{line % 10}", alpha=0.6, markeredgewidth=0)
+            if values:
+                axes.plot(fmean(values), line, "|", color="black", markersize=14)
+            else:
+                axes.text(0.5, line, "n/a", va="center", ha="center", transform=axes.get_yaxis_transform())
         axes.set_title(f"{column.title} ({'higher' if column.better > 0 else 'lower'} is better)", fontsize="medium")
+        axes.grid(alpha=0.3)
+    for first in grid[:, 0]:
+        first.set_yticks(range(len(groups)), names, fontsize="small")
+    grid[0, 0].set_ylim(len(groups) - 0.5, -0.5)
     for axes in list(grid.flat)[len(columns) :]:
         axes.set_axis_off()
     _save(figure, path)

@@ -31,8 +31,9 @@ class PublishedTable:
         title, source, caveats: printed with it.
         base: experiments that make a whole model, not a variant of it; they do not matter for which row a run belongs to.
         columns: {"title", and "measured": key of our column where there is one like it}.
-        rows: {"name", "values": one for each column, as printed there or empty, and what marks the runs of that row: "experiment", the only
-            one besides `base`, or "model", the choice of that group without any other experiment than `base`}.
+        rows: {"name", "values": one for each column, as printed there or empty, and what marks the runs of that row:
+            "experiment", the only one besides `base`, or "model", the choice of that group without any other experiment
+            than `base`; where a row has both, either}.
     """
 
     title: str

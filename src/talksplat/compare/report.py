@@ -11,7 +11,7 @@ from pathlib import Path
 from talksplat.compare.agreement import check_comparable
 from talksplat.compare.find import find_runs, run_names, split_runs
 from talksplat.compare.groups import seed_groups, settings_markdown
-from talksplat.compare.plots import plot_bars, plot_curves
+from talksplat.compare.plots import plot_curves, plot_metrics
 from talksplat.compare.published_rows import published_markdown, read_published
 from talksplat.compare.run_result import RunResult, read_run
 from talksplat.compare.seeds import build_seed_table, has_repeats, seeds_csv
@@ -62,7 +62,7 @@ def compare_runs(
     seeds = build_seed_table(groups) if has_repeats(groups) else None
     comparison = Comparison(build_table(results), seeds, [published_markdown(paper, groups) for paper in papers])
     plot_curves(results, out / "psnr_per_frame.png")
-    plot_bars(results, out / "metrics.png")
+    plot_metrics(groups, out / "metrics.png")
     notes = write_side_by_side(results, out / "side_by_side.mp4") if video else []
     for note in notes:
         logger.info("%s", note)

@@ -55,7 +55,7 @@ def evaluate_run(
         "subject": str(Path(subject.root).name),
         "resolution": [subject.width, subject.height],
         "num_gaussians": model.gaussians.num_gaussians,
-        **footprint(model, stage.mode),
+        **footprint(model, stage.final_mode),
         "fps": fps,
         **val,
         "train": train,
