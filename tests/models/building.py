@@ -6,6 +6,7 @@ import torch
 
 from talksplat.config import compose, instantiate
 from talksplat.geometry.cameras import intrinsics, viewmat_from_euler_trans
+from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions
 
 
@@ -43,10 +44,14 @@ def sphere(count: int, seed: int = 0) -> torch.Tensor:
     return torch.nn.functional.normalize(points, dim=-1)
 
 
+def subject_of(count: int) -> SubjectStatistics:
+    colors = (255 * torch.rand(count, 3, generator=torch.Generator().manual_seed(1))).to(torch.uint8)
+    return SubjectStatistics(sphere(count), make_conditions(20, seed=9).viewmats, colors)
+
+
 def set_up(model, count: int = 60, overwrite_outputs: bool = True):
     """A subject of `count` points; deformation outputs away from zero, so that tests see an effect."""
-    colors = (255 * torch.rand(count, 3, generator=torch.Generator().manual_seed(1))).to(torch.uint8)
-    model.setup_subject(sphere(count), colors, make_conditions(20, seed=9).viewmats)
+    model.setup_subject(subject_of(count))
     return wake(model) if overwrite_outputs else model
 
 

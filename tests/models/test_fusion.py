@@ -52,9 +52,10 @@ def test_in_a_model(name):
 
 
 @pytest.mark.parametrize("name", ["concatenation", "elementwise"])
-def test_another_number_of_tokens_is_refused_when_it_is_built(name):
+def test_tokens_are_counted_and_another_number_is_refused_when_it_is_built(name):
+    without_eye = (f"model/attention={name}", "model.tokens.eye=null")
+    assert build(overrides=without_eye).cross_attention.num_tokens == 3
     with pytest.raises(UserError, match=r"mixer.num_tokens \(4\) and number of tokens \(3\)"):
-        build(overrides=(f"model/attention={name}", "model.tokens.eye=null"))
-    build(overrides=(f"model/attention={name}", "model.tokens.eye=null", "model.cross_attention.mixer.num_tokens=3"))
+        build(overrides=(*without_eye, "model.cross_attention.mixer.num_tokens=4"))
     with pytest.raises(UserError, match="num_tokens=0"):
         Concatenation(64, 0)

@@ -16,7 +16,7 @@ def test_start_values():
     grid = np.stack(np.meshgrid(*[np.arange(4)] * 3), -1).reshape(-1, 3).astype(np.float32) * 0.1
     colors = np.full((64, 3), (255, 0, 128), dtype=np.uint8)
     gaussians = GaussianParameters(scale_range=(1e-4, 0.5))
-    gaussians.initialize(grid, colors)
+    gaussians.initialize(torch.from_numpy(grid), torch.from_numpy(colors))
     raw = gaussians.raw()
     assert torch.allclose(raw.scales.exp(), torch.tensor(0.1), atol=1e-6)  # a grid: three neighbours at 0.1 each
     assert torch.allclose(raw.opacities.sigmoid(), torch.tensor(0.1))
@@ -28,14 +28,14 @@ def test_start_values():
 def test_scales_are_clamped_and_grey_without_colors():
     points = np.array([[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0], [9, 9, 9]], dtype=np.float32)
     gaussians = GaussianParameters(scale_range=(0.01, 0.3))
-    gaussians.initialize(points)
+    gaussians.initialize(torch.from_numpy(points), None)
     assert torch.allclose(gaussians.raw().scales.exp()[[0, 4], 0], torch.tensor([0.01, 0.3]))
     assert torch.equal(gaussians.raw().sh, torch.zeros(5, 16, 3))
 
 
 def test_colors_follow_the_view_and_the_active_degree():
     gaussians = GaussianParameters()
-    gaussians.initialize(sphere(30).numpy())
+    gaussians.initialize(sphere(30), None)
     torch.nn.init.normal_(gaussians.params["shN"])
     viewmats = make_conditions(3).viewmats
     rays = gaussians.params["means"] - camera_centers(viewmats)[:, None]
@@ -80,6 +80,13 @@ def test_thinning_is_more_even_than_chance():
 def test_unusable_points(points, colors, count, words):
     with pytest.raises(UserError, match=words):
         resample_points(points, colors, count)
+
+
+@pytest.mark.parametrize("count", [20, 90])
+def test_number_of_start_points(count):
+    gaussians = GaussianParameters(num_points=count)
+    gaussians.initialize(sphere(40), None)
+    assert gaussians.num_gaussians == count
 
 
 def test_unusable_settings():

@@ -6,6 +6,7 @@ import torch
 from talksplat.errors import UserError
 from talksplat.models.hash_triplane import PRIME, HashTriPlane
 from talksplat.models.triplane import TriPlane
+from talksplat.training.parameter_groups import parameter_groups
 from tests.models.building import build, make_conditions, set_up, sphere
 
 SMALL = dict(levels=3, features=2, base_resolution=4, growth=2.0, log2_table_size=5)  # 4 dense, 8 and 16 hashed
@@ -101,7 +102,7 @@ def test_settings_out_of_range_are_refused(settings):
 
 def test_in_a_model():
     model = set_up(build("egstalker", ("model/triplane=hash",)))
-    groups = model.parameter_groups()
+    groups = parameter_groups(model)
     assert {id(p) for p in groups["triplane"]} == {id(p) for p in model.triplane.parameters()}
     model(make_conditions(2), "deform", 3).means.square().sum().backward()
     assert model.triplane.tables.grad.abs().sum() > 0

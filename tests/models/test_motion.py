@@ -5,6 +5,7 @@ from talksplat.errors import UserError
 from talksplat.models.expression import ExpressionOffsets
 from talksplat.models.motion import MotionOffsets
 from talksplat.models.reach import AudioReach
+from talksplat.training.parameter_groups import parameter_groups
 from tests.models.building import build, make_conditions, set_up
 
 
@@ -104,5 +105,5 @@ def test_the_avatar_shows_the_expression():
     assert not torch.equal(one.means, other.means) and torch.equal(one.opacities, other.opacities)
     names = [name for name, p in model.named_parameters() if p.requires_grad and name.startswith("expression")]
     assert names and all(
-        any(p is q for q in model.parameter_groups()["networks"]) for p in model.expression.parameters()
+        any(p is q for q in parameter_groups(model)["networks"]) for p in model.expression.parameters()
     )

@@ -8,7 +8,7 @@ far as they fit, what the model shows differs (or does not) as the table says.
 from __future__ import annotations
 
 import copy
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 
 import pytest
@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from talksplat.config import instantiate
 from talksplat.types import Gaussians
-from tests.models.building import configure, make_conditions, set_up, wake
+from tests.models.building import configure, make_conditions, set_up, subject_of, wake
 from tests.models.switches import SWITCHES, Switch
 
 
@@ -50,8 +50,9 @@ def made(name: str, overrides: tuple[str, ...]):
     start = copy.deepcopy(model.state_dict())
     wake(model)
     with torch.no_grad():
-        model._fit_mouth(torch.tensor([0.0, -0.5, 0.3]))
-        model._fit_audio(2 + 3 * torch.randn(20, 16, 29, generator=torch.Generator().manual_seed(2)))
+        audio = 2 + 3 * torch.randn(20, 16, 29, generator=torch.Generator().manual_seed(2))
+        subject = subject_of(60)
+        model._fit(replace(subject, audio=audio, mouth=torch.tensor([0.0, -0.5, 0.3])))
         model.gaussians.params["shN"].normal_()
     return config, model.requires_grad_(False), start
 

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from talksplat.errors import UserError
+from talksplat.models.subject_statistics import SubjectStatistics
+from talksplat.training.parameter_groups import parameter_groups
 from talksplat.types import Gaussians
 from tests.models.building import build, make_conditions, set_up, sphere
 
@@ -78,7 +80,7 @@ def test_gradient_reaches_every_part():
 
 def test_every_parameter_is_in_one_group():
     model = set_up(build())
-    groups = model.parameter_groups()
+    groups = parameter_groups(model)
     listed = [id(p) for group in groups.values() for p in group] + [id(p) for p in model.gaussians.params.values()]
     assert len(listed) == len(set(listed)) and set(listed) == {id(p) for p in model.parameters()}
     assert len(groups["triplane"]) == 2
@@ -202,7 +204,7 @@ def test_settings_that_do_not_fit_are_named():
     with pytest.raises(UserError, match="deformation.attributes"):
         build(overrides=("model.deformation.attributes=[]",))
     with pytest.raises(UserError, match="no frames"):
-        build("static").setup_subject(sphere(10), None, torch.zeros(0, 4, 4))
+        build("static").setup_subject(SubjectStatistics(sphere(10), torch.zeros(0, 4, 4)))
     with pytest.raises(ValueError, match="mode"):
         set_up(build("static"))(make_conditions(1), "fine", 3)
 
@@ -225,7 +227,7 @@ def test_fits_a_moving_target():
     target[:, mouth, 1] -= 0.2 * conditions.eye[:, None]
     optimizer = torch.optim.Adam(
         [
-            {"params": model.parameter_groups()["networks"], "lr": 2e-3},
+            {"params": parameter_groups(model)["networks"], "lr": 2e-3},
             {"params": model.triplane.parameters(), "lr": 2e-3},
         ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from talksplat.config import instantiate, to_yaml
 from talksplat.training.checkpoint import FORMAT
-from talksplat.training.subject import open_subject, subject_entry
+from talksplat.training.subject import open_subject, subject_entry, subject_statistics
 from tests.helpers.runs import small_config
 
 
@@ -19,12 +20,8 @@ def write_checkpoint(path: Path, subject: Path, mode: str = "deform", *overrides
     config = small_config(subject, *overrides)
     data = open_subject(config)
     model = instantiate(config.model)
-    source = data.subject
-    model.setup_subject(
-        torch.as_tensor(source.vertices),
-        torch.as_tensor(source.vertex_colors),
-        torch.as_tensor(source.viewmats)[torch.as_tensor(source.train)],
-    )
+    statistics = subject_statistics(data.subject)
+    model.setup_subject(replace(statistics, audio=None, mouth=None))
     with torch.no_grad():
         model.gaussians.params["opacities"].fill_(3.0)
         for name, parameter in model.named_parameters():

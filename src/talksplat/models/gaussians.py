@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import camera_centers
 from talksplat.geometry.spherical_harmonics import C0, evaluate_sh, num_sh_bases
-from talksplat.models.start_points import neighbor_distances
+from talksplat.models.start_points import neighbor_distances, resample_points
 from talksplat.types import Gaussians, TensorBundle
 
 ATTRIBUTES = ("means", "scales", "quats", "opacities", "sh")
@@ -59,10 +59,15 @@ class GaussianParameters(nn.Module):
         sh_degree: 0 to 3.
         initial_opacity: in (0, 1); GaussianTalker section 2: 0.1.
         scale_range: smallest and largest start scale in dm; the original clamps at sqrt(1e-7) from below only.
+        num_points: thin out or densify the start points to this number; None keeps the subject's.
     """
 
     def __init__(
-        self, sh_degree: int = 3, initial_opacity: float = 0.1, scale_range: tuple[float, float] = (3.2e-4, 0.5)
+        self,
+        sh_degree: int = 3,
+        initial_opacity: float = 0.1,
+        scale_range: tuple[float, float] = (3.2e-4, 0.5),
+        num_points: int | None = None,
     ):
         super().__init__()
         if not 0 <= sh_degree <= 3:
@@ -72,6 +77,7 @@ class GaussianParameters(nn.Module):
         self.sh_degree = sh_degree
         self.initial_opacity = initial_opacity
         self.scale_range = tuple(scale_range)
+        self.num_points = num_points
         self.params = nn.ParameterDict()
         self.resize(0)
 
@@ -89,9 +95,12 @@ class GaussianParameters(nn.Module):
             self.params[name] = nn.Parameter(torch.zeros(num_gaussians, *shape, device=device))
 
     @torch.no_grad()
-    def initialize(self, points: np.ndarray, colors: np.ndarray | None = None) -> None:
-        """Start at `points` [N, 3] (dm) with `colors` uint8 [N, 3], or mid-grey: isotropic, as large as the distance
-        to the three nearest neighbours (GaussianTalker section 2)."""
+    def initialize(self, vertices: Float[Tensor, "point 3"], vertex_colors: UInt8[Tensor, "point 3"] | None) -> None:
+        """Start at the vertices (dm) in their colours, or mid-grey: isotropic, as large as the distance to the three nearest
+        neighbours (GaussianTalker section 2)."""
+        points = vertices.cpu().numpy()
+        colors = None if vertex_colors is None else vertex_colors.cpu().numpy()
+        points, colors = resample_points(points, colors, self.num_points)
         self.resize(len(points))
         params = self.params
         params["means"].copy_(torch.as_tensor(points))

@@ -15,6 +15,7 @@ from talksplat.models.canonical import CanonicalMLP
 from talksplat.models.deformation import DeformationHeads
 from talksplat.models.gaussians import GaussianParameters
 from talksplat.models.speech_encoder import SpeechEncoder
+from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.models.talking_head import TalkingHead, require_equal
 from talksplat.models.tokens import ConditionTokens
 from talksplat.types import Conditions
@@ -91,17 +92,14 @@ class GaussianTalker(TalkingHead):
         """The audio token's encoder if it has a speech model inside."""
         return self.tokens.speech_encoder
 
-    def _fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
-        self.tokens.fit_cameras(viewmats)
+    def _fit(self, subject: SubjectStatistics) -> None:
+        self.tokens.fit_cameras(subject.viewmats)
+        if subject.audio is not None:
+            self.tokens.fit_audio(subject.audio)
         if self.motion is not None:
-            self.motion.fit(viewmats)
-
-    def _fit_mouth(self, center: Float[Tensor, 3]) -> None:
-        if self.reach is not None:
-            self.reach.fit(center)
-
-    def _fit_audio(self, features: Float[Tensor, "frame window feature"]) -> None:
-        self.tokens.fit_audio(features)
+            self.motion.fit(subject.viewmats)
+        if self.reach is not None and subject.mouth is not None:
+            self.reach.fit(subject.mouth)
 
     def _prepare(self, features: Float[Tensor, "gaussian feature"]) -> PreparedHead:
         means = self.gaussians.params["means"].detach()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from talksplat.models.canonical import CanonicalMLP
 from talksplat.models.gaussians import GaussianParameters, RawGaussians
 from talksplat.models.heads import without_autocast
 from talksplat.models.speech_encoder import SpeechEncoder
-from talksplat.models.start_points import resample_points
+from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions, Gaussians
 
 MODES = ("canonical", "deform", "joint")
@@ -79,14 +78,8 @@ class TalkingHead(nn.Module):
         """Offsets [frame, gaussian, ...] of raw attributes, float32."""
         return {}
 
-    def _fit_mouth(self, center: Float[Tensor, 3]) -> None:
-        """Take the place of the mouth (dm)."""
-
-    def _fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
-        """Take what is needed from the training cameras."""
-
-    def _fit_audio(self, features: Float[Tensor, "frame window feature"]) -> None:
-        """Take what is needed from the training frames' audio windows."""
+    def _fit(self, subject: SubjectStatistics) -> None:
+        """Take what is needed from the training frames."""
 
     @torch.no_grad()
     def attention(self, conditions: Conditions) -> Float[Tensor, "frame gaussian token"]:
@@ -100,41 +93,18 @@ class TalkingHead(nn.Module):
         """N."""
         return self.gaussians.num_gaussians
 
-    def setup_subject(
-        self,
-        vertices: np.ndarray | Tensor,
-        vertex_colors: np.ndarray | Tensor | None,
-        viewmats_train: np.ndarray | Tensor,
-        audio_train: np.ndarray | Tensor | None = None,
-        mouth: np.ndarray | Tensor | None = None,
-        num_points: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        """Place the Gaussians, the tri-plane's box and the camera statistics; all of it is part of the state dict.
-
-        Args:
-            vertices: [V, 3] start points in dm.
-            vertex_colors: uint8 [V, 3], or None for grey.
-            viewmats_train: [F, 4, 4] of the training frames only.
-            audio_train: [F, window, width] audio windows of the training frames; None: not standardised.
-            mouth: [3] middle of the lips in dm; None: unknown.
-            num_points: thin out or densify the start points to this number; None keeps them.
+    def setup_subject(self, subject: SubjectStatistics) -> None:
+        """Place the Gaussians and take what is needed from the training frames; all of it is part of the state dict.
 
         Raises:
-            UserError: unusable points (see `resample_points`) or no training camera.
+            UserError: unusable start points (see `resample_points`) or no training camera.
         """
-        if len(viewmats_train) == 0:
+        if len(subject.viewmats) == 0:
             raise UserError("the training split has no frames; check transforms_train.json")
-        colors = None if vertex_colors is None else np.asarray(vertex_colors)
-        points, colors = resample_points(np.asarray(vertices), colors, num_points, seed)
-        device = self.triplane.bounds.device
-        self.gaussians.initialize(points, colors)
-        self.triplane.fit_bounds(torch.as_tensor(points, device=device))
-        self._fit_cameras(torch.as_tensor(viewmats_train, dtype=torch.float32, device=device))
-        if mouth is not None:
-            self._fit_mouth(torch.as_tensor(mouth, dtype=torch.float32, device=device))
-        if audio_train is not None:
-            self._fit_audio(torch.as_tensor(audio_train, dtype=torch.float32, device=device))
+        subject = subject.to(self.triplane.bounds.device)
+        self.gaussians.initialize(subject.vertices, subject.vertex_colors)
+        self.triplane.fit_bounds(subject.vertices)
+        self._fit(subject)
         self._frozen = None
 
     def resize(self, num_gaussians: int) -> None:
@@ -222,31 +192,6 @@ class TalkingHead(nn.Module):
     def canonical_modules(self) -> list[nn.Module]:
         """Modules that predict the canonical head."""
         return [self.canonical]
-
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Parameters besides the Gaussians' own: "networks", "triplane", and "audio_backbone" for the layers of a speech
-        model that are not frozen."""
-        modules = [*self.canonical_modules(), *self.deform_modules()]
-        speech = [] if self.speech_encoder is None else list(self.speech_encoder.backbone.parameters())
-        known = {id(parameter) for parameter in speech}
-        networks = [parameter for module in modules for parameter in module.parameters() if id(parameter) not in known]
-        groups = {"networks": networks, "triplane": list(self.triplane.parameters())}
-        opened = [parameter for parameter in speech if parameter.requires_grad]
-        return {**groups, "audio_backbone": opened} if opened else groups
-
-    def unfreeze_audio_layers(self, count: int) -> None:
-        """Train the last `count` layers of the speech model inside, and freeze the others.
-
-        Raises:
-            UserError: there is no speech model, or it has fewer layers.
-        """
-        if self.speech_encoder is not None:
-            self.speech_encoder.unfreeze(count)
-        elif count:
-            raise UserError(
-                f"unfreeze_audio_layers={count}, but this avatar listens to features made beforehand: choose "
-                "experiment=finetune_speech, whose model has a speech model inside"
-            )
 
 
 def require_equal(first_name: str, first: int, second_name: str, second: int) -> None:

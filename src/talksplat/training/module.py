@@ -14,6 +14,7 @@ from talksplat.models.talking_head import PREDICTED_MODES, TalkingHead
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.finite import check_finite
 from talksplat.training.optimizers import Optimizers
+from talksplat.training.parameter_groups import parameter_groups
 from talksplat.training.pose_refinement import PoseRefinement
 from talksplat.training.stage import Stage
 from talksplat.types import FrameBatch, RenderOutput
@@ -121,7 +122,7 @@ class TalkingHeadModule(pl.LightningModule):
             self.model.bake_canonical()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        groups = self.model.parameter_groups()
+        groups = parameter_groups(self.model)
         if self.poses is not None:
             groups["poses"] = list(self.poses.parameters())
         self.all_optimizers = Optimizers(groups, self.model.gaussians.params, self.stage, self.spread)

@@ -27,10 +27,11 @@ from talksplat.training.evaluate import evaluate_run
 from talksplat.training.finite import NonFiniteError
 from talksplat.training.folder import RunFolder
 from talksplat.training.module import TalkingHeadModule
+from talksplat.training.parameter_groups import unfreeze_audio_layers
 from talksplat.training.pose_refinement import open_pose_refinement
 from talksplat.training.provenance import RunInfo, git_state
 from talksplat.training.stage import Stage, camera_spread
-from talksplat.training.subject import mouth_center, open_subject, subject_entry
+from talksplat.training.subject import open_subject, subject_entry, subject_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -63,18 +64,16 @@ class TrainingRun:
         self.rasterizer = instantiate(config.rasterizer)
         self.model = instantiate(config.model)
         for _, stage in self.plan:
-            self.model.unfreeze_audio_layers(stage.unfreeze_audio_layers)  # finds what is wrong before the first step
+            unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)  # finds what is wrong before the first step
         self.poses = open_pose_refinement(config, self.data.subject, self.device)
         self.tracker: Logger | Literal[False] | None = None  # made when the first stage begins
         self._initialize_model()
 
     def _initialize_model(self) -> None:
-        subject = self.data.subject
-        viewmats = torch.as_tensor(subject.viewmats)[torch.as_tensor(subject.train)]
-        vertices = torch.as_tensor(subject.vertices)
-        colors = None if subject.vertex_colors is None else torch.as_tensor(subject.vertex_colors)
-        self.model.setup_subject(vertices, colors, viewmats, subject.features[subject.train], mouth_center(subject))
-        self.spread = camera_spread(viewmats)
+        statistics = subject_statistics(self.data.subject)
+        self.model.setup_subject(statistics)
+        self.spread = camera_spread(statistics.viewmats)
+        vertices = statistics.vertices
         self.scene_scale = float((vertices - vertices.mean(0)).norm(dim=-1).quantile(0.95))
         if self.config.checkpoint is not None:
             load_weights(self.model, read_checkpoint(self.config.checkpoint), str(self.config.checkpoint))
@@ -128,7 +127,7 @@ class TrainingRun:
         start = resumed["talksplat"]["step"] if resumed else 0
         if resumed:
             logger.info("stage %s goes on at step %d", name, start)
-        self.model.unfreeze_audio_layers(stage.unfreeze_audio_layers)
+        unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)
         module = self._module(name, stage)
         trainer = self._trainer(index, name, stage, stage_dir, step_offset, start)
         # Each stage has its own seed, so that a stage begun in a new process is the same as in an old one.

@@ -16,6 +16,7 @@ from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.subject import Subject
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import project
+from talksplat.models.subject_statistics import SubjectStatistics
 
 logger = logging.getLogger(__name__)
 MOUTH_FRAMES, MOUTH_POINTS = 40, 20  # that its place is found from
@@ -59,6 +60,18 @@ def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
         "fps": float(subject.fps),
         "plate": first.background_u8[0].cpu(),
     }
+
+
+def subject_statistics(subject: Subject) -> SubjectStatistics:
+    """What an avatar takes from its subject: of the training frames only."""
+    mouth = mouth_center(subject)
+    return SubjectStatistics(
+        vertices=torch.as_tensor(subject.vertices),
+        viewmats=torch.as_tensor(subject.viewmats[subject.train]),
+        vertex_colors=None if subject.vertex_colors is None else torch.as_tensor(subject.vertex_colors),
+        audio=torch.as_tensor(subject.features[subject.train]),
+        mouth=None if mouth is None else torch.as_tensor(mouth),
+    )
 
 
 def mouth_center(subject: Subject) -> Float[np.ndarray, 3] | None:

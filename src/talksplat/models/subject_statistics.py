@@ -1,0 +1,21 @@
+"""What an avatar takes from its subject before training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from talksplat.types import TensorBundle
+
+
+@dataclass
+class SubjectStatistics(TensorBundle):
+    """Start points, and what parts of the model are normalised or placed by."""
+
+    vertices: Float[Tensor, "point 3"]  # start points, dm
+    viewmats: Float[Tensor, "frame 4 4"]  # of the training frames only
+    vertex_colors: UInt8[Tensor, "point 3"] | None = None  # None: grey
+    audio: Float[Tensor, "frame window feature"] | None = None  # of the training frames; None: not standardised
+    mouth: Float[Tensor, 3] | None = None  # middle of the lips, dm; None: unknown
