@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from talksplat.config import CONF_DIR, chosen_of, compose, finish_config
-from talksplat.config.sweeps import sweep_jobs
+from talksplat.config.sweeps import equal_jobs, sweep_jobs
 from talksplat.errors import UserError, exits_cleanly
 from talksplat.metrics.table import print_metrics
 from talksplat.training.run import train
@@ -43,8 +43,12 @@ def main() -> None:
     if flags <= {"-m", "--multirun"}:
         sweeps = flags or any(override.startswith(("sweep=", "hydra.mode=MULTIRUN")) for override in overrides)
         settings = [override for override in overrides if not override.startswith("hydra.")]
-        for job in sweep_jobs(settings) if sweeps else [settings]:
-            compose("train", job)
+        jobs = [compose("train", job) for job in (sweep_jobs(settings) if sweeps else [settings])]
+        for numbers in equal_jobs(jobs):
+            print(
+                f"jobs {', '.join(map(str, numbers))} have the same settings: they differ in name alone",
+                file=sys.stderr,
+            )
     run_job()
 
 

@@ -75,6 +75,11 @@ def test_a_variant_is_not_the_full_model(tmp_path):
     assert "no row of this table: egstalker/no_ppe, GaussianTalker" in text
 
 
+def test_a_row_of_one_model_is_not_another_models(tmp_path):
+    rows, text = section("egstalker_t3", tmp_path, variant("gaussiantalker", "egstalker/no_ppe"))
+    assert not any(row["measured runs (seeds)"] for row in rows) and "no row of this table: gaussiantalker" in text
+
+
 def test_a_row_is_repeated_for_each_group(tmp_path):
     rows, _ = section(
         "egstalker_t1",

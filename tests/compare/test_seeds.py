@@ -54,6 +54,16 @@ def test_csv_has_means_and_deviations_at_full_precision(tmp_path):
     assert rows[0]["mouth_correlation_mean"] == rows[0]["mouth_correlation_std"] == ""
 
 
+def test_a_run_repeated_with_its_seed_does_not_count_twice(tmp_path):
+    values = (20.0, 22.0, 22.0, 22.0)
+    runs = runs_of(tmp_path, *(seeded(min(i, 1), metrics__mean__psnr=value) for i, value in enumerate(values)))
+    groups = seed_groups(runs)
+    table = build_seed_table(groups)
+    assert [cell.text for cell in cells(table, "seeds")] == ["2 (0, 1)"]
+    assert [cell.text for cell in cells(table, "PSNR")] == ["21.00 ± 1.41"]
+    assert "left out, as they repeat settings and seed of another run: r2, r3" in table.markdown()
+
+
 def test_only_another_seed_makes_a_table(tmp_path):
     runs = runs_of(tmp_path, seeded(0), seeded(0), seeded(1, **LIP))
     assert not has_repeats(seed_groups(runs))

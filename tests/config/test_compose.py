@@ -42,6 +42,13 @@ def test_every_experiment_composes(name: str) -> None:
     ("overrides", "parts"),
     [
         (["modle=x"], ["modle"]),
+        (["model/attention=fusion"], ["model/attention/fusion", "concatenation, elementwise, mha"]),
+        (["experiment=egstalker/no_pe"], ["did you mean 'egstalker/no_ppe'", "gaussiantalker/joint"]),
+        (
+            ["experiment=egstalker/paper", "model=gaussiantalker"],
+            ["experiment=egstalker/paper", "model=gaussiantalker"],
+        ),
+        (["experiment=gaussiantalker/paper", "model=egstalker"], ["model=gaussiantalker", "model=egstalker"]),
         (["model=nerf"], ["model/nerf", "gaussiantalker", "static"]),
         (["stage.stages.coarse.stpes=3"], ["stage.stages.coarse.stpes"]),
         (["+stage.stages.coarse.stpes=3"], ["stage.stages.coarse.stpes", "'steps'"]),

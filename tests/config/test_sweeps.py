@@ -11,7 +11,7 @@ import pytest
 
 from talksplat.config import CONF_DIR, compose
 from talksplat.config.resolvers import job_name
-from talksplat.config.sweeps import sweep_jobs
+from talksplat.config.sweeps import equal_jobs, sweep_jobs
 from talksplat.errors import UserError
 from tests.config.test_experiments import ROWS
 from tests.helpers.experiments import names
@@ -40,8 +40,20 @@ def test_command_line_combines_with_the_file() -> None:
         ["model=egstalker", "seed=0"],
     ]
     assert sweep_jobs(["seed=choice(0,1)", "hydra/sweeper=optuna"]) == []
+    assert sweep_jobs(["model=glob(*)"]) == [], "Hydra knows the files of a group"
+    assert len(sweep_jobs(["+sweep=models"])) == 9
     with pytest.raises(UserError, match="cannot read"):
         sweep_jobs(["seed=[0,1"])
+    for two in ("sweep=models,egstalker/agents", "sweep=[models,egstalker/agents]"):
+        with pytest.raises(UserError, match="one sweep at a time"):
+            sweep_jobs([two])
+
+
+def test_jobs_that_differ_in_name_alone_are_found() -> None:
+    jobs = sweep_jobs(["sweep=gaussiantalker/layers", "experiment=gaussiantalker/paper"])
+    assert equal_jobs([compose("train", job) for job in jobs]) == []
+    jobs = sweep_jobs(["sweep=gaussiantalker/layers", "seed=0,1"]) + [["seed=1"]]
+    assert equal_jobs([compose("train", job) for job in jobs]) == [[1, 4]], "one layer is the default"
 
 
 def test_rows_stand_on_an_experiment_of_the_command_line() -> None:

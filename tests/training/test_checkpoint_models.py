@@ -40,7 +40,7 @@ def test_refused_by_another_model(theirs, ours, checkpoints, tiny_subject, tmp_p
     with pytest.raises(UserError) as error:
         TrainingRun(config, tmp_path / "run")
     message = str(error.value)
-    assert f"holds a {MODELS[theirs]}" in message and f"this run is of a {MODELS[ours]}" in message
+    assert f"is of the model {MODELS[theirs]}" in message and f"this run is of {MODELS[ours]}" in message
     assert str(checkpoints[theirs]) in message and "choose the model" in message
     assert not (tmp_path / "run").exists()
 

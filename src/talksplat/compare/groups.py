@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from talksplat.compare.run_result import RunResult, flatten
 
@@ -17,10 +17,12 @@ MAX_IN_NAME = 3
 
 @dataclass
 class SeedGroup:
-    """Runs alike but for the seed, under a name that says what distinguishes them from the other groups."""
+    """Runs alike but for the seed, one for each seed, under a name that says what distinguishes them from the other groups.
+    `repeated` are further runs with settings and seed of one of these: they would make a spread look smaller than it is."""
 
     name: str
     runs: list[RunResult]
+    repeated: list[RunResult] = field(default_factory=list)
 
 
 def differing_settings(runs: Sequence[RunResult]) -> dict[str, list[str]]:
@@ -52,8 +54,15 @@ def seed_groups(runs: Sequence[RunResult]) -> list[SeedGroup]:
         settings = {key: value for key, value in _relevant(run).items() if key != "seed"}
         groups.setdefault(json.dumps(settings, sort_keys=True, default=str), []).append(run)
     names = _names([group[0] for group in groups.values()])
-    by_seed = [sorted(group, key=lambda run: run.seed or 0) for group in groups.values()]
-    return [SeedGroup(name, group) for name, group in zip(names, by_seed)]
+    return [_one_for_each_seed(name, group) for name, group in zip(names, groups.values())]
+
+
+def _one_for_each_seed(name: str, runs: list[RunResult]) -> SeedGroup:
+    first: dict[int | None, RunResult] = {}
+    for run in runs:
+        first.setdefault(run.seed, run)
+    kept = sorted(first.values(), key=lambda run: run.seed or 0)
+    return SeedGroup(name, kept, [run for run in runs if run not in kept])
 
 
 def _names(runs: list[RunResult]) -> list[str]:

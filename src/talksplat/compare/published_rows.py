@@ -50,7 +50,10 @@ class PublishedTable:
             return None
         variant = set(run.experiments) - set(self.base)
         for row in self.rows:
-            if variant == {row.get("experiment")} or (not variant and row.get("model") == run.model_choice):
+            folder = row.get("experiment", "").split("/")[0]
+            if (variant == {row.get("experiment")} and folder == run.model_choice) or (
+                not variant and row.get("model") == run.model_choice
+            ):
                 return row
         return None
 

@@ -42,7 +42,10 @@ def summary_text(column: Column, found: tuple[float, float | None] | None) -> st
 def build_seed_table(groups: Sequence[SeedGroup]) -> ComparisonTable:
     """A row for each group; the best mean of a column is marked, as in the table of the runs."""
     runs = [run for group in groups for run in group.runs]
+    repeated = [run.name for group in groups for run in group.repeated]
     table = ComparisonTable(["group", "seeds"], [[Cell(group.name), Cell(seeds_of(group))] for group in groups])
+    if repeated:
+        table.remarks.append(f"left out, as they repeat settings and seed of another run: {', '.join(repeated)}")
     for column in _quantities(runs):
         if all(column.value(run) is None for run in runs):
             reasons = dict.fromkeys(column.reason(run).removeprefix(f"{column.title}: ") for run in runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,8 +43,24 @@ def compose(config_name: str, overrides: list[str]) -> DictConfig:
             config = hydra_compose(config_name, overrides, return_hydra_config=True)
             chosen = chosen_of(config.hydra)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_one_line(error)) from error
+        raise UserError(_unknown_choice(str(error)) or _one_line(error)) from error
     return finish_config(config_name, config, chosen)
+
+
+def _unknown_choice(message: str) -> str | None:
+    """Hydra lists the files beside the one that is missing, but not those in folders below the group."""
+    found = re.search(r"Could not find '([^']+)'", message)
+    path = Path(found[1]) if found else Path()
+    nested = bool(path.parts) and path.parts[0] in ("experiment", "sweep")
+    group = Path(path.parts[0]) if nested else path.parent
+    folder = CONF_DIR / group
+    if path == group or not folder.is_dir():
+        return None
+    files = folder.glob("**/*.yaml" if nested else "*.yaml")
+    known = sorted(file.relative_to(folder).as_posix().removesuffix(".yaml") for file in files)
+    near = difflib.get_close_matches(path.relative_to(group).as_posix(), known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"there is no {path}: {hint}there are {', '.join(known)}"
 
 
 def finish_config(config_name: str, config: DictConfig, chosen: dict[str, Any]) -> DictConfig:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config.compose import CONF_DIR
 from talksplat.errors import UserError
@@ -21,19 +23,23 @@ def sweep_jobs(overrides: Sequence[str]) -> list[list[str]]:
             the sweep says of the same setting.
 
     Returns:
-        none where another sweeper than Hydra's own is to choose the values as it goes.
+        none where another sweeper than Hydra's own is to choose the values as it goes, or they are all files of a group.
 
     Raises:
-        UserError: an override that cannot be read.
+        UserError: an override that cannot be read, or not one sweep by its name.
     """
+    parser = OverridesParser.create()
     try:
-        parsed = OverridesParser.create().parse_overrides([*_of_file(overrides), *overrides])
+        given = parser.parse_overrides(list(overrides))
     except OverrideParseException as error:
         raise UserError(f"cannot read {error.override!r} on the command line: write GROUP.KEY=VALUE") from error
+    parsed = [*parser.parse_overrides(_of_file(given)), *given]
     choices: dict[str, list[str]] = {}
     for override in parsed:
         key = override.get_key_element()
         if key == "hydra/sweeper" or (override.is_sweep_override() and not override.is_discrete_sweep()):
+            return []
+        if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
             return []
         if override.is_sweep_override():
             choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
@@ -42,9 +48,21 @@ def sweep_jobs(overrides: Sequence[str]) -> list[list[str]]:
     return [list(job) for job in itertools.product(*choices.values())]
 
 
-def _of_file(overrides: Sequence[str]) -> list[str]:
+def equal_jobs(configs: Sequence[DictConfig]) -> list[list[int]]:
+    """Numbers of jobs that are the same but for how they were asked for, e.g. a row that the paper's settings have anyway."""
+    alike: dict[str, list[int]] = {}
+    for number, config in enumerate(configs):
+        settings = {key: value for key, value in OmegaConf.to_container(config).items() if key != "chosen"}
+        alike.setdefault(json.dumps(settings, sort_keys=True, default=str), []).append(number)
+    return [numbers for numbers in alike.values() if len(numbers) > 1]
+
+
+def _of_file(given: Sequence[Override]) -> list[str]:
     """What the file of `sweep=NAME` sweeps; a name that does not exist is found when a job is composed."""
-    name = next((text.removeprefix("sweep=") for text in reversed(overrides) if text.startswith("sweep=")), None)
+    names = [override for override in given if override.key_or_group == "sweep"]
+    if len(names) > 1 or any(override.is_sweep_override() or isinstance(override.value(), list) for override in names):
+        raise UserError("one sweep at a time: write sweep=NAME, and start the other sweeps one after the other")
+    name = names[0].value() if names else None
     path = CONF_DIR / "sweep" / f"{name}.yaml"
     if not path.is_file():
         return []

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from talksplat.errors import UserError
 
+OF_GAUSSIANTALKER = ("gaussiantalker/full", "gaussiantalker/paper")  # whole models, not variants of any
 AUDIO_KEYS = ("width", "window", "context")
 UNIT_NAME = re.compile(r"AU\d\d_[rc]")
 
@@ -40,6 +41,7 @@ def validate_train(config: DictConfig) -> None:
     rules = (
         validate_audio,
         _switched_off,
+        _experiments,
         _audio_widths,
         _expression,
         _motion,
@@ -61,6 +63,19 @@ def _switched_off(config: DictConfig) -> None:
                     f"{path}.{name} is switched off and has settings all the same ({', '.join(node)}): of two experiments "
                     "that contradict each other name the one that switches it off last, or leave one out"
                 )
+
+
+def _experiments(config: DictConfig) -> None:
+    model = config.chosen.get("groups", {}).get("model")
+    for name in config.chosen.get("experiments", []):
+        needed = (
+            "egstalker" if name.startswith("egstalker/") else "gaussiantalker" if name in OF_GAUSSIANTALKER else model
+        )
+        if model != needed:
+            raise UserError(
+                f"experiment={name} is of model={needed}, but model={model} is chosen besides: the mixture would be neither; "
+                "leave one of them out"
+            )
 
 
 def _audio_widths(config: DictConfig) -> None:

@@ -47,4 +47,6 @@ class PeriodicPositionCode(nn.Module):
         if self.axis == "token":
             places = torch.arange(tokens.shape[1], device=tokens.device) % self.period
             return self.dropout(tokens + self.table[places])
+        if frames is None:
+            raise UserError("tokens.position_code.axis=time needs the frames' numbers, which these conditions lack")
         return self.dropout(tokens + self.table[frames.long() % self.period][:, None])

@@ -87,8 +87,8 @@ def load_weights(model: TalkingHead, checkpoint: dict[str, Any], source: str) ->
     ours = f"{type(model).__module__}.{type(model).__qualname__}"
     if theirs != ours:
         raise UserError(
-            f"{source} holds a {theirs.rsplit('.', 1)[-1]}, and this run is of a {ours.rsplit('.', 1)[-1]}: choose the model "
-            "that the checkpoint was trained with"
+            f"{source} is of the model {theirs.rsplit('.', 1)[-1]}, and this run is of {ours.rsplit('.', 1)[-1]}: choose the "
+            "model that the checkpoint was trained with"
         )
     weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items() if k.startswith("model.")}
     model.gaussians.resize(entry["num_gaussians"])
@@ -101,8 +101,8 @@ def load_weights(model: TalkingHead, checkpoint: dict[str, Any], source: str) ->
     ]
     if differing:
         raise UserError(
-            f"{source} holds a {theirs.rsplit('.', 1)[-1]} with other settings than this run's ({differing[0]}): give the "
-            "settings of its config.yaml"
+            f"{source} is of the model {theirs.rsplit('.', 1)[-1]} with other settings than this run's ({differing[0]}): give "
+            "the settings of its config.yaml"
         )
     model.load_state_dict(weights)
 

@@ -39,9 +39,9 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Measure, and write `metrics.json`, `test/render.mp4` and `test/grid.png` into the run folder."""
     subject = data.subject
-    model.to(device)
+    model.to(device).freeze_for_inference()  # what rendering does
     degree = stage.sh_degree(stage.steps - 1, model.gaussians.sh_degree)
-    renderer = AvatarRenderer(model.eval(), rasterizer, stage.final_mode, degree, subject.width, subject.height)
+    renderer = AvatarRenderer(model, rasterizer, stage.final_mode, degree, subject.width, subject.height)
     test_dir = run_dir / "test"
     test_dir.mkdir(exist_ok=True)
     logger.info("measuring %d held-out frames", len(subject.val))

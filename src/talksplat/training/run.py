@@ -115,6 +115,11 @@ class TrainingRun:
     def _announce(self) -> None:
         logger.info("run folder %s", self.folder.path)
         logger.info("%s", self.plan.purpose)
+        for name, loss in self.losses.items():
+            if loss.stages is not None and not set(loss.stages) & set(self.plan.order):
+                logger.warning(
+                    "loss.%s counts in no stage of stage.order: loss.%s.stages=%s", name, name, list(loss.stages)
+                )
         if not self.plan.quality:
             logger.warning(
                 "this stage preset is for trying things out: it is no quality preset, do not report its numbers"
