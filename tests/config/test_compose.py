@@ -41,7 +41,12 @@ def test_every_experiment_composes(name: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
-        (["modle=x"], ["modle"]),
+        (["modle=x"], ["modle", "did you mean 'model'"]),
+        (["stage.stages.fine.step=3"], ["did you mean 'stage.stages.fine.steps'"]),
+        (
+            ["experiment=gaussiantalker/no_eye", "experiment=gaussiantalker/no_audio"],
+            ["given twice", "no_eye,gaussian"],
+        ),
         (["model/attention=fusion"], ["model/attention/fusion", "concatenation, elementwise, mha"]),
         (["experiment=egstalker/no_pe"], ["did you mean 'egstalker/no_ppe'", "gaussiantalker/joint"]),
         (

@@ -35,6 +35,10 @@ def compose(config_name: str, overrides: list[str]) -> DictConfig:
     Raises:
         UserError: unknown or missing key, value of a wrong type, unknown choice (the known ones are listed).
     """
+    experiments = [override for override in overrides if override.startswith("experiment=")]
+    if len(experiments) > 1:
+        names = ",".join(text.partition("=")[2].strip("[]") for text in experiments)
+        raise UserError(f"experiment= is given twice, and the last would count alone: write 'experiment=[{names}]'")
     if GlobalHydra.instance().is_initialized():
         # A notebook or a test may have composed before; Hydra holds one global instance.
         GlobalHydra.instance().clear()
@@ -43,7 +47,8 @@ def compose(config_name: str, overrides: list[str]) -> DictConfig:
             config = hydra_compose(config_name, overrides, return_hydra_config=True)
             chosen = chosen_of(config.hydra)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_unknown_choice(str(error)) or _one_line(error)) from error
+        unknown = _unknown_choice(str(error)) or _unknown_setting(str(error), config_name)
+        raise UserError(unknown or _one_line(error)) from error
     return finish_config(config_name, config, chosen)
 
 
@@ -61,6 +66,29 @@ def _unknown_choice(message: str) -> str | None:
     near = difflib.get_close_matches(path.relative_to(group).as_posix(), known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"there is no {path}: {hint}there are {', '.join(known)}"
+
+
+def _unknown_setting(message: str, config_name: str) -> str | None:
+    """Hydra advises to append with a plus sign, which then fails as well."""
+    found = re.search(r"Could not override '([^']+)'", message)
+    if found is None:
+        return None
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=config_name):
+        default = OmegaConf.to_container(hydra_compose(config_name, []), resolve=False)
+    groups = [path.relative_to(CONF_DIR).as_posix() for path in CONF_DIR.rglob("*") if path.is_dir()]
+    known = [*_paths(default, ""), *groups]
+    near = difflib.get_close_matches(found[1], known, n=1, cutoff=0.7)
+    if found[1] in known or not near:
+        return f"there is no setting {found[1]} with these choices; `--cfg job` prints those that there are"
+    return f"there is no setting {found[1]}: did you mean {near[0]!r}? `--cfg job` prints all"
+
+
+def _paths(value: Any, path: str) -> Iterator[str]:
+    """Full paths of all settings."""
+    if path:
+        yield path
+    for key, item in value.items() if isinstance(value, dict) else ():
+        yield from _paths(item, f"{path}.{key}" if path else str(key))
 
 
 def finish_config(config_name: str, config: DictConfig, chosen: dict[str, Any]) -> DictConfig:

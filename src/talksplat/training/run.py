@@ -236,6 +236,10 @@ def train(config: DictConfig, run_dir: Path) -> dict[str, Any] | None:
     quiet_libraries()
     run = TrainingRun(config, run_dir)
     if config.dry_run:
+        size = sum(parameter.numel() for parameter in run.model.parameters())
+        stages = ", ".join(f"{name} {stage.steps:,} steps of {stage.batch_size}" for name, stage in run.plan)
+        tokens = ", ".join(run.model.token_names) or "none"
+        logger.info("%s, %s parameters, tokens: %s; %s", type(run.model).__name__, f"{size:,}", tokens, stages)
         logger.info("dry run: everything is built and checked, nothing is trained")
         return None
     return run.run()
