@@ -29,7 +29,7 @@ class Optimizers:
     ) -> None:
         self.stage = stage
         self.spread = spread
-        fused = True
+        fused = gaussians["means"].is_cuda
         groups = [{"params": params, "name": name} for name, params in network_groups.items() if params]
         if not groups:
             # A model without networks still needs one optimiser whose steps Lightning can count.
