@@ -33,19 +33,6 @@ class Fusion(TokenMixer):
         nn.init.xavier_uniform_(self.tokens.weight)
         nn.init.zeros_(self.tokens.bias)
 
-    def _told(
-        self, tokens: Float[Tensor, "frame token width"], prior: Float[Tensor, "gaussian token"] | None
-    ) -> Float[Tensor, "frame _ width"]:
-        if prior is None:
-            return self.tokens(tokens.flatten(1))[:, None]
-        matrices = self.tokens.weight.to(tokens.dtype).unflatten(1, (self.num_tokens, -1))
-        each = torch.einsum("btd,ctd->btc", tokens, matrices)
-        return torch.matmul(prior.exp().to(each.dtype), each) + self.tokens.bias.to(each.dtype)
-
-
-class Concatenation(Fusion):
-    """A Linear on a Gaussian's features and all tokens side by side."""
-
     def prepare(
         self, queries: Float[Tensor, "*frame gaussian width"], means: Float[Tensor, "gaussian 3"]
     ) -> Float[Tensor, "*frame gaussian width"]:
@@ -60,24 +47,39 @@ class Concatenation(Fusion):
         prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian width"]:
         """See `TokenMixer`."""
-        return prepared + self._told(tokens, prior)
+        return self.join(prepared, self._told(tokens, prior))
+
+    def join(
+        self, share: Float[Tensor, "*frame gaussian width"], told: Float[Tensor, "frame _ width"]
+    ) -> Float[Tensor, "frame gaussian width"]:
+        """The features' share and the tokens'."""
+        raise NotImplementedError
+
+    def _told(
+        self, tokens: Float[Tensor, "frame token width"], prior: Float[Tensor, "gaussian token"] | None
+    ) -> Float[Tensor, "frame _ width"]:
+        if prior is None:
+            return self.tokens(tokens.flatten(1))[:, None]
+        matrices = self.tokens.weight.to(tokens.dtype).unflatten(1, (self.num_tokens, -1))
+        each = torch.einsum("btd,ctd->btc", tokens, matrices)
+        return torch.matmul(prior.exp().to(each.dtype), each) + self.tokens.bias.to(each.dtype)
+
+
+class Concatenation(Fusion):
+    """A Linear on a Gaussian's features and all tokens side by side."""
+
+    def join(
+        self, share: Float[Tensor, "*frame gaussian width"], told: Float[Tensor, "frame _ width"]
+    ) -> Float[Tensor, "frame gaussian width"]:
+        """Their sum."""
+        return share + told
 
 
 class ElementwiseProduct(Fusion):
     """A Linear on a Gaussian's features times a Linear on all tokens, element by element."""
 
-    def prepare(
-        self, queries: Float[Tensor, "*frame gaussian width"], means: Float[Tensor, "gaussian 3"]
-    ) -> Float[Tensor, "*frame gaussian width"]:
-        """The features' factor."""
-        return self.query(queries)
-
-    def forward(
-        self,
-        queries: Float[Tensor, "*frame gaussian width"],
-        prepared: Float[Tensor, "*frame gaussian width"],
-        tokens: Float[Tensor, "frame token width"],
-        prior: Float[Tensor, "gaussian token"] | None = None,
+    def join(
+        self, share: Float[Tensor, "*frame gaussian width"], told: Float[Tensor, "frame _ width"]
     ) -> Float[Tensor, "frame gaussian width"]:
-        """See `TokenMixer`."""
-        return prepared * self._told(tokens, prior)
+        """Their product."""
+        return share * told
