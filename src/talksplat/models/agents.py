@@ -58,11 +58,10 @@ class AgentAttention(TokenMixer):
                 f"cross_attention.mixer: give num_agents or agent_share and set the other to null "
                 f"(num_agents={num_agents}, agent_share={agent_share})"
             )
-        if num_agents is not None and num_agents < 1 or agent_share is not None and not 0 < agent_share <= 1:
-            raise UserError(
-                f"cross_attention.mixer: num_agents={num_agents} must be at least 1, agent_share={agent_share} above 0 "
-                "and at most 1"
-            )
+        if num_agents is not None and num_agents < 1:
+            raise UserError(f"cross_attention.mixer.num_agents={num_agents} must be at least 1")
+        if agent_share is not None and not 0 < agent_share <= 1:
+            raise UserError(f"cross_attention.mixer.agent_share={agent_share} must be above 0 and at most 1")
         if selection not in SELECTIONS or computation not in COMPUTATIONS:
             raise UserError(
                 f"cross_attention.mixer: selection={selection!r} is one of {', '.join(SELECTIONS)}, "
