@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,26 +11,20 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
-from talksplat import __version__
-from talksplat.callbacks.checkpointing import KeepNewest
-from talksplat.callbacks.history import History
-from talksplat.callbacks.preview import Preview
-from talksplat.callbacks.progress import StageProgress
 from talksplat.callbacks.trackers import finish_tracker
-from talksplat.config import instantiate, to_yaml
+from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import UserError
-from talksplat.training.checkpoint import FORMAT, load_weights, read_checkpoint, with_architectures
-from talksplat.training.console import quiet_libraries, stop_between_steps
+from talksplat.training.checkpoint import load_weights, read_checkpoint, with_architectures
+from talksplat.training.console import quiet_libraries
 from talksplat.training.evaluate import evaluate_run
-from talksplat.training.finite import NonFiniteError
+from talksplat.training.fit import Place, fit_stage
 from talksplat.training.folder import RunFolder
-from talksplat.training.module import TalkingHeadModule
 from talksplat.training.parameter_groups import unfreeze_audio_layers
 from talksplat.training.pose_refinement import open_pose_refinement
-from talksplat.training.provenance import RunInfo, git_state
-from talksplat.training.stage import Stage, camera_spread
-from talksplat.training.subject import open_subject, subject_entry, subject_statistics
+from talksplat.training.provenance import RunInfo
+from talksplat.training.stage import camera_spread
+from talksplat.training.subject import open_subject, subject_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -96,15 +89,16 @@ class TrainingRun:
     def _train_and_measure(self) -> dict[str, Any]:
         step_offset = 0
         for index, (name, stage) in enumerate(self.plan):
-            stage_dir = self.folder.stage_dir(index, name)
-            if self.folder.is_finished(stage_dir):
+            place = Place(index, name, stage, self.folder.stage_dir(index, name), step_offset)
+            if self.folder.is_finished(place.folder):
                 logger.info("stage %s is finished already", name)
-                finished = read_checkpoint(stage_dir / "last.ckpt")
-                load_weights(self.model, finished, str(stage_dir))
+                finished = read_checkpoint(place.checkpoint)
+                load_weights(self.model, finished, str(place.folder))
                 if self.poses is not None:
                     self.poses.take(finished["state_dict"])
             else:
-                self._fit(index, name, stage, stage_dir, step_offset)
+                self.info.data["timings"][name] = fit_stage(self, place)
+                self.info.write()
             step_offset += stage.steps
         if self.poses is not None:
             subject = self.data.subject
@@ -125,70 +119,13 @@ class TrainingRun:
                 "this stage preset is for trying things out: it is no quality preset, do not report its numbers"
             )
 
-    def _fit(self, index: int, name: str, stage: Stage, stage_dir: Path, step_offset: int) -> None:
-        stage_dir.mkdir(parents=True, exist_ok=True)
-        checkpoint = stage_dir / "last.ckpt"
-        resumed = read_checkpoint(checkpoint) if checkpoint.exists() else None
-        start = resumed["talksplat"]["step"] if resumed else 0
-        if resumed:
-            logger.info("stage %s goes on at step %d", name, start)
-        unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)
-        module = self._module(name, stage)
-        trainer = self._trainer(index, name, stage, stage_dir, step_offset, start)
-        # Each stage has its own seed, so that a stage begun in a new process is the same as in an old one.
-        pl.seed_everything(self.config.seed + 1000 * (index + 1), verbose=False)
-        batches = self.data.train_batches(
-            stage.batch_size, self.config.seed + index, start, stage.steps - start, self.device
-        )
-        self.model.train()
-        try:
-            with stop_between_steps(trainer):
-                trainer.fit(module, batches, ckpt_path=str(checkpoint) if resumed else None, weights_only=True)
-        except NonFiniteError as error:
-            path = stage_dir / "last_good.ckpt"
-            KeepNewest.save(trainer, path)
-            raise UserError(
-                f"{error} of stage {name}; the last good state is {path}. Lower stage.stages.{name}.learning_rates or "
-                f"switch that term off (loss.NAME=null)"
-            ) from error
-        if trainer.global_step < stage.steps:
-            raise UserError(
-                f"interrupted in stage {name} at step {trainer.global_step}; go on with: "
-                f"python train.py ... resume=true hydra.run.dir={self.folder.path}"
-            )
-        seconds = module.seconds
-        self.folder.finish_stage(
-            stage_dir, {"stage": name, "steps": stage.steps, "resumed_at": start, "seconds": seconds}
-        )
-        self.info.data["timings"][name] = seconds
-        self.info.write()
-
-    def _module(self, name: str, stage: Stage) -> TalkingHeadModule:
-        subject = self.data.subject
-        description = {
-            "format": FORMAT,
-            "version": __version__,
-            "git": git_state(),
-            "config_yaml": to_yaml(self.config),
-            "subject": subject_entry(self.data),
-        }
-        return TalkingHeadModule(
-            self.model,
-            self.rasterizer,
-            self.losses,
-            stage,
-            name,
-            subject.width,
-            subject.height,
-            self.spread,
-            self.spread if stage.density_scale == "camera_spread" else self.scene_scale,
-            description,
-            self.autocast,
-            self.poses,
-        )
+    def open_tracker(self, step: int) -> Logger | Literal[False]:
+        """One tracker for all stages of a run, made at its first step; False, as Lightning wants it, for none."""
+        if self.tracker is None:
+            self.tracker = self._build_tracker(step)
+        return self.tracker
 
     def _build_tracker(self, step: int) -> Logger | Literal[False]:
-        """One tracker for all stages of a run; False, as Lightning wants it, for none."""
         if self.config.tracker is None:
             return False
         tracker = instantiate(self.config.tracker, save_dir=str(self.folder.path), resume_step=step)()
@@ -196,35 +133,6 @@ class TrainingRun:
             return False
         tracker.log_hyperparams(OmegaConf.to_container(self.config))
         return tracker
-
-    def _trainer(
-        self, index: int, name: str, stage: Stage, stage_dir: Path, step_offset: int, start: int
-    ) -> pl.Trainer:
-        settings = self.settings
-        if self.tracker is None:
-            self.tracker = self._build_tracker(step_offset + start)
-        callbacks = [
-            StageProgress(f"stage {index + 1}/{len(self.plan.order)} {name}"),
-            History(settings.log_every, step_offset),
-            Preview(self.data, stage_dir, settings.preview_every, step_offset),
-            KeepNewest(self.folder.path, stage_dir, settings.checkpoint_every),
-        ]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return pl.Trainer(
-                accelerator="gpu" if self.device.type == "cuda" else "cpu",
-                devices=1,
-                max_steps=stage.steps,
-                max_epochs=-1,
-                logger=self.tracker,
-                callbacks=callbacks,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                num_sanity_val_steps=0,
-                limit_val_batches=0,
-                log_every_n_steps=10**9,
-            )
 
 
 def train(config: DictConfig, run_dir: Path) -> dict[str, Any] | None:

@@ -1,0 +1,148 @@
+"""One stage of a run is one fit: its module, its trainer, its callbacks."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytorch_lightning as pl
+
+from talksplat import __version__
+from talksplat.callbacks.checkpointing import KeepNewest
+from talksplat.callbacks.history import History
+from talksplat.callbacks.preview import Preview
+from talksplat.callbacks.progress import StageProgress
+from talksplat.config import to_yaml
+from talksplat.errors import UserError
+from talksplat.training.checkpoint import FORMAT, read_checkpoint
+from talksplat.training.console import stop_between_steps
+from talksplat.training.finite import NonFiniteError
+from talksplat.training.module import TalkingHeadModule
+from talksplat.training.parameter_groups import unfreeze_audio_layers
+from talksplat.training.provenance import git_state
+from talksplat.training.stage import Stage
+from talksplat.training.subject import subject_entry
+
+if TYPE_CHECKING:
+    from talksplat.training.run import TrainingRun
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A stage at its place in a run: number, name, folder, and the steps of the stages before it."""
+
+    index: int
+    name: str
+    stage: Stage
+    folder: Path
+    step_offset: int
+
+    @property
+    def checkpoint(self) -> Path:
+        """Newest checkpoint of the stage."""
+        return self.folder / "last.ckpt"
+
+
+def fit_stage(run: TrainingRun, place: Place) -> float:
+    """Train a stage to its end, going on where it was interrupted.
+
+    Returns:
+        seconds that the stage took, those before an interruption included.
+
+    Raises:
+        UserError: a loss or gradient is not finite, or the fit was interrupted.
+    """
+    name, stage = place.name, place.stage
+    place.folder.mkdir(parents=True, exist_ok=True)
+    resumed = read_checkpoint(place.checkpoint) if place.checkpoint.exists() else None
+    start = resumed["talksplat"]["step"] if resumed else 0
+    if resumed:
+        logger.info("stage %s goes on at step %d", name, start)
+    unfreeze_audio_layers(run.model, stage.unfreeze_audio_layers)
+    module = _module(run, place)
+    trainer = _trainer(run, place, start)
+    # Each stage has its own seed, so that a stage begun in a new process is the same as in an old one.
+    pl.seed_everything(run.config.seed + 1000 * (place.index + 1), verbose=False)
+    batches = run.data.train_batches(
+        stage.batch_size, run.config.seed + place.index, start, stage.steps - start, run.device
+    )
+    run.model.train()
+    try:
+        with stop_between_steps(trainer):
+            trainer.fit(module, batches, ckpt_path=str(place.checkpoint) if resumed else None, weights_only=True)
+    except NonFiniteError as error:
+        path = place.folder / "last_good.ckpt"
+        KeepNewest.save(trainer, path)
+        raise UserError(
+            f"{error} of stage {name}; the last good state is {path}. Lower stage.stages.{name}.learning_rates or "
+            f"switch that term off (loss.NAME=null)"
+        ) from error
+    if trainer.global_step < stage.steps:
+        raise UserError(
+            f"interrupted in stage {name} at step {trainer.global_step}; go on with: "
+            f"python train.py ... resume=true hydra.run.dir={run.folder.path}"
+        )
+    seconds = module.seconds
+    run.folder.finish_stage(
+        place.folder, {"stage": name, "steps": stage.steps, "resumed_at": start, "seconds": seconds}
+    )
+    return seconds
+
+
+def _module(run: TrainingRun, place: Place) -> TalkingHeadModule:
+    subject = run.data.subject
+    description = {
+        "format": FORMAT,
+        "version": __version__,
+        "git": git_state(),
+        "config_yaml": to_yaml(run.config),
+        "subject": subject_entry(run.data),
+    }
+    return TalkingHeadModule(
+        run.model,
+        run.rasterizer,
+        run.losses,
+        place.stage,
+        place.name,
+        subject.width,
+        subject.height,
+        run.spread,
+        run.spread if place.stage.density_scale == "camera_spread" else run.scene_scale,
+        description,
+        run.autocast,
+        run.poses,
+    )
+
+
+def _trainer(run: TrainingRun, place: Place, start: int) -> pl.Trainer:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pl.Trainer(
+            accelerator="gpu" if run.device.type == "cuda" else "cpu",
+            devices=1,
+            max_steps=place.stage.steps,
+            max_epochs=-1,
+            logger=run.open_tracker(place.step_offset + start),
+            callbacks=_callbacks(run, place),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=0,
+            log_every_n_steps=10**9,
+        )
+
+
+def _callbacks(run: TrainingRun, place: Place) -> list[pl.Callback]:
+    settings = run.settings
+    return [
+        StageProgress(f"stage {place.index + 1}/{len(run.plan.order)} {place.name}"),
+        History(settings.log_every, place.step_offset),
+        Preview(run.data, place.folder, settings.preview_every, place.step_offset),
+        KeepNewest(run.folder.path, place.folder, settings.checkpoint_every),
+    ]
