@@ -11,6 +11,14 @@ class UserError(Exception):
     """What was wrong, in which file or setting, and what to do about it, in one line."""
 
 
+class Interrupted(UserError):
+    """Work was stopped from outside and can be gone on with."""
+
+
+class Pruned(UserError):
+    """A search gave a run up: others were better by then."""
+
+
 def exits_cleanly(main: Callable) -> Callable:
     """Decorate a command's entry point: a `UserError` becomes one line on stderr and exit status 2."""
 

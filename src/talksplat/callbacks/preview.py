@@ -34,6 +34,7 @@ class Preview(pl.Callback):
         self.every = every
         self.step_offset = step_offset
         self.num_frames = num_frames
+        self.latest: tuple[int, float] | None = None  # step of the run, held-out composite PSNR in dB
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -53,6 +54,7 @@ class Preview(pl.Callback):
         module.model.train()
         psnr = float((-10 * torch.log10((image - batch.target).square().mean((1, 2, 3)))).mean())
         step = trainer.global_step
+        self.latest = (self.step_offset + step, psnr)
         picture = comparison_grid(batch.original.cpu(), image.cpu(), batch.frame_ids.tolist())
         previews = self.folder / "previews"
         previews.mkdir(exist_ok=True)

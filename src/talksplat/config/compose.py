@@ -35,6 +35,17 @@ def compose(config_name: str, overrides: list[str]) -> DictConfig:
     Raises:
         UserError: unknown or missing key, value of a wrong type, unknown choice (the known ones are listed).
     """
+    config = compose_unchecked(config_name, overrides)
+    chosen = chosen_of(config.hydra)
+    return finish_config(config_name, config, chosen)
+
+
+def compose_unchecked(config_name: str, overrides: list[str]) -> DictConfig:
+    """A command's configuration as Hydra composes it, with Hydra's own node `hydra`.
+
+    Raises:
+        UserError: unknown choice or setting, an override that cannot be read.
+    """
     experiments = [override for override in overrides if override.startswith("experiment=")]
     if len(experiments) > 1:
         names = ",".join(text.partition("=")[2].strip("[]") for text in experiments)
@@ -44,12 +55,10 @@ def compose(config_name: str, overrides: list[str]) -> DictConfig:
         GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=config_name):
-            config = hydra_compose(config_name, overrides, return_hydra_config=True)
-            chosen = chosen_of(config.hydra)
+            return hydra_compose(config_name, overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         unknown = _unknown_choice(str(error)) or _unknown_setting(str(error), config_name)
         raise UserError(unknown or _one_line(error)) from error
-    return finish_config(config_name, config, chosen)
 
 
 def _unknown_choice(message: str) -> str | None:

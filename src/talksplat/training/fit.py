@@ -16,7 +16,7 @@ from talksplat.callbacks.history import History
 from talksplat.callbacks.preview import Preview
 from talksplat.callbacks.progress import StageProgress
 from talksplat.config import to_yaml
-from talksplat.errors import UserError
+from talksplat.errors import Interrupted, UserError
 from talksplat.training.checkpoint import FORMAT, read_checkpoint
 from talksplat.training.console import stop_between_steps
 from talksplat.training.finite import NonFiniteError
@@ -55,7 +55,8 @@ def fit_stage(run: TrainingRun, place: Place) -> float:
         seconds that the stage took, those before an interruption included.
 
     Raises:
-        UserError: a loss or gradient is not finite, or the fit was interrupted.
+        UserError: a loss or gradient is not finite.
+        Interrupted: by Ctrl-C; the newest checkpoint is of the step in hand.
     """
     name, stage = place.name, place.stage
     place.folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,7 @@ def fit_stage(run: TrainingRun, place: Place) -> float:
             f"switch that term off (loss.NAME=null)"
         ) from error
     if trainer.global_step < stage.steps:
-        raise UserError(
+        raise Interrupted(
             f"interrupted in stage {name} at step {trainer.global_step}; go on with: "
             f"python train.py ... resume=true hydra.run.dir={run.folder.path}"
         )
@@ -145,4 +146,5 @@ def _callbacks(run: TrainingRun, place: Place) -> list[pl.Callback]:
         History(settings.log_every, place.step_offset),
         Preview(run.data, place.folder, settings.preview_every, place.step_offset),
         KeepNewest(run.folder.path, place.folder, settings.checkpoint_every),
+        *run.callbacks,
     ]

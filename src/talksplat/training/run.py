@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,6 @@ from pytorch_lightning.loggers import Logger
 from talksplat.callbacks.trackers import finish_tracker
 from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
-from talksplat.errors import UserError
 from talksplat.training.checkpoint import load_weights, read_checkpoint, with_architectures
 from talksplat.training.console import quiet_libraries
 from talksplat.training.evaluate import evaluate_run
@@ -22,6 +22,7 @@ from talksplat.training.fit import Place, fit_stage
 from talksplat.training.folder import RunFolder
 from talksplat.training.parameter_groups import unfreeze_audio_layers
 from talksplat.training.pose_refinement import open_pose_refinement
+from talksplat.training.preflight import build_losses
 from talksplat.training.provenance import RunInfo
 from talksplat.training.stage import camera_spread
 from talksplat.training.subject import open_subject, subject_statistics
@@ -37,21 +38,19 @@ class TrainingRun:
     Args:
         config: checked configuration of `train.py`.
         run_dir: folder of the run.
+        callbacks: of Lightning, beside the run's own, in every stage.
     """
 
-    def __init__(self, config: DictConfig, run_dir: Path) -> None:
+    def __init__(self, config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = ()) -> None:
         self.config = config = with_architectures(config)
+        self.callbacks = list(callbacks)
         self.settings = instantiate(config.trainer)
         self.device = self.settings.device()
         self.autocast = self.settings.autocast(self.device)
         self.settings.apply()
         self.folder = RunFolder(run_dir, config)
         self.plan = instantiate(config.stage)
-        self.losses = {name: instantiate(node) for name, node in config.loss.items() if node is not None}
-        if not self.losses:
-            raise UserError("no loss is switched on: choose a loss group, e.g. loss=default")
-        for loss in self.losses.values():
-            loss.check_available()
+        self.losses = build_losses(config)
         pl.seed_everything(config.seed, verbose=False)
         self.data: PortraitDataModule = open_subject(config)
         self.rasterizer = instantiate(config.rasterizer)
@@ -135,14 +134,17 @@ class TrainingRun:
         return tracker
 
 
-def train(config: DictConfig, run_dir: Path) -> dict[str, Any] | None:
+def train(config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = ()) -> dict[str, Any] | None:
     """Train as configured; with `dry_run` only build and check.
+
+    Args:
+        config, run_dir, callbacks: as of `TrainingRun`.
 
     Returns:
         the content of `metrics.json`, or None for a dry run.
     """
     quiet_libraries()
-    run = TrainingRun(config, run_dir)
+    run = TrainingRun(config, run_dir, callbacks)
     if config.dry_run:
         size = sum(parameter.numel() for parameter in run.model.parameters())
         stages = ", ".join(f"{name} {stage.steps:,} steps of {stage.batch_size}" for name, stage in run.plan)

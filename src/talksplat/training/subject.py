@@ -30,13 +30,18 @@ def open_subject(config: DictConfig) -> PortraitDataModule:
     """
     if config.dataset.root is None:
         raise UserError("dataset.root is null: give the subject folder, e.g. dataset=portrait dataset.root=data/clip")
-    root = Path(config.dataset.root)
-    if config.dataset.sample is not None and not root.exists():
-        logger.info("making the embedded sample in %s", root)
-        instantiate(config.dataset.sample)(root=root)
+    ensure_sample(config)
     data = instantiate(config.dataset.loader)
     data.prepare()
     return data
+
+
+def ensure_sample(config: DictConfig) -> None:
+    """Make the embedded sample where a configuration asks for it and it is not there yet."""
+    root = config.dataset.root
+    if config.dataset.sample is not None and root is not None and not Path(root).exists():
+        logger.info("making the embedded sample in %s", root)
+        instantiate(config.dataset.sample)(root=Path(root))
 
 
 def subject_entry(data: PortraitDataModule) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""A sweep over every combination of given values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from talksplat.config import to_yaml
+from talksplat.sweep.engine import Sweep, compose_jobs, gpus_wanted, put_aside
+from talksplat.sweep.expand import grid_jobs, job_name
+from talksplat.sweep.folder import Job
+from talksplat.training.subject import ensure_sample
+
+
+class Grid:
+    """All jobs are known, composed and checked before the first one starts.
+
+    Args:
+        params: what the file of the sweep sweeps, {setting: values}.
+        rerun: names of jobs to run again although they have ended.
+    """
+
+    def __init__(self, params: Mapping[str, Any] | None = None, rerun: Sequence[str] = ()) -> None:
+        self.params = {key: str(value) for key, value in (params or {}).items()}
+        self.rerun = list(rerun)
+
+    def run(self, sweep: Sweep) -> None:
+        """Run all jobs that have not ended."""
+        if sweep.resume:
+            configs = [sweep.folder.config(job.name) for job in sweep.plan.jobs]
+            put_aside(sweep.folder, self.rerun, sweep.plan.jobs)
+        else:
+            overrides = grid_jobs(sweep.settings, self.params)
+            configs = compose_jobs(overrides, sweep.runs_here)
+            names = [job_name(number, config) for number, config in enumerate(configs)]
+            sweep.plan.jobs = [Job(name, job) for name, job in zip(names, overrides)]
+            sweep.folder.create(sweep.plan, [to_yaml(config) for config in configs])
+        for config in configs:
+            ensure_sample(config)  # once, before jobs that run at the same time would each make it
+        sweep.launch(sweep.plan.jobs, gpus_wanted(configs))
+
+    def dry_run(self, settings: Sequence[str]) -> list[list[str]]:
+        """Jobs that would run, each checked."""
+        overrides = grid_jobs(settings, self.params)
+        compose_jobs(overrides)
+        return overrides

@@ -1,0 +1,113 @@
+"""Runs jobs on this machine, some at a time, on a GPU of its own each where there are some."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from queue import SimpleQueue
+
+import torch
+
+from talksplat.errors import Interrupted, UserError
+from talksplat.sweep.folder import SweepFolder
+from talksplat.sweep.supervise import Supervisor
+
+logger = logging.getLogger(__name__)
+
+
+class ProcessLauncher:
+    """Starts each job as a process; keeps as many at work as there are slots.
+
+    Args:
+        parallel: jobs at a time; None: as many as the GPUs allow, one where there is no GPU.
+        gpus_per_job: None: as many as the jobs' trainers use.
+    """
+
+    def __init__(self, parallel: int | None = None, gpus_per_job: int | None = None) -> None:
+        if parallel is not None and parallel < 1:
+            raise UserError(f"hydra.launcher.parallel must be at least 1, not {parallel}")
+        if gpus_per_job is not None and gpus_per_job < 1:
+            raise UserError(f"hydra.launcher.gpus_per_job must be at least 1, not {gpus_per_job}")
+        self.parallel = parallel
+        self.gpus_per_job = gpus_per_job
+
+    def slots(self, gpus_wanted: int | None) -> list[dict[str, str]]:
+        """Environment of each job that may run at the same time.
+
+        Args:
+            gpus_wanted: GPUs that a job's trainer uses; None: all that it sees; 0: none.
+
+        Raises:
+            UserError: a job needs more GPUs than there are.
+        """
+        gpus = [] if gpus_wanted == 0 else visible_gpus()
+        if not gpus:
+            return self._cpu_slots()
+        share = self.gpus_per_job or gpus_wanted or len(gpus)
+        if share > len(gpus):
+            raise UserError(f"a job wants {share} GPUs and this machine shows {len(gpus)}: lower trainer.devices")
+        groups = [gpus[start : start + share] for start in range(0, len(gpus) - share + 1, share)]
+        count = self.parallel or len(groups)
+        # More jobs than groups of GPUs share them.
+        return [{"CUDA_VISIBLE_DEVICES": ",".join(groups[index % len(groups)])} for index in range(count)]
+
+    def run(self, folder: SweepFolder, jobs: Sequence[str], cwd: str, gpus_wanted: int | None) -> None:
+        """Run the jobs to their ends, good or bad.
+
+        Raises:
+            Interrupted: by Ctrl-C; each job has stopped after the step in hand.
+        """
+        free: SimpleQueue[dict[str, str]] = SimpleQueue()
+        slots = self.slots(gpus_wanted)
+        for slot in slots:
+            free.put(slot)
+        supervisors = [Supervisor(folder, job, cwd) for job in jobs]
+
+        def work(supervisor: Supervisor) -> None:
+            slot = free.get()
+            try:
+                supervisor.environment |= slot
+                supervisor.run()
+            finally:
+                free.put(slot)
+
+        with ThreadPoolExecutor(len(slots)) as pool:
+            futures = [pool.submit(work, supervisor) for supervisor in supervisors]
+            self._wait(futures, supervisors)
+        for future in futures:
+            future.result()
+
+    def _wait(self, futures: list, supervisors: list[Supervisor]) -> None:
+        interrupted = False
+        while True:
+            try:
+                # Waiting without end would not let Ctrl-C through on every system.
+                while wait(futures, timeout=1.0).not_done:
+                    pass
+                break
+            except KeyboardInterrupt:
+                if not interrupted:
+                    logger.warning("stopping after the steps in hand; press Ctrl-C again to stop at once")
+                interrupted = True
+                for supervisor in supervisors:
+                    supervisor.interrupt()
+        if interrupted:
+            raise Interrupted("interrupted")
+
+    def _cpu_slots(self) -> list[dict[str, str]]:
+        count = self.parallel or 1
+        if count == 1:
+            return [{}]
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        threads = str(max(1, cores // count))
+        names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        return [{name: threads for name in names if name not in os.environ}] * count
+
+
+def visible_gpus() -> list[str]:
+    """Names by which CUDA_VISIBLE_DEVICES knows the GPUs that this process sees."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count()  # through the driver's management library: makes no context
+    return given.split(",")[:count] if given else [str(index) for index in range(count)]

@@ -1,0 +1,194 @@
+"""A search by Optuna: each trial is a job, and what the trials before it brought decides its settings."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial, TrialState
+
+from talksplat.config import instantiate, to_yaml
+from talksplat.errors import UserError
+from talksplat.sweep.engine import Sweep, compose_jobs, gpus_wanted, put_aside
+from talksplat.sweep.expand import job_name, merged_overrides
+from talksplat.sweep.folder import Job, SweepFolder
+from talksplat.sweep.pruning import STUDY, open_storage
+from talksplat.sweep.state import DONE, ENDED, FAILED, PRUNED
+from talksplat.training.provenance import write_text
+from talksplat.training.subject import ensure_sample
+
+logger = logging.getLogger(__name__)
+
+
+class Search:
+    """Asks Optuna for the settings of the next trials, runs them, tells it what they brought.
+
+    Args:
+        params: what the file of the sweep searches, {setting: range or choices in Hydra's syntax}.
+        rerun: names of jobs to run again although they have ended.
+        n_trials: jobs in all.
+        n_jobs: trials at a time; None: as many as the launcher runs at once.
+        metric, direction: mean over held-out frames in `metrics.json`, "maximize" or "minimize".
+        sampler, pruner: nodes with `_target_`.
+
+    Raises:
+        UserError: a setting that cannot be.
+    """
+
+    def __init__(
+        self,
+        sampler: dict[str, Any],
+        pruner: dict[str, Any],
+        params: Mapping[str, Any] | None = None,
+        rerun: Sequence[str] = (),
+        n_trials: int = 20,
+        n_jobs: int | None = None,
+        metric: str = "psnr_head",
+        direction: str = "maximize",
+    ) -> None:
+        if direction not in ("maximize", "minimize"):
+            raise UserError(f"hydra.sweeper.direction is maximize or minimize, not {direction!r}")
+        if n_trials < 1 or (n_jobs is not None and n_jobs < 1):
+            raise UserError(f"hydra.sweeper: n_trials={n_trials} and n_jobs={n_jobs} must be at least 1")
+        self.params = {key: str(value) for key, value in (params or {}).items()}
+        self.rerun = list(rerun)
+        self.n_trials, self.n_jobs = n_trials, n_jobs
+        self.metric, self.direction = metric, direction
+        self.sampler, self.pruner = sampler, pruner
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+    def run(self, sweep: Sweep) -> None:
+        """Go on until there are `n_trials`, and write `search.csv` and `search.png`."""
+        fixed, space = self._space(sweep.settings)
+        first = self._trial_config(fixed, {key: _first(values) for key, values in space.items()}, sweep)
+        wanted = gpus_wanted([first])
+        ensure_sample(first)
+        if sweep.resume:
+            put_aside(sweep.folder, self.rerun, sweep.plan.jobs)
+        else:
+            sweep.folder.create(sweep.plan, [])
+        study = self._open_study(sweep.folder)
+        sweep.launch(sweep.plan.jobs, wanted)
+        self._tell(study, sweep)
+        while len(sweep.plan.jobs) < self.n_trials:
+            count = min(self.n_jobs or sweep.slots(wanted), self.n_trials - len(sweep.plan.jobs))
+            jobs = [self._ask(study, sweep, fixed, space) for _ in range(count)]
+            sweep.launch(jobs, wanted)
+            self._tell(study, sweep)
+            self._report(study, sweep.folder)
+        self._say(study)
+
+    def dry_run(self, settings: Sequence[str]) -> list[list[str]]:
+        """The first values of the search's choices, checked."""
+        fixed, space = self._space(settings)
+        job = [*fixed, *(f"{key}={_first(values)}" for key, values in space.items())]
+        compose_jobs([job])
+        return [job]
+
+    def _space(self, settings: Sequence[str]) -> tuple[list[str], dict[str, BaseDistribution]]:
+        overrides = merged_overrides(settings, self.params)
+        fixed = [override.input_line for override in overrides.values() if not override.is_sweep_override()]
+        space = {key: distribution(one) for key, one in overrides.items() if one.is_sweep_override()}
+        if not space:
+            raise UserError("nothing to search: give settings as choice(a,b), range(1,9) or interval(1e-4,1e-2)")
+        return fixed, space
+
+    def _open_study(self, folder: SweepFolder) -> optuna.Study:
+        sampler = dict(self.sampler)
+        storage = open_storage(folder.path / "study.journal")
+        study = optuna.create_study(
+            study_name=STUDY,
+            storage=storage,
+            direction=self.direction,
+            load_if_exists=True,
+            pruner=instantiate(self.pruner),
+        )
+        if sampler.get("seed") is not None:
+            sampler["seed"] += len(study.trials)  # a search that goes on must not draw its first values again
+        study.sampler = instantiate(sampler)
+        return study
+
+    def _ask(self, study: optuna.Study, sweep: Sweep, fixed: list[str], space: dict[str, BaseDistribution]) -> Job:
+        trial = study.ask(space)
+        config = self._trial_config(fixed, trial.params, sweep)
+        overrides = [*fixed, *(f"{key}={value}" for key, value in trial.params.items())]
+        address = {
+            "study": str(sweep.folder.path / "study.journal"),
+            "trial_id": trial._trial_id,
+            "pruner": self.pruner,
+        }
+        job = Job(job_name(len(sweep.plan.jobs), config), overrides, address)
+        sweep.folder.add_job(sweep.plan, job, to_yaml(config))
+        return job
+
+    @staticmethod
+    def _trial_config(fixed: list[str], values: Mapping[str, Any], sweep: Sweep) -> Any:
+        return compose_jobs([[*fixed, *(f"{key}={value}" for key, value in values.items())]], sweep.runs_here)[0]
+
+    def _tell(self, study: optuna.Study, sweep: Sweep) -> None:
+        """Hand over what jobs brought, of those that have ended since."""
+        open_trials = {trial._trial_id: trial for trial in study.get_trials(states=(TrialState.RUNNING,))}
+        for job in sweep.plan.jobs:
+            trial_id, state = (job.trial or {}).get("trial_id"), sweep.folder.state(job.name).state
+            if trial_id not in open_trials or state not in (*ENDED, FAILED):
+                continue
+            trial = Trial(study, trial_id)
+            value = self._value(sweep.folder, job.name) if state == DONE else None
+            if value is not None:
+                study.tell(trial, value)
+            else:
+                study.tell(trial, state=TrialState.PRUNED if state == PRUNED else TrialState.FAIL)
+
+    def _value(self, folder: SweepFolder, job: str) -> float | None:
+        metrics = json.loads((folder.job_dir(job) / "metrics.json").read_text())
+        if self.metric not in metrics["mean"]:
+            raise UserError(f"hydra.sweeper.metric={self.metric}: metrics.json has {', '.join(metrics['mean'])}")
+        value = metrics["mean"][self.metric]
+        if value is None:
+            logger.warning("%s has no %s: %s", job, self.metric, metrics["reasons"].get(self.metric))
+        return value
+
+    @staticmethod
+    def _report(study: optuna.Study, folder: SweepFolder) -> None:
+        write_text(folder.path / "search.csv", study.trials_dataframe().to_csv(index=False))
+        if len(study.get_trials(states=(TrialState.COMPLETE,))) < 2:
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna's plots by matplotlib are marked experimental
+            axes = optuna.visualization.matplotlib.plot_optimization_history(study)
+        axes.figure.savefig(folder.path / "search.png", dpi=120, bbox_inches="tight")
+        axes.figure.clear()
+
+    def _say(self, study: optuna.Study) -> None:
+        done = study.get_trials(states=(TrialState.COMPLETE,))
+        if not done:
+            logger.warning("no trial of the search came to its end")
+            return
+        settings = " ".join(f"{key}={value}" for key, value in study.best_params.items())
+        logger.info("best of %d trials: %s %.4f with %s", len(study.trials), self.metric, study.best_value, settings)
+
+
+def distribution(override: Override) -> BaseDistribution:
+    """What Optuna draws a setting from."""
+    values = override.value()
+    if isinstance(values, RangeSweep):
+        start, stop, step = values.start, values.stop, values.step
+        if all(isinstance(number, int) for number in (start, stop, step)):
+            return IntDistribution(start, start + (stop - 1 - start) // step * step, step=step)
+        return FloatDistribution(float(start), float(stop), step=float(step))
+    if isinstance(values, IntervalSweep):
+        log = "log" in values.tags
+        if isinstance(values.start, int) and isinstance(values.end, int):
+            return IntDistribution(values.start, values.end, log=log)
+        return FloatDistribution(float(values.start), float(values.end), log=log)
+    return CategoricalDistribution([text for text in override.sweep_string_iterator()])
+
+
+def _first(values: BaseDistribution) -> Any:
+    return values.choices[0] if isinstance(values, CategoricalDistribution) else values.low

@@ -1,0 +1,35 @@
+"""What can be found wrong with a run before anything of it is read or built."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+
+from talksplat.config import instantiate
+from talksplat.errors import UserError
+from talksplat.losses.base import Loss
+
+
+def build_losses(config: DictConfig) -> dict[str, Loss]:
+    """Loss terms that are switched on.
+
+    Raises:
+        UserError: none is, or one lacks its weights.
+    """
+    losses = {name: instantiate(node) for name, node in config.loss.items() if node is not None}
+    if not losses:
+        raise UserError("no loss is switched on: choose a loss group, e.g. loss=default")
+    for loss in losses.values():
+        loss.check_available()
+    return losses
+
+
+def check_before_training(config: DictConfig) -> None:
+    """Check a configuration against this machine, quickly: device, precision, stages, losses and their weights.
+
+    Raises:
+        UserError: what is missing.
+    """
+    settings = instantiate(config.trainer)
+    settings.autocast(settings.device())
+    instantiate(config.stage)
+    build_losses(config)
