@@ -28,7 +28,7 @@ def parse_overrides(texts: Sequence[str]) -> list[Override]:
     parsed = []
     for text in texts:
         try:
-            parsed.append(parser.parse_override(text))
+            parsed += parser.parse_overrides([text])
         except HydraException as error:
             raise UserError(f"cannot read {text!r} on the command line: write GROUP.KEY=VALUE") from error
     return parsed

@@ -85,7 +85,6 @@ class Supervisor:
             self.process.send_signal(signal.SIGINT)
 
     def _run_process(self, run_dir: Path, state: JobState) -> int:
-        command = [sys.executable, "-m", "talksplat.sweep.job", str(self.folder.path), self.job]
         variables = {SWEEP_VARIABLE: self.folder.path.name, PARENT_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
         environment = os.environ | self.environment | variables
         write_state(run_dir, state)
@@ -94,7 +93,7 @@ class Supervisor:
             log.flush()
             # A session of its own: Ctrl-C on the console reaches the sweep alone, which hands it on once.
             self.process = subprocess.Popen(
-                command,
+                job_command(self.folder.path, self.job),
                 cwd=self.cwd,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -106,6 +105,11 @@ class Supervisor:
             if self._stopped:
                 self.interrupt()
             return self.process.wait()
+
+
+def job_command(folder: Path, job: str) -> list[str]:
+    """Command line of a job's process."""
+    return [sys.executable, "-m", "talksplat.sweep.job", str(folder), job]
 
 
 def _verdict(code: int, log: Path) -> dict[str, str | None]:

@@ -1,0 +1,123 @@
+"""A sweep is killed, gone on with, rendered and compared, by the README's commands; launchers of Hydra run its jobs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from talksplat.config import CONF_DIR
+from talksplat.errors import UserError
+from talksplat.sweep.command import run_sweep
+from tests.helpers.runs import small_overrides
+
+TRAIN = str(CONF_DIR.parent / "train.py")
+TINY = ("stage.stages.coarse.steps=4", "stage.stages.fine.steps=2", "stage.stages.coarse.density=null", "tracker=none")
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def status(sweep: Path) -> dict[str, dict[str, str]]:
+    with open(sweep / "status.csv", newline="") as file:
+        return {row["job"]: row for row in csv.DictReader(file)}
+
+
+def wait_for(path: Path, process: subprocess.Popen, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None and time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_killed_sweep_goes_on_and_is_compared(tiny_subject: Path, tmp_path: Path) -> None:
+    asked = ["-m", "seed=0,1", *small_overrides(tiny_subject), "hydra.sweep.dir=sweep"]
+    sweep = tmp_path / "sweep"
+    first, second = sweep / "00_gaussiantalker_seed0", sweep / "01_gaussiantalker_seed1"
+    process = subprocess.Popen([sys.executable, TRAIN, *asked], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    wait_for(second / "stages" / "01_coarse" / "last.ckpt", process)
+    process.kill()
+    process.wait()
+    finished = (first / "metrics.json").stat().st_mtime_ns
+    assert not (second / "metrics.json").exists()
+    refused = run(TRAIN, *asked, cwd=tmp_path)
+    assert refused.returncode == 2 and "resume=true" in refused.stderr and "Traceback" not in refused.stderr
+
+    resumed = run(TRAIN, "-m", "resume=true", "hydra.sweep.dir=sweep", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert (first / "metrics.json").stat().st_mtime_ns == finished, "a finished job is not run again"
+    rows = status(sweep)
+    assert {name: row["state"] for name, row in rows.items()} == {first.name: "done", second.name: "done"}
+    assert [row["attempts"] for row in rows.values()] == ["1", "2"]
+    assert (
+        "goes on at step" in (second / "job.log").read_text() or "finished already" in (second / "job.log").read_text()
+    )
+    for seed, path in enumerate((first, second)):
+        assert json.loads((path / "run_info.json").read_text())["seed"] == seed
+        chosen = yaml.safe_load((path / "config.yaml").read_text())["chosen"]
+        assert f"seed={seed}" in chosen["overrides"] and chosen["groups"]["model"] == "gaussiantalker"
+        metrics = json.loads((path / "metrics.json").read_text())
+        assert metrics["size_bytes"] >= 4 * sum(metrics["parameters"].values())
+
+    render = str(CONF_DIR.parent / "render.py")
+    talk = run(render, f"checkpoint={first}/last.ckpt", "text=Hello", "output=talk.mp4", cwd=tmp_path)
+    assert talk.returncode == 0, talk.stderr
+    assert (tmp_path / "talk.mp4").stat().st_size > 1000
+    table = run("-m", "talksplat.compare", "runs=sweep", "out=compare", "video=false", cwd=tmp_path)
+    assert table.returncode == 0, table.stderr
+    assert "2 (0, 1)" in (tmp_path / "compare" / "comparison.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["submitit_local", "ray", "joblib"])
+def test_launchers_of_hydra(
+    launcher: str, tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """One job is good and one is broken in a way that only its own process finds."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "transforms_train.json").write_text("{")
+    roots = f"dataset.root={tiny_subject},{broken}" if launcher == "joblib" else f"dataset.root={tiny_subject}"
+    settings = [text for text in small_overrides(tiny_subject) if not text.startswith("dataset.root")]
+    arguments = ["-m", *settings, *TINY, roots, f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep"]
+    good = run_sweep(arguments)
+    states = {name: row["state"] for name, row in status(tmp_path / "sweep").items()}
+    if launcher != "joblib":
+        assert good and states == {"00_gaussiantalker_seed0": "done"}
+        return
+    assert not good
+    assert states == {"00_gaussiantalker_seed0": "done", "01_gaussiantalker_seed0": "failed"}
+    said = capfd.readouterr().out
+    assert "01_gaussiantalker_seed0: failed" in said and "transforms_train.json" in said
+
+
+def test_bad_wishes_are_refused_before_anything_is_made(
+    tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = small_overrides(tiny_subject)
+    for wish, message in {
+        "evaluation.batch_size=4,0": r"job 1 \(.*evaluation.batch_size=0\): evaluation.batch_size",
+        "trainer.precision=float16": "trainer.precision is auto",
+        "hydra.run.dir=here": "hydra.sweep.dir",
+        "hydra/launcher=basic": "one process",
+        "hydra/launcher=nonsense": "nonsense",
+        "hydra/sweeper=basic": "grid or optuna",
+        "resume=true": "holds no sweep",
+        "loss=perceptual": "vgg",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            run_sweep(["-m", "seed=0,1", *small, "hydra.sweep.dir=sweep", wish])
+    assert not [path for path in (tmp_path / "sweep").glob("*") if path.name != ".lock"]
+    run_sweep(["-m", "seed=0,1", *small, "hydra.sweep.dir=dry", "dry_run=true"])
+    assert not (tmp_path / "dry").exists()
