@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -101,6 +102,9 @@ def measure_video(name: str, source: Path, stamp: str, held_out: HeldOutFrames, 
         made.rename(folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        with contextlib.suppress(OSError):  # nothing stays of a comparison that was refused
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()
 
 
 def _measure(frames: Iterator[np.ndarray], held_out: HeldOutFrames, writer: VideoWriter) -> dict[str, Any]:
