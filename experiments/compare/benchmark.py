@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,11 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 5
+TABLES_ALONE = """
+from talksplat.compare import __main__, report
+report._write_pictures = lambda *arguments: []
+__main__.main()
+"""
 
 
 def main() -> None:
@@ -29,16 +35,19 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--frames", type=int, default=480)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--without-pictures", action="store_true", help="tables alone: no plots, no video")
     arguments, settings = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         run = arguments.run or train_one(folder / "one")
         for number in range(arguments.runs):
             copy_run(run, folder / "runs" / f"{number:03d}", number, arguments.frames)
-        times = [compare(folder, settings) for _ in range(arguments.repeat)]
+        times = [compare(folder, settings, arguments.without_pictures) for _ in range(arguments.repeat)]
         for path in sorted((folder / "out").iterdir()):
             print(f"{path.stat().st_size:>9} bytes  {path.name}")
-    print(f"{arguments.runs} runs of {arguments.frames} frames: {', '.join(f'{one:.2f} s' for one in times)}")
+    print(
+        f"{arguments.runs} runs of {arguments.frames} frames: {', '.join(f'{wall:.2f} s ({cpu:.2f} s of a core)' for wall, cpu in times)}"
+    )
 
 
 def train_one(run: Path) -> Path:
@@ -80,12 +89,19 @@ def varied(frame: dict, number: int, setting: int, rng: np.random.Generator) -> 
     }
 
 
-def compare(folder: Path, settings: list[str]) -> float:
-    """Seconds of the command, Python's start included."""
-    command = [sys.executable, "-m", "talksplat.compare", f"runs={folder}/runs", f"out={folder}/out", "overwrite=true"]
-    began = time.perf_counter()
-    subprocess.run([*command, *settings], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+def compare(folder: Path, settings: list[str], without_pictures: bool) -> tuple[float, float]:
+    """Seconds of the command, Python's start included: of the clock, and of a processor."""
+    program = ["-c", TABLES_ALONE] if without_pictures else ["-m", "talksplat.compare"]
+    command = [sys.executable, *program, f"runs={folder}/runs", f"out={folder}/out", "overwrite=true", *settings]
+    began, used = time.perf_counter(), processor_seconds()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began, processor_seconds() - used
+
+
+def processor_seconds() -> float:
+    """Of all commands so far that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
 from talksplat.compare.reading import read_runs
 from talksplat.compare.report import compare_runs
+from talksplat.compare.run_result import parse_yaml
 from talksplat.errors import UserError
 from talksplat.metrics.definitions import metric_definitions
 from tests.compare.made_runs import make_run
@@ -83,3 +85,18 @@ def test_two_meanings_of_one_version_are_left_for_the_user_to_decide(tmp_path):
     assert len(read_runs([str(tmp_path)])[0]) == 2
     with pytest.raises(UserError, match="meaning of lpips"):
         compare_runs([str(tmp_path)], tmp_path / "out", video=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seed: 1\nmodel:\n  a: [1, 2]\n  b:\n  - x\nlist:\n- 1\n- c: 2\ntext: 'two\n\n  lines'\nempty: {}\n",
+        "a: &shared {x: 1}\nb: *shared\n",
+        "# remark\nseed: 1\n",
+        "a: |\n  first\n  second\nb: null\n",
+        "[1, 2]",
+        "",
+    ],
+)
+def test_yaml_read_in_parts_is_what_it_is_as_a_whole(text):
+    assert parse_yaml(text) == yaml.safe_load(text)

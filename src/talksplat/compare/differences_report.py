@@ -20,15 +20,15 @@ WORDS = {
     "unknown": "too few frames to tell a difference from chance",
 }
 METHOD = [
-    "A difference is the mean over frames of group less reference, each averaged over the seeds that both have. In brackets its "
-    "95 % interval over frames: block bootstrap of neighbouring frames, as frames of a video are not independent; blocks at "
-    "least as long as the root of the number of frames and as twice what the autocorrelation asks for, Student's quantiles for "
-    "their number. With fewer than five blocks nothing is claimed (?).",
-    "+ and − mark what is better and worse by more than chance over frames at 5 %, corrected for the number of groups within a "
-    "metric (Holm). It is not corrected for the number of metrics. Intervals are not corrected.",
-    "That speaks of these trained networks on clips like this one. Of the method, with other seeds, only the seeds speak: how "
-    "many agree in sign, and whether the mean over them stands out from their spread (paired t test at 5 %, not corrected; with two "
-    "or three seeds it finds only large differences).",
+    "A difference is the mean over frames of group less reference, each averaged over the seeds that both have. In brackets "
+    "its 95 % interval over frames, by a block bootstrap, as neighbouring frames of a video are not independent: blocks are "
+    "as long as the differences' autocorrelation asks for, with Student's quantiles for their number (differences.csv has the "
+    "lengths). With fewer than three blocks nothing is claimed (?).",
+    "+ and − mark what is better and worse by more than chance over frames at 5 %, corrected for the number of groups within "
+    "a metric (Holm). It is not corrected for the number of metrics. Intervals are not corrected.",
+    "That speaks of these trained networks on clips like this one. Of the method, with other seeds, only the seeds speak: "
+    "how many agree in sign, and whether the mean over them stands out from their spread (paired t test at 5 %, not "
+    "corrected; with two or three seeds it finds only large differences).",
 ]
 
 

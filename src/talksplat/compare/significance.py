@@ -4,8 +4,9 @@ Frames of a video resemble their neighbours, so a test that takes them for indep
 of 5 % at a correlation of 0.5 between neighbours). The standard error here is that of a circular block bootstrap (Politis and
 Romano 1992) of the mean, which needs no random numbers: resampling n/b of the n blocks of b neighbouring frames gives a mean whose
 variance is b/n times the variance of the blocks' means. Blocks have twice the length that is best for estimating that variance
-(Politis and White 2004, with the correction of 2009), and at least the root of the number of frames, and the quantiles are
-Student's with as many degrees of freedom as there are blocks less one: `experiments/compare` measures how often such intervals miss.
+(Politis and White 2004, with the correction of 2009), at least the root of the number of frames, and at least two correlation
+times, since few frames hide a long correlation from the former. The quantiles are Student's with as many degrees of freedom as there
+are blocks less one: `experiments/compare` measures how often such intervals miss.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from jaxtyping import Float
 from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.05
-MIN_BLOCKS = 5  # with fewer there is nothing to estimate a spread from
+MIN_BLOCKS = 3  # with fewer there is nothing to estimate a spread from
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Interval:
 def frame_interval(series: Float[np.ndarray, " frame"]) -> Interval:
     """Interval of the mean of values of neighbouring frames, in their order; at least one."""
     count, mean = len(series), float(np.mean(series))
-    block = max(2 * block_length(series), math.ceil(math.sqrt(count)))
+    block = max(2 * block_length(series), math.ceil(math.sqrt(count)), math.ceil(2 * correlation_time(series)))
     if count < MIN_BLOCKS * block:
         return Interval(mean, None, None, None, block)
     wrapped = np.concatenate([series, series[: block - 1]])
@@ -88,6 +89,19 @@ def block_length(series: Float[np.ndarray, " frame"]) -> int:
         return 1
     best = (2 * slope**2 / (4 / 3 * spectrum**2)) ** (1 / 3) * count ** (1 / 3)
     return int(min(max(1, math.ceil(best)), math.ceil(min(3 * math.sqrt(count), count / 3))))
+
+
+def correlation_time(series: Float[np.ndarray, " frame"]) -> float:
+    """Frames that count as one independent frame: (1 + r) / (1 - r) of the correlation r between neighbours, at least 1. Few
+    frames make r too small, which is corrected to first order."""
+    count = len(series)
+    centred = series - series.mean()
+    power = float(centred @ centred)
+    if count < 4 or power <= 1e-12 * max(1.0, float(series @ series)):
+        return 1.0
+    raw = float(centred[1:] @ centred[:-1]) / power
+    corrected = min(max(raw + (1 + 3 * raw) / count, 0.0), 1 - 1 / count)
+    return (1 + corrected) / (1 - corrected)
 
 
 def _student(mean: float, error: float, freedom: float) -> tuple[float, float, float]:
