@@ -1,4 +1,4 @@
-"""How often a difference is found where there is none: `python experiments/compare/coverage.py`,.
+"""How often a difference is found where there is none: `python experiments/compare/coverage.py`.
 
 Autoregressive series without a difference stand for the frames of a video.
 """
