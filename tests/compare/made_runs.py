@@ -51,6 +51,9 @@ def make_run(folder: Path, **changes) -> Path:
     content = copy.deepcopy(BASE)
     for path, value in changes.items():
         *parents, last = path.split("__")
+        if not parents:
+            content[last] = value
+            continue
         node = content
         for parent in parents:
             node = node[parent]

@@ -31,7 +31,8 @@ def test_the_command_writes_table_plots_and_video(monkeypatch, tmp_path, capsys)
     call(monkeypatch, f"runs={first},{second},{tmp_path / 'runs' / 'c'}", f"out={out}")
     printed = capsys.readouterr().out
     assert "23.00" in printed and "seed=0,x y" in printed
-    names = {"comparison.md", "comparison.csv", "psnr_per_frame.png", "metrics.png", "side_by_side.mp4"}
+    names = {"comparison.md", "comparison.csv", "differences.csv", "table.tex"}
+    names |= {"psnr_per_frame.png", "metrics.png", "side_by_side.mp4"}
     assert {path.name for path in out.iterdir()} == names
     text = (out / "comparison.md").read_text()
     assert "**23.00**" in text and "split val, 4 frames of 64x64" in text and "c is not in the video" in text
@@ -73,7 +74,9 @@ def test_without_videos_there_is_a_note(monkeypatch, tmp_path):
         (["runs=/nowhere/at/all"], "no such folder"),
         (["runs=", "out=x"], "give run folders"),
         (["runs=a", "metric=psnr"], "metric"),
-        (["runs=a", "published=egstalker_t9"], "choose of egstalker_t1"),
+        (["runs=a", "foreign=x.mp4"], "write NAME:VIDEO"),
+        (["runs=a", "foreign=X:nowhere.mp4"], "there is no nowhere.mp4"),
+        (["runs=a", "published=egstalker_t9"], "choose of auto, d3talker"),
     ],
 )
 def test_mistakes_are_one_line(monkeypatch, tmp_path, capsys, arguments, message):

@@ -12,8 +12,10 @@ def test_folders_of_runs_globs_and_lists(tmp_path):
     c = make_run(tmp_path / "other")
     (tmp_path / "sweep" / "unfinished").mkdir()
     (tmp_path / "sweep" / "unfinished" / "config.yaml").touch()
-    assert find_runs([str(tmp_path / "sweep")]) == [a, b]
-    assert find_runs([str(c), str(tmp_path / "sweep" / "*"), str(a)]) == [c, a, b]
+    found, left_out = find_runs([str(tmp_path / "sweep")])
+    assert found == [a, b]
+    assert left_out == [f"{tmp_path / 'sweep' / 'unfinished'}: it is not finished (no metrics.json)"]
+    assert find_runs([str(c), str(tmp_path / "sweep" / "*"), str(a)])[0] == [c, a, b]
     assert run_names([a, b]) == ["0", "deep/1"] and run_names([a, c]) == ["sweep/0", "other"]
     assert run_names([c]) == ["other"]
 
@@ -32,3 +34,9 @@ def test_what_is_no_run_is_said(tmp_path):
     (tmp_path / "config.yaml").touch()
     with pytest.raises(UserError, match="no finished run"):
         find_runs([str(tmp_path)])
+
+
+def test_measured_videos_of_other_projects_are_runs_only_where_they_are_named(tmp_path):
+    run, video = make_run(tmp_path / "a"), make_run(tmp_path / "compare" / "foreign" / "Wav2Lip")
+    assert find_runs([str(tmp_path)])[0] == [run]
+    assert find_runs([str(tmp_path), str(video)])[0] == [run, video]

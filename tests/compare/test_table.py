@@ -7,12 +7,10 @@ import pytest
 from rich.console import Console
 
 from talksplat.compare.agreement import check_comparable
-from talksplat.compare.groups import differing_settings
-from talksplat.compare.run_result import read_run
-from talksplat.compare.table import build_table, csv_text
+from talksplat.compare.run_table import build_table, csv_text
 from talksplat.errors import UserError
 from talksplat.metrics.definitions import metric_definitions
-from tests.compare.made_runs import chosen, make_run, runs_of
+from tests.compare.made_runs import chosen, runs_of
 
 
 def cells(table, title):
@@ -34,9 +32,12 @@ def test_values_best_ones_and_footnotes(tmp_path):
     assert [cell.best for cell in cells(table, "training (s)")] == [False, True, False]
     assert [cell.text for cell in cells(table, "model")] == ["GaussianTalker"] * 3
     assert [cell.text for cell in cells(table, "stage")] == ["quick"] * 3
+    assert [cell.mark for cell in cells(table, "PSNR")] == ["second", "best", None]
     text = table.markdown()
     note = cells(table, "PSNR")[2].note
-    assert f"[{note}] PSNR: broken" in text and f"n/a [{note}]" in text and "**21.00**" in text
+    assert (
+        f"[{note}] PSNR: broken" in text and f"n/a [{note}]" in text and "**21.00**" in text and "<u>20.00</u>" in text
+    )
     assert "mouth correlation: no truth for this clip" in text
     assert text.count("no truth for this clip") == 1, "equal reasons share a footnote"
     console = Console(width=100, record=True, file=io.StringIO())
@@ -65,13 +66,27 @@ def test_csv_has_full_precision_and_empty_cells(tmp_path):
         ({"metrics__resolution": [128, 128]}, "resolution"),
         ({"metrics__frames": [{"frame_id": 3}]}, "4 frames, 20 to 25"),
         ({"metrics__definitions": metric_definitions("vgg")}, "meaning of lpips.*AlexNet.*VGG16"),
+        ({"info__subject": {"head_masks": "alpha"}}, "head masks is 'parsing' in the first and 'alpha' in the second"),
+        (
+            {"metrics__aligned": {"psnr_composite": 30.0, "steps": 9}},
+            "align_steps is 5 in the first and 9 in the second",
+        ),
     ],
 )
 def test_runs_that_do_not_compare_are_refused(tmp_path, change, what):
-    runs = runs_of(tmp_path, {}, change)
+    noted = {"info__subject": {"head_masks": "parsing"}, "metrics__aligned": {"psnr_composite": 30.0, "steps": 5}}
+    runs = runs_of(tmp_path, {}, {}, noted, change)
     with pytest.raises(UserError, match=what) as caught:
         check_comparable(runs)
-    assert "r0 and r1" in str(caught.value)
+    assert "and r3 do not compare" in str(caught.value)
+    check_comparable(runs[:3])
+
+
+def test_the_first_run_need_not_have_measured_what_two_others_disagree_on(tmp_path):
+    off = {"metrics__definitions": metric_definitions(None), "metrics__mean__lpips": None}
+    runs = runs_of(tmp_path, off, {}, {}, {"metrics__definitions": metric_definitions("vgg")})
+    with pytest.raises(UserError, match=r"runs r1 \(with 1 like it\) and r3 do not compare: meaning of lpips"):
+        check_comparable(runs)
 
 
 def test_a_metric_that_was_not_measured_compares_with_anything(tmp_path):
@@ -79,23 +94,6 @@ def test_a_metric_that_was_not_measured_compares_with_anything(tmp_path):
     runs = runs_of(tmp_path, off, {})
     check_comparable(runs)
     assert "LPIPS (AlexNet)" in build_table(runs).titles
-
-
-def test_damaged_files_are_named(tmp_path):
-    run = make_run(tmp_path / "a")
-    (run / "metrics.json").write_text('{"split": "val"}')
-    with pytest.raises(UserError, match=r"metrics.json has no 'subject'"):
-        read_run(run, "a")
-    (run / "metrics.json").write_text("{")
-    with pytest.raises(UserError, match="cannot read"):
-        read_run(run, "a")
-
-
-def test_settings_that_differ(tmp_path):
-    seed1 = {"config__seed": 1, "info__seed": 1, "config__paths": {"outputs": "x"}, "config__chosen": chosen("static")}
-    other = {"config__loss": {"lip": {"weight": 0.8}}}
-    runs = runs_of(tmp_path, {}, seed1, other)
-    assert differing_settings(runs) == {"seed": ["0", "1", "0"], "loss.lip.weight": ["0.4", "0.4", "0.8"]}
 
 
 def test_parameters_and_size_are_what_training_noted(tmp_path):
@@ -138,3 +136,17 @@ def test_training_frames_have_columns_of_their_own_without_a_rank(tmp_path):
     found = cells(build_table(runs), title)
     assert [cell.text for cell in found] == ["31.50", "n/a"] and not any(cell.best for cell in found)
     assert title not in build_table(runs[1:]).titles
+
+
+def test_mean_ranks_follow_the_direction_of_each_metric_and_leave_out_what_some_run_lacks(tmp_path):
+    runs = runs_of(
+        tmp_path,
+        {"metrics__mean": {"psnr": 20.0, "lpips": 0.1, "lmd": 2.0, "ssim": 0.9}},
+        {"metrics__mean": {"psnr": 22.0, "lpips": 0.2, "lmd": 1.0, "ssim": None}},
+        {"metrics__mean": {"psnr": 22.001, "lpips": 0.3, "lmd": 3.0, "ssim": 0.8}},
+    )
+    table = build_table(runs, ranked=True)
+    # PSNR 3, 1.5, 1.5; LPIPS 1, 2, 3; LMD 2, 1, 3
+    assert [cell.text for cell in cells(table, "average rank")] == ["2.00", "1.50", "2.50"]
+    assert [cell.mark for cell in cells(table, "average rank")] == ["second", "best", None]
+    assert "in PSNR, LPIPS (AlexNet), LMD (px), each counted once" in table.markdown()

@@ -1,6 +1,7 @@
 """Compares runs: `python -m talksplat.compare runs=outputs/a,outputs/b out=outputs/compare`.
 
-`runs` takes run folders, folders that hold run folders, and globs, with commas between them. `published=egstalker_t1,egstalker_t3` sets tables of papers beside them.
+`runs` takes run folders, folders that hold run folders, and globs, with commas between them. `published=auto` sets the tables of papers beside them that have rows for them. `reference=` names the group that the others
+are compared with. `foreign=Wav2Lip:video.mp4,SadTalker:frames` measures rendered videos of other projects.
 """
 
 from __future__ import annotations
@@ -13,23 +14,41 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from talksplat.compare.report import compare_runs
+from talksplat.compare.sections import Section
+from talksplat.compare.table import ComparisonTable
 from talksplat.config import CONF_DIR, compose
 from talksplat.errors import UserError, exits_cleanly
 
+TEXTS = ("runs", "out", "published", "reference", "foreign")
+MAX_ROWS = 24
+
 
 def compare(config: DictConfig) -> None:
-    """Compare as configured and print the table."""
+    """Compare as configured and print the tables."""
     if not config.runs or not (isinstance(config.runs, str) or OmegaConf.is_list(config.runs)):
         raise UserError(f"runs={config.runs}: give run folders, e.g. runs=outputs/a,outputs/b")
     published = [name.strip() for name in (config.published or "").split(",") if name.strip()]
-    done = compare_runs(config.runs, Path(config.out).expanduser(), config.overwrite, config.video, published)
+    out = Path(config.out).expanduser()
+    done = compare_runs(config.runs, out, config.overwrite, config.video, published, config.reference, config.foreign)
     console = Console(highlight=False)
-    console.print(done.table.rich())
-    if done.seeds is not None:
-        console.print("\nOver seeds: mean ± standard deviation", done.seeds.rich(), sep="\n")
-    for section in done.published:
-        console.print(f"\n{section}", markup=False, soft_wrap=True)
+    for section in done.tables:
+        print_section(console, section)
     console.print(f"written to {config.out}", soft_wrap=True)
+
+
+def print_section(console: Console, section: Section) -> None:
+    """A section for a terminal: what stands above a table, the table, and lists; a table of many rows is left to the files."""
+    console.print(f"\n{section.title}", markup=False, soft_wrap=True)
+    explained = False
+    for part in section.parts:
+        if isinstance(part, ComparisonTable):
+            explained = True  # what is said about a table's making is in the file
+            long = len(part.rows) > MAX_ROWS
+            console.print(f"{len(part.rows)} rows: see the files" if long else part.rich())
+        elif isinstance(part, list):
+            console.print("\n".join(f"- {line}" for line in part), markup=False, soft_wrap=True)
+        elif not explained:
+            console.print(part, markup=False, soft_wrap=True)
 
 
 def overrides_of(arguments: list[str]) -> list[str]:
@@ -39,7 +58,7 @@ def overrides_of(arguments: list[str]) -> list[str]:
         key, separator, value = argument.partition("=")
         if not separator:
             raise UserError(f"{argument!r} is no setting: write runs=FOLDER,FOLDER out=FOLDER")
-        if key in ("runs", "out", "published") and value[:1] not in ("'", '"'):
+        if key in TEXTS and value[:1] not in ("'", '"'):
             value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
         overrides.append(f"{key}={value}")
     return overrides

@@ -9,32 +9,41 @@ from talksplat.errors import UserError
 
 
 def check_comparable(runs: Sequence[RunResult]) -> None:
-    """Same subject, split, resolution, frames and meaning of each metric that both have measured.
+    """Same subject, split, resolution, frames, head masks and meaning of each metric, among the runs that say so.
 
     Raises:
-        UserError: two runs that differ, in what, and what to do.
+        UserError: two runs that differ, how many are like either, in what, and what to do.
     """
-    first = runs[0]
-    for other in runs[1:]:
-        for key in ("subject", "split", "resolution"):
-            ours, theirs = first.metrics[key], other.metrics[key]
-            if ours != theirs:
-                raise UserError(_refusal(first, other, key, ours, theirs))
-        if first.frame_ids != other.frame_ids:
-            raise UserError(_refusal(first, other, "frames", _span(first), _span(other)))
-        for name in sorted(set(first.metrics["definitions"]) & set(other.metrics["definitions"])):
-            if first.mean(name) is None or other.mean(name) is None:
-                continue  # "n/a" compares with anything
-            ours, theirs = first.metrics["definitions"][name], other.metrics["definitions"][name]
-            if ours != theirs:
-                raise UserError(_refusal(first, other, f"meaning of {name}", ours, theirs))
+    for key in ("subject", "split", "resolution"):
+        _check_equal(runs, [run.metrics[key] for run in runs], key)
+    _check_equal(runs, [run.frame_ids for run in runs], "frames", [_span(run) for run in runs])
+    _check_equal(runs, [(run.info.get("subject") or {}).get("head_masks") for run in runs], "folder of the head masks")
+    for name in dict.fromkeys(name for run in runs for name in run.metrics["definitions"]):
+        measured = [run for run in runs if run.mean(name) is not None]  # "n/a" compares with anything
+        _check_equal(measured, [run.metrics["definitions"].get(name) for run in measured], f"meaning of {name}")
+    _check_equal(runs, [(run.metrics.get("aligned") or {}).get("steps") for run in runs], "evaluation.align_steps")
 
 
-def _refusal(first: RunResult, other: RunResult, what: str, ours: object, theirs: object) -> str:
-    return (
-        f"runs {first.name} and {other.name} do not compare: {what} is {ours!r} in the first and {theirs!r} in the "
-        f"second; leave one of them out of runs=, or measure both alike"
+def _check_equal(
+    runs: Sequence[RunResult], values: Sequence[object], what: str, texts: Sequence[str] | None = None
+) -> None:
+    """Refuse values that differ; None is unknown and equals anything."""
+    kinds: dict[str, list[int]] = {}
+    for index, value in enumerate(values):
+        if value is not None:
+            kinds.setdefault(repr(value), []).append(index)
+    if len(kinds) < 2:
+        return
+    ours, theirs = list(kinds.values())[:2]
+    shown = [texts[kind[0]] if texts else repr(values[kind[0]]) for kind in (ours, theirs)]
+    raise UserError(
+        f"runs {_named(runs, ours)} and {_named(runs, theirs)} do not compare: {what} is {shown[0]} in the first and "
+        f"{shown[1]} in the second; leave one of them out of runs=, or measure both alike"
     )
+
+
+def _named(runs: Sequence[RunResult], like: Sequence[int]) -> str:
+    return runs[like[0]].name + (f" (with {len(like) - 1} like it)" if len(like) > 1 else "")
 
 
 def _span(run: RunResult) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from talksplat.compare.run_result import RunResult
 
+NONE = "n/a"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -28,12 +30,14 @@ class Column:
 
     def reason(self, run: RunResult) -> str:
         """Why a run has no value."""
+        if run.foreign and self.metric is None:
+            return "a video of another project tells neither how it was trained nor what it costs"
         return f"{self.title}: {run.reason(self.metric)}" if self.metric else "the run did not note it"
 
     def format(self, value: object) -> str:
         """Text of a value."""
         if value is None:
-            return "n/a"
+            return NONE
         return str(value) if self.digits is None else f"{value:.{self.digits}f}"
 
 
@@ -68,6 +72,12 @@ def columns_of(runs: Sequence[RunResult]) -> list[Column]:
         Column("FPS", lambda run: run.metrics.get("fps"), 1, +1, timed=True),
         Column("hardware", lambda run: run.hardware),
     ]
+
+
+def may_rank(column: Column, runs: Sequence[RunResult]) -> bool:
+    """Whether a column's values may be ranked: times only where they are of the same hardware."""
+    hardware = {run.hardware for run in runs if column.value(run) is not None}
+    return column.better != 0 and not (column.timed and len(hardware) > 1)
 
 
 def lpips_net(runs: Sequence[RunResult]) -> str:

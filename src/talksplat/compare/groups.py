@@ -6,12 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from talksplat.compare.run_result import RunResult, flatten
+from talksplat.compare.run_result import RunResult
 
 # Where a run lies, on what it ran and how it was asked for is not what it is.
 INCIDENTAL = ("run_dir", "paths", "tracker", "resume", "dry_run", "trainer", "chosen")
 LABELLED = ("seed", "experiment", "model")  # overrides that a group's name tells in another way
-MAX_SETTINGS = 40
 MAX_IN_NAME = 3
 
 
@@ -27,31 +26,17 @@ class SeedGroup:
 
 def differing_settings(runs: Sequence[RunResult]) -> dict[str, list[str]]:
     """Settings that are not the same in all runs: {full path: value in each run}; "-" where a run has no such key."""
-    flat = [_relevant(run) for run in runs]
+    flat = [relevant_settings(run) for run in runs]
     keys = sorted(set().union(*flat))
     values = {key: [json.dumps(one[key], default=str) if key in one else "-" for one in flat] for key in keys}
     return {key: texts for key, texts in values.items() if len(set(texts)) > 1}
-
-
-def settings_markdown(runs: Sequence[RunResult]) -> str:
-    """Section on settings that differ; empty where none do."""
-    differing = differing_settings(runs)
-    if not differing:
-        return ""
-    lines = ["## Settings that differ", "", "| setting | " + " | ".join(run.name for run in runs) + " |"]
-    lines.append("|" + "---|" * (len(runs) + 1))
-    for key, values in list(differing.items())[:MAX_SETTINGS]:
-        lines.append(f"| {key} | " + " | ".join(value.replace("|", "\\|") for value in values) + " |")
-    if len(differing) > MAX_SETTINGS:
-        lines += ["", f"and {len(differing) - MAX_SETTINGS} more: compare the runs' config.yaml"]
-    return "\n".join(lines) + "\n"
 
 
 def seed_groups(runs: Sequence[RunResult]) -> list[SeedGroup]:
     """All runs in groups, in the order of their first run; a run that has no like is a group of its own."""
     groups: dict[str, list[RunResult]] = {}
     for run in runs:
-        settings = {key: value for key, value in _relevant(run).items() if key != "seed"}
+        settings = {key: value for key, value in relevant_settings(run).items() if key != "seed"}
         groups.setdefault(json.dumps(settings, sort_keys=True, default=str), []).append(run)
     names = _names([group[0] for group in groups.values()])
     return [_one_for_each_seed(name, group) for name, group in zip(names, groups.values())]
@@ -67,7 +52,7 @@ def _one_for_each_seed(name: str, runs: list[RunResult]) -> SeedGroup:
 
 def _names(runs: list[RunResult]) -> list[str]:
     """Names of groups that these runs stand for: model and experiments, and what else differs where these are equal."""
-    names = [_label(run) for run in runs]
+    names = [label_of(run) for run in runs]
     for name in {name for name in names if names.count(name) > 1}:
         alike = [index for index, other in enumerate(names) if other == name]
         for index, details in zip(alike, _details([runs[index] for index in alike])):
@@ -75,14 +60,17 @@ def _names(runs: list[RunResult]) -> list[str]:
     return names
 
 
-def _label(run: RunResult) -> str:
+def label_of(run: RunResult) -> str:
+    """Model and experiments of a run."""
     experiments = run.experiments or []
+    if run.foreign:
+        return run.model
     named = any(experiment.startswith(f"{run.model_choice}/") for experiment in experiments)
     return " + ".join([*([] if named else [run.model_choice]), *experiments])
 
 
 def _details(runs: list[RunResult]) -> list[str]:
-    overrides = [_overrides(run) for run in runs]
+    overrides = [own_overrides(run) for run in runs]
     shared = set(overrides[0]).intersection(*overrides)
     own = [", ".join(text for text in one if text not in shared) for one in overrides]
     if len(set(own)) < len(own):
@@ -91,7 +79,8 @@ def _details(runs: list[RunResult]) -> list[str]:
     return own if len(set(own)) == len(own) else [run.name for run in runs]
 
 
-def _overrides(run: RunResult) -> list[str]:
+def own_overrides(run: RunResult) -> list[str]:
+    """Overrides of a run that its model and experiments do not tell."""
     kept = []
     for override in run.chosen.get("overrides") or []:
         key = override.partition("=")[0].lstrip("+~")
@@ -110,5 +99,6 @@ def _setting_details(differing: dict[str, list[str]], index: int, run: RunResult
     return ", ".join(texts[:MAX_IN_NAME]) + (f" and {more} more" if more > 0 else "")
 
 
-def _relevant(run: RunResult) -> dict[str, object]:
-    return {key: value for key, value in flatten(run.config).items() if key.split(".")[0] not in INCIDENTAL}
+def relevant_settings(run: RunResult) -> dict[str, object]:
+    """Settings that make a run what it is."""
+    return {key: value for key, value in run.settings.items() if key.split(".")[0] not in INCIDENTAL}

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from talksplat import __version__
 from talksplat.errors import UserError
 
-METRIC_KEYS = ("split", "subject", "resolution", "definitions", "mean", "reasons", "frames")
+# What a comparison reads of `metrics.json`, and its kind: a run of another version may lack or mean something else by it.
+METRIC_KEYS = {
+    "split": str,
+    "subject": str,
+    "resolution": list,
+    "definitions": dict,
+    "mean": dict,
+    "reasons": dict,
+    "frames": list,
+}
+# libyaml's reader is ten times as fast; 200 runs have 70,000 lines of configuration.
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+TOP_SETTING = re.compile(r"^(?=\w)", re.MULTILINE)
 
 
-@dataclass
+@dataclass(eq=False)  # one run is no other, and comparing contents takes long
 class RunResult:
     """A run folder, read."""
 
@@ -24,6 +39,21 @@ class RunResult:
     info: dict[str, Any]
     metrics: dict[str, Any]
 
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """All settings by their full path."""
+        return flatten(self.config)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether this is a video of another project that was measured here."""
+        return "foreign" in self.config
+
+    @property
+    def commit(self) -> str | None:
+        """Commit of the code that made the run; None where it was not noted."""
+        return (self.info.get("git") or {}).get("commit")
+
     @property
     def frame_ids(self) -> list[int]:
         """Numbers of the measured frames."""
@@ -31,7 +61,9 @@ class RunResult:
 
     @property
     def model(self) -> str:
-        """Class of the model."""
+        """Class of the model; the name of a foreign method."""
+        if self.foreign:
+            return str(self.config["foreign"]["name"])
         return str((self.config.get("model") or {}).get("_target_", "unknown")).rsplit(".", 1)[-1]
 
     @property
@@ -52,6 +84,8 @@ class RunResult:
     @property
     def stage(self) -> str:
         """Preset of the stages; its purpose begins with its name."""
+        if self.foreign:
+            return "-"
         return str((self.config.get("stage") or {}).get("purpose", "unknown")).split(":")[0]
 
     @property
@@ -60,8 +94,10 @@ class RunResult:
         return self.info.get("seed", self.config.get("seed"))
 
     @property
-    def hardware(self) -> str:
-        """GPU, or processor count, and host: times on different ones do not compare."""
+    def hardware(self) -> str | None:
+        """GPU, or processor count, and host: times on different ones do not compare. None for a foreign video."""
+        if self.foreign:
+            return None
         device = self.info.get("gpu") or f"{self.info.get('cpu_count', '?')} CPU cores"
         return f"{device} ({self.info.get('host', 'unknown host')})"
 
@@ -96,15 +132,39 @@ def read_run(path: Path, name: str) -> RunResult:
     """Read a run folder.
 
     Raises:
-        UserError: a file of it is missing or damaged.
+        UserError: a file of it is missing, cut off, damaged or of another version.
     """
     metrics = _read(path / "metrics.json", json.loads)
-    absent = [key for key in METRIC_KEYS if key not in metrics]
-    if absent:
-        raise UserError(f"{path / 'metrics.json'} has no {absent[0]!r}: measure that run again, or leave it out")
-    config = _read(path / "config.yaml", yaml.safe_load)
+    for key, kind in METRIC_KEYS.items():
+        if key not in metrics:
+            raise UserError(f"{path / 'metrics.json'} has no {key!r}: {_versions(path)}")
+        if not isinstance(metrics[key], kind):
+            found = type(metrics[key]).__name__
+            raise UserError(
+                f"{path / 'metrics.json'} has a {found} as {key!r}, not a {kind.__name__}: {_versions(path)}"
+            )
+    if not all(isinstance(frame, dict) and "frame_id" in frame for frame in metrics["frames"]):
+        raise UserError(f"{path / 'metrics.json'} has frames without 'frame_id': {_versions(path)}")
+    config = _read(path / "config.yaml", parse_yaml)
     info = _read(path / "run_info.json", json.loads) if (path / "run_info.json").is_file() else {}
     return RunResult(path, name, config, info, metrics)
+
+
+def parse_yaml(text: str) -> Any:
+    """What a YAML file holds. The runs of a sweep share most of their settings: each distinct text of a setting at the top is
+    read once, and its value is shared."""
+    try:
+        values = [_parse_part(part) for part in TOP_SETTING.split(text) if part]
+    except yaml.YAMLError:
+        values = []  # it is damaged, or its settings refer to each other
+    if not values or not all(isinstance(value, dict) for value in values):
+        return yaml.load(text, YAML_LOADER)
+    return {key: item for value in values for key, item in value.items()}
+
+
+@cache
+def _parse_part(text: str) -> Any:
+    return yaml.load(text, YAML_LOADER)
 
 
 def flatten(config: dict[str, Any]) -> dict[str, Any]:
@@ -122,11 +182,24 @@ def flatten(config: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def _versions(path: Path) -> str:
+    """What to do about a file that another version wrote."""
+    try:
+        theirs = json.loads((path / "run_info.json").read_text()).get("talksplat", "unknown")
+    except (OSError, ValueError, AttributeError):
+        theirs = "unknown"
+    return f"another version of TalkSplat wrote it ({theirs}, this is {__version__}); measure that run again, or leave it out"
+
+
 def _read(path: Path, parse) -> dict[str, Any]:
     try:
         value = parse(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read {path} ({type(error).__name__}): leave that run out") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror or error}): leave that run out") from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise UserError(
+            f"cannot read {path}: it is cut off or damaged ({type(error).__name__}); repeat that run, or leave it out"
+        ) from error
     if not isinstance(value, dict):
         raise UserError(f"{path} does not hold what a run writes there: leave that run out")
     return value

@@ -7,14 +7,20 @@ import io
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
-from talksplat.compare.columns import Column, columns_of
+from talksplat.compare.columns import Column, columns_of, may_rank
 from talksplat.compare.groups import SeedGroup
+from talksplat.compare.marks import RULE, Mark, marks
+from talksplat.compare.ranking import add_ranks
 from talksplat.compare.run_result import RunResult
-from talksplat.compare.table import Cell, ComparisonTable, best_text
+from talksplat.compare.table import Cell, ComparisonTable
+
+MAX_NAMED = 12  # runs in a remark
 
 
 def seeds_of(group: SeedGroup) -> str:
-    """Number and list of a group's seeds."""
+    """Number and list of a group's seeds; a foreign video has none."""
+    if group.runs[0].foreign:
+        return "-"
     return f"{len(group.runs)} ({', '.join(str(run.seed) for run in group.runs)})"
 
 
@@ -40,25 +46,40 @@ def summary_text(column: Column, found: tuple[float, float | None] | None) -> st
 
 
 def build_seed_table(groups: Sequence[SeedGroup]) -> ComparisonTable:
-    """A row for each group; the best mean of a column is marked, as in the table of the runs."""
+    """A row for each group: means and deviations, their marks, and the mean of the ranks over the metrics."""
     runs = [run for group in groups for run in group.runs]
     repeated = [run.name for group in groups for run in group.repeated]
     table = ComparisonTable(["group", "seeds"], [[Cell(group.name), Cell(seeds_of(group))] for group in groups])
     if repeated:
-        table.remarks.append(f"left out, as they repeat settings and seed of another run: {', '.join(repeated)}")
+        table.remarks.append(f"left out, as they repeat settings and seed of another run: {some_of(repeated)}")
     for column in _quantities(runs):
         if all(column.value(run) is None for run in runs):
             reasons = dict.fromkeys(column.reason(run).removeprefix(f"{column.title}: ") for run in runs)
-            table.remarks.append(f"{column.title} is left out: {'; '.join(reasons)}")
+            table.remarks.append(f"{column.title} is left out: {'; '.join(list(reasons)[:MAX_NAMED])}")
             continue
         table.titles.append(column.title)
         found = [summary(column, group) for group in groups]
-        winner = best_text(column, [None if one is None else one[0] for one in found], runs)
-        for row, group, one in zip(table.rows, groups, found):
-            note = None if one is not None else table.note(_reason(column, group))
-            best = one is not None and column.format(one[0]) == winner
-            row.append(Cell(summary_text(column, one), best, note))
+        texts = [summary_text(column, one) for one in found]
+        for row, group, one, text, mark in zip(table.rows, groups, found, texts, _marks(column, found, runs)):
+            row.append(Cell(text, mark, None if one is not None else table.note(_reason(column, group))))
+    add_ranks(table, _quantities(runs), lambda column: [(summary(column, group) or (None,))[0] for group in groups])
+    if len(groups) > 1:
+        table.remarks.append(RULE)
     return table
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Names with commas; of many the first ones and how many more."""
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
+
+
+def _marks(column: Column, found: Sequence[tuple[float, float | None] | None], runs: Sequence[RunResult]) -> list[Mark]:
+    if not may_rank(column, runs):
+        return [None] * len(found)
+    means = [None if one is None else one[0] for one in found]
+    spreads = [None if one is None else one[1] for one in found]
+    return marks(means, [column.format(mean) for mean in means], column.better, spreads)
 
 
 def seeds_csv(groups: Sequence[SeedGroup]) -> str:

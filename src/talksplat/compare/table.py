@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from talksplat.compare.columns import Column, columns_of
-from talksplat.compare.run_result import RunResult
+from talksplat.compare.marks import Mark
 
 MAX_BESIDE = 4  # rows that a terminal shows beside each other, as columns
 
 
 @dataclass
 class Cell:
-    """A formatted value; `note` is the number of a footnote."""
+    """A formatted value; `mark`: "best", "second" or None; `note`: number of a footnote."""
 
     text: str
-    best: bool = False
+    mark: Mark = None
     note: int | None = None
+
+    @property
+    def best(self) -> bool:
+        """Whether it is marked as the best of its column."""
+        return self.mark == "best"
+
+    @property
+    def plain(self) -> str:
+        """Text and footnote."""
+        return self.text if self.note is None else f"{self.text} [{self.note}]"
 
 
 @dataclass
@@ -42,10 +48,11 @@ class ComparisonTable:
         return self.notes.index(text) + 1
 
     def markdown(self) -> str:
-        """Best values bold; footnotes below."""
-        lines = ["| " + " | ".join(self.titles) + " |", "|" + "---|" * len(self.titles)]
+        """Best values bold, second best underlined; footnotes below."""
+        titles = [title.replace("|", "\\|") for title in self.titles]
+        lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(self.titles)]
         lines += ["| " + " | ".join(_markdown_cell(cell) for cell in row) + " |" for row in self.rows]
-        return "\n".join([*lines, "", *(f"{line}  " for line in self._below())]).rstrip() + "\n"
+        return "\n".join([*lines, "", *(f"{line}  " for line in self.below())]).rstrip() + "\n"
 
     def rich(self) -> Group:
         """The same for a terminal of 100 columns: rows stand beside each other, a few at a time."""
@@ -60,55 +67,21 @@ class ComparisonTable:
             for line in lines[1:]:
                 table.add_row(*line)
             parts.append(table)
-        return Group(*parts, *(escape(line) for line in self._below()))
+        return Group(*parts, *(escape(line) for line in self.below()))
 
-    def _below(self) -> list[str]:
+    def below(self) -> list[str]:
+        """Lines under the table: footnotes and remarks."""
         return [f"[{number}] {note}" for number, note in enumerate(self.notes, 1)] + self.remarks
 
 
-def build_table(runs: Sequence[RunResult]) -> ComparisonTable:
-    """Rows in the order of the runs. Times are only ranked where all runs had the same hardware."""
-    columns = columns_of(runs)
-    table = ComparisonTable([column.title for column in columns], [[] for _ in runs])
-    for column in columns:
-        values = [column.value(run) for run in runs]
-        winner = best_text(column, values, runs)
-        for row, run, value in zip(table.rows, runs, values):
-            note = None if value is not None else table.note(column.reason(run))
-            text = column.format(value)
-            row.append(Cell(text, text == winner, note))
-    return table
-
-
-def best_text(column: Column, values: Sequence[object], runs: Sequence[RunResult]) -> str | None:
-    """Text of the best value, since what looks the same is marked the same; None where nothing is ranked."""
-    known = [value for value in values if value is not None]
-    same_hardware = len({run.hardware for run in runs}) == 1
-    if len(values) < 2 or not known or column.better == 0 or (column.timed and not same_hardware):
-        return None
-    return column.format(max(known) if column.better > 0 else min(known))
-
-
-def csv_text(runs: Sequence[RunResult]) -> str:
-    """All values at full precision; empty where there is none."""
-    columns = columns_of(runs)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([column.key for column in columns] + ["path"])
-    for run in runs:
-        writer.writerow([column.value(run) for column in columns] + [str(run.path)])
-    return stream.getvalue()
-
-
-def _plain(cell: Cell) -> str:
-    return cell.text if cell.note is None else f"{cell.text} [{cell.note}]"
-
-
 def _rich_cell(cell: Cell) -> str:
-    text = escape(_plain(cell))
-    return f"[bold]{text}[/bold]" if cell.best else text
+    text = escape(cell.plain)
+    style = {"best": "bold", "second": "underline"}.get(cell.mark)
+    return f"[{style}]{text}[/{style}]" if style else text
 
 
 def _markdown_cell(cell: Cell) -> str:
-    text = _plain(cell).replace("|", "\\|")
-    return f"**{text}**" if cell.best else text
+    text = cell.plain.replace("|", "\\|")
+    if cell.mark == "second":
+        return f"<u>{text}</u>"
+    return f"**{text}**" if cell.mark == "best" else text

@@ -16,4 +16,6 @@ class CompareConfig:
     out: str = MISSING
     overwrite: bool = False
     video: bool = True
-    published: str | None = None  # published tables to set beside the runs, with commas
+    reference: str | None = None  # group or run that the others are compared with
+    foreign: str | None = None  # NAME:PATH of rendered videos of other projects, with commas
+    published: str | None = None  # published tables to set beside the runs, with commas; auto: those with rows for them
