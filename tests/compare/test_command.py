@@ -31,7 +31,8 @@ def test_the_command_writes_table_plots_and_video(monkeypatch, tmp_path, capsys)
     call(monkeypatch, f"runs={first},{second},{tmp_path / 'runs' / 'c'}", f"out={out}")
     printed = capsys.readouterr().out
     assert "23.00" in printed and "seed=0,x y" in printed
-    names = {"comparison.md", "comparison.csv", "psnr_per_frame.png", "metrics.png", "side_by_side.mp4"}
+    names = {"comparison.md", "comparison.csv", "per_frame.png", "metrics.png", "side_by_side.mp4"}
+    names |= {"comparison.html", "quality_and_speed.png", "worst_frames.jpg"}
     assert {path.name for path in out.iterdir()} == names
     text = (out / "comparison.md").read_text()
     assert "**23.00**" in text and "split val, 4 frames of 64x64" in text and "c is not in the video" in text

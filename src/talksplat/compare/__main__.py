@@ -22,7 +22,8 @@ def compare(config: DictConfig) -> None:
     if not config.runs or not (isinstance(config.runs, str) or OmegaConf.is_list(config.runs)):
         raise UserError(f"runs={config.runs}: give run folders, e.g. runs=outputs/a,outputs/b")
     published = [name.strip() for name in (config.published or "").split(",") if name.strip()]
-    done = compare_runs(config.runs, Path(config.out).expanduser(), config.overwrite, config.video, published)
+    out = Path(config.out).expanduser()
+    done = compare_runs(config.runs, out, config.overwrite, config.video, published, config.worst_frames)
     console = Console(highlight=False)
     console.print(done.table.rich())
     if done.seeds is not None:

@@ -16,4 +16,5 @@ class CompareConfig:
     out: str = MISSING
     overwrite: bool = False
     video: bool = True
+    worst_frames: int = 3
     published: str | None = None  # published tables to set beside the runs, with commas

@@ -1,0 +1,67 @@
+"""All metrics at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from talksplat.compare.captions import shorten
+from talksplat.compare.columns import Column, columns_of
+from talksplat.compare.groups import SeedGroup
+from talksplat.compare.plots.looks import COLORS, save
+from talksplat.compare.ranking import pick
+
+LINE_INCHES = 0.22
+PANELS = 3  # beside each other
+MAX_LINES = 40
+DPI = 110  # as wide as the page
+
+
+def plot_metrics(groups: Sequence[SeedGroup], path: Path) -> list[str]:
+    """Each metric that some run has, a line for each group of runs: a dot for each seed and a tick at their mean. The axes
+    show the range of the values, as differences between variants are small beside the values themselves.
+
+    Returns:
+        which groups are left out, and why.
+    """
+    shown, words = pick(groups, MAX_LINES)
+    runs = [run for group in shown for run in group.runs]
+    columns = [c for c in columns_of(runs) if c.metric and any(c.value(run) is not None for run in runs)]
+    if not columns:
+        return ["no plot of the metrics: no run has measured any"]
+    height = 1.0 + LINE_INCHES * len(shown)
+    rows = -(-len(columns) // PANELS)
+    figure = Figure(figsize=(4 * PANELS, height * rows), layout="constrained")
+    grid = figure.subplots(rows, PANELS, squeeze=False, sharey=True)
+    for axes, column in zip(grid.flat, columns):
+        _draw(axes, column, shown)
+    for first in grid[:, 0]:
+        first.set_yticks(range(len(shown)), [shorten(group.name) for group in shown], fontsize="small")
+    grid[0, 0].set_ylim(len(shown) - 0.5, -0.5)
+    for axes in list(grid.flat)[len(columns) :]:
+        axes.set_axis_off()
+    save(figure, path, dpi=DPI)
+    return [f"{path.name} shows {words}"] if words else []
+
+
+def _draw(axes: Axes, column: Column, groups: Sequence[SeedGroup]) -> None:
+    dots, means = [], []
+    for line, group in enumerate(groups):
+        values = [value for run in group.runs if (value := column.value(run)) is not None]
+        dots += [(value, line, COLORS[line % len(COLORS)]) for value in values]
+        if values:
+            means.append((fmean(values), line))
+        else:
+            axes.text(0.5, line, "n/a", va="center", ha="center", transform=axes.get_yaxis_transform())
+    x, y, colors = zip(*dots)
+    axes.scatter(x, y, c=colors, s=30, alpha=0.6, linewidths=0)
+    axes.plot(*zip(*means), "|", color="black", markersize=12, linestyle="none")
+    axes.set_title(f"{column.title} ({'higher' if column.better > 0 else 'lower'} is better)", fontsize="medium")
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.tick_params(labelsize="small")
+    axes.grid(alpha=0.3)
