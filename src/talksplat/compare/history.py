@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +36,10 @@ def read_curve(run: Path, name: str = HELD_OUT) -> Curve:
     """
     path = run / "metrics.csv"
     try:
-        rows = _rows(path, (name, SECONDS))
+        text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise NoHistory("no readable metrics.csv in the run folder") from error
-    values, times = rows[name], rows[SECONDS]
+    values, times = _rows(text, name), _rows(text, SECONDS)
     if not values:
         raise NoHistory(f"no rows {name} in metrics.csv")
     if not times:
@@ -61,20 +61,20 @@ def mean_curve(curves: list[Curve]) -> Curve:
     return Curve(np.array(steps, int), seconds, values)
 
 
-def _rows(path: Path, names: tuple[str, ...]) -> dict[str, dict[int, float]]:
-    """{name: {step: value}}; a long history has hundreds of other rows for each of these, which are only looked over."""
-    found: dict[str, dict[int, float]] = {name: {} for name in names}
-    ends = tuple(f"{name}," for name in names)
-    with open(path, newline="") as file:
-        for row in csv.reader(line for line in file if any(end in line for end in ends)):
-            name = row[1].rpartition("/")[2] if len(row) == 3 else ""
-            if name in found and row[0].isdigit() and (value := _number(row[2])) is not None:
-                found[name][int(row[0])] = value
+def _rows(text: str, name: str) -> dict[int, float]:
+    """{step: value} of a name in any stage. A long history has hundreds of other rows for each of these, so the name is
+    looked for rather than every row read. A last row without its line end is torn: its number may lack digits."""
+    found = {}
+    for match in re.finditer(rf"{name},([^\r\n]*)\r?\n", text):
+        step, _, stage = text[text.rfind("\n", 0, match.start()) + 1 : match.start()].partition(",")
+        value = _number(match[1])
+        if step.isdigit() and (not stage or stage.endswith("/")) and value is not None:
+            found[int(step)] = value
     return found
 
 
 def _number(text: str) -> float | None:
-    """A finite number; None for what a kill in the middle of a write has left, and for NaN."""
+    """A finite number."""
     try:
         value = float(text)
     except ValueError:

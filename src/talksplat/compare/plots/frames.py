@@ -34,7 +34,7 @@ def plot_frames(groups: Sequence[SeedGroup], looks: Looks, path: Path) -> list[s
     drawn = set()
     for axes, name in zip(figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0], names):
         for group in looks.shown:
-            values = np.ma.masked_invalid([_values(run, name) for run in group.runs])
+            values = np.ma.masked_invalid(np.array([_values(run, name) for run in group.runs], float))
             if values.count():
                 _draw(axes, group, looks, values)
                 drawn.add(group.name)
@@ -49,7 +49,7 @@ def plot_frames(groups: Sequence[SeedGroup], looks: Looks, path: Path) -> list[s
 def _draw(axes, group: SeedGroup, looks: Looks, values: Float[np.ndarray, "run frame"]) -> None:
     look, frame_ids = looks.of(group), group.runs[0].frame_ids
     mean = values.mean(0).filled(np.nan)
-    axes.plot(frame_ids, mean, look.dash, color=look.color, linewidth=1.1)
+    axes.plot(frame_ids, mean, linestyle=look.dash, color=look.color, linewidth=1.1)
     if len(values) > 1:
         low, high = values.min(0).filled(np.nan), values.max(0).filled(np.nan)
         axes.fill_between(frame_ids, low, high, color=look.color, alpha=0.18, linewidth=0)

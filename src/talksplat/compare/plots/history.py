@@ -26,15 +26,14 @@ def plot_history(groups: Sequence[SeedGroup], looks: Looks, path: Path) -> list[
         axes = figure.subplots()
         for group, found in curves:
             look = looks.of(group)
-            if len(found) > 1 and look.order > 1:
+            if len(found) > 1 and look.colored:
                 for curve in found:
                     axes.plot(curve.seconds, curve.values, color=look.color, alpha=0.3, linewidth=0.7, zorder=2)
             mean = mean_curve(found)
-            width = 1.8 if look.order > 1 else 0.8
-            axes.plot(mean.seconds, mean.values, look.dash, color=look.color, linewidth=width, zorder=look.order)
-            axes.plot(
-                mean.seconds[-1:], mean.values[-1:], look.marker, color=look.color, markersize=5, zorder=look.order
-            )
+            style = {"color": look.color, "zorder": look.order}
+            axes.plot(mean.seconds, mean.values, linestyle=look.dash, linewidth=1.8 if look.colored else 0.8, **style)
+            if look.colored:
+                axes.plot(mean.seconds[-1:], mean.values[-1:], look.marker, markersize=5, **style)
         axes.set_xlabel("training time (s)", fontsize=9)
         axes.set_ylabel("held-out composite PSNR (dB)", fontsize=9)
         axes.set_xlim(left=0)

@@ -32,7 +32,12 @@ class Look:
     color: str = GREY
     marker: str = "o"
     dash: str | tuple = "-"
-    order: int = 1  # coloured ones lie above grey ones
+    colored: bool = False
+
+    @property
+    def order(self) -> int:
+        """Coloured ones lie above grey ones."""
+        return 3 if self.colored else 1
 
 
 class Looks:
@@ -48,7 +53,7 @@ class Looks:
         self.shown, self.words = pick(groups, len(COLORS))
         self.others = [group for group in groups if not any(group is one for one in self.shown)]
         kinds = zip(COLORS, MARKERS, DASHES)
-        self._looks = {id(group): Look(*kind, order=3) for group, kind in zip(self.shown, kinds)}
+        self._looks = {id(group): Look(*kind, colored=True) for group, kind in zip(self.shown, kinds)}
 
     def of(self, group: SeedGroup) -> Look:
         """Look of a group."""

@@ -17,8 +17,10 @@ from talksplat.compare.plots.looks import COLORS, save
 from talksplat.compare.ranking import pick
 
 LINE_INCHES = 0.22
-PANELS = 3  # beside each other
-MAX_LINES = 40
+FEW_PANELS, MANY_PANELS = 3, 5  # beside each other
+MANY = 12  # lines from which on narrow panels save height, so that names are repeated less often
+MAX_LINES = 30
+INCHES = 12
 DPI = 110  # as wide as the page
 
 
@@ -35,11 +37,12 @@ def plot_metrics(groups: Sequence[SeedGroup], path: Path) -> list[str]:
     if not columns:
         return ["no plot of the metrics: no run has measured any"]
     height = 1.0 + LINE_INCHES * len(shown)
-    rows = -(-len(columns) // PANELS)
-    figure = Figure(figsize=(4 * PANELS, height * rows), layout="constrained")
-    grid = figure.subplots(rows, PANELS, squeeze=False, sharey=True)
+    panels = FEW_PANELS if len(shown) <= MANY else MANY_PANELS
+    rows = -(-len(columns) // panels)
+    figure = Figure(figsize=(INCHES, height * rows), layout="constrained")
+    grid = figure.subplots(rows, panels, squeeze=False, sharey=True)
     for axes, column in zip(grid.flat, columns):
-        _draw(axes, column, shown)
+        _draw(axes, column, shown, ticks=4 if panels == FEW_PANELS else 2)
     for first in grid[:, 0]:
         first.set_yticks(range(len(shown)), [shorten(group.name) for group in shown], fontsize="small")
     grid[0, 0].set_ylim(len(shown) - 0.5, -0.5)
@@ -49,7 +52,7 @@ def plot_metrics(groups: Sequence[SeedGroup], path: Path) -> list[str]:
     return [f"{path.name} shows {words}"] if words else []
 
 
-def _draw(axes: Axes, column: Column, groups: Sequence[SeedGroup]) -> None:
+def _draw(axes: Axes, column: Column, groups: Sequence[SeedGroup], ticks: int) -> None:
     dots, means = [], []
     for line, group in enumerate(groups):
         values = [value for run in group.runs if (value := column.value(run)) is not None]
@@ -61,7 +64,7 @@ def _draw(axes: Axes, column: Column, groups: Sequence[SeedGroup]) -> None:
     x, y, colors = zip(*dots)
     axes.scatter(x, y, c=colors, s=30, alpha=0.6, linewidths=0)
     axes.plot(*zip(*means), "|", color="black", markersize=12, linestyle="none")
-    axes.set_title(f"{column.title} ({'higher' if column.better > 0 else 'lower'} is better)", fontsize="medium")
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.set_title(f"{column.title}\n({'higher' if column.better > 0 else 'lower'} is better)", fontsize="medium")
+    axes.xaxis.set_major_locator(MaxNLocator(ticks))
     axes.tick_params(labelsize="small")
     axes.grid(alpha=0.3)

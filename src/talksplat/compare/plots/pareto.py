@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from talksplat.compare.captions import shorten
 from talksplat.compare.columns import Column, columns_of
 from talksplat.compare.front import Point, front_of, main_hardware, points_of, without_speed
 from talksplat.compare.groups import SeedGroup
-from talksplat.compare.plots.looks import GREY, WIDTH, Looks, plain, save
+from talksplat.compare.plots.looks import GREY, WIDTH, Look, Looks, plain, save
 from talksplat.compare.ranking import together
 
 METRICS = ("psnr", "psnr_head", "lpips", "lmd")
@@ -79,19 +80,34 @@ def _draw(
     numbers: dict[int, tuple[int, SeedGroup]],
 ) -> None:
     axes.set_xscale("log")
+    members = {id(point.group) for point in front}
+    for look, compares, alike in _by_look(points, looks):
+        (x, dx), (y, dy) = zip(*(point.fps for point in alike)), zip(*(point.value for point in alike))
+        face = look.color if compares else "none"
+        style = {"markersize": 6, "elinewidth": 0.8, "capsize": 2, "zorder": look.order}
+        axes.errorbar(x, y, _bars(dy), _bars(dx), look.marker, color=look.color, markerfacecolor=face, **style)
     for point in points:
-        look = looks.of(point.group)
-        (x, dx), (y, dy) = point.fps, point.value
-        style = {"markerfacecolor": look.color if point.compares else "none", "markersize": 6, "zorder": look.order}
-        axes.errorbar(x, y, dy, dx, look.marker, color=look.color, elinewidth=0.8, capsize=2, **style)
-        if id(point.group) in numbers:
+        if id(point.group) in numbers and (looks.of(point.group).colored or id(point.group) in members):
+            place = (point.fps[0], point.value[0])
             text = str(numbers[id(point.group)][0])
-            axes.annotate(text, (x, y), (5, 4), textcoords="offset points", fontsize=8, zorder=5)
+            axes.annotate(text, place, (5, 4), textcoords="offset points", fontsize=8, zorder=5)
     _draw_front(axes, front, column.better)
     _ticks(axes, [point.fps[0] for point in points])
     axes.set_xlabel("frames/s", fontsize=8)
     axes.set_ylabel(f"{column.title} ({'higher' if column.better > 0 else 'lower'} is better)", fontsize=8)
     plain(axes)
+
+
+def _by_look(points: Sequence[Point], looks: Looks) -> Iterator[tuple[Look, bool, list[Point]]]:
+    """Points that are drawn alike, at once: one by one, dozens of grey ones take seconds."""
+    found: dict[tuple[Look, bool], list[Point]] = {}
+    for point in points:
+        found.setdefault((looks.of(point.group), point.compares), []).append(point)
+    return ((look, compares, alike) for (look, compares), alike in found.items())
+
+
+def _bars(deviations: Sequence[float | None]) -> list[float]:
+    return [math.nan if deviation is None else deviation for deviation in deviations]
 
 
 def _draw_front(axes: Axes, front: Sequence[Point], better: int) -> None:
