@@ -43,6 +43,8 @@ def plot_metrics(groups: Sequence[SeedGroup], path: Path) -> list[str]:
     grid = figure.subplots(rows, panels, squeeze=False, sharey=True)
     for axes, column in zip(grid.flat, columns):
         _draw(axes, column, shown, ticks=4 if panels == FEW_PANELS else 2)
+    for inner in grid[:, 1:].flat:
+        inner.yaxis.set_visible(False)
     for first in grid[:, 0]:
         first.set_yticks(range(len(shown)), [shorten(group.name) for group in shown], fontsize="small")
     grid[0, 0].set_ylim(len(shown) - 0.5, -0.5)
@@ -67,4 +69,7 @@ def _draw(axes: Axes, column: Column, groups: Sequence[SeedGroup], ticks: int) -
     axes.set_title(f"{column.title}\n({'higher' if column.better > 0 else 'lower'} is better)", fontsize="medium")
     axes.xaxis.set_major_locator(MaxNLocator(ticks))
     axes.tick_params(labelsize="small")
-    axes.grid(alpha=0.3)
+    axes.grid(axis="x", alpha=0.3)
+    # One artist instead of a tick for each line and panel, which would take most of the time.
+    across = axes.get_yaxis_transform()
+    axes.hlines(range(len(groups)), 0, 1, colors="#E0E0E0", linewidth=0.8, transform=across, zorder=0)
