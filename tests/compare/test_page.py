@@ -12,9 +12,9 @@ from talksplat.compare import page as page_module
 from talksplat.compare.captions import jpeg
 from talksplat.compare.groups import seed_groups
 from talksplat.compare.page import write_page
-from talksplat.compare.page_sections import page_about, page_sections
+from talksplat.compare.page_sections import folded_sections, page_about, page_sections
 from talksplat.compare.pictures import Film, Picture
-from talksplat.compare.sections import Section, sections_of_markdown
+from talksplat.compare.sections import Section
 from talksplat.compare.seeds import build_seed_table
 from talksplat.compare.table import Cell, ComparisonTable, build_table
 from tests.compare.made_runs import chosen, runs_of, seeded
@@ -68,10 +68,9 @@ def made(tmp_path):
     for run in runs:
         run.name = EVIL + run.name
     groups = seed_groups(runs)
-    markdown = (
-        f"## Published {EVIL}\n\nFrom a paper.\n\n| row | PSNR |\n|---|---|\n| a\\|b | **21** |\n\n- caveat {EVIL}\n"
-    )
-    sections = page_sections(runs, groups, build_table(runs), build_seed_table(groups), [markdown], [f"note {EVIL}"])
+    published = ComparisonTable(["row", "PSNR"], [[Cell("a|b"), Cell("21")]])
+    sections = page_sections(build_table(runs), build_seed_table(groups), [f"note {EVIL}"])
+    sections.insert(2, Section(f"Published {EVIL}", ["From `train.py <b>`.", published, [f"caveat {EVIL}"]]))
     image = tmp_path / "plot one.jpg"
     image.write_bytes(JPEG)
     film = tmp_path / "side by side.mp4"
@@ -81,7 +80,8 @@ def made(tmp_path):
     def write() -> Page:
         pictures = [Picture(image, f"Plot {EVIL}", f"caption {EVIL}")]
         about = page_about(runs, groups)
-        write_page(path, f"Of {EVIL}", about, sections, pictures, Film(film, "Side by side", "errors below", JPEG))
+        shown = Film(film, "Side by side", "errors below", JPEG)
+        write_page(path, f"Of {EVIL}", about, sections, folded_sections(runs, groups), pictures, shown)
         return Page(path)
 
     return write
@@ -117,6 +117,7 @@ def test_tables_texts_and_what_is_folded(made):
     assert page.within("h1") == [f"Of {EVIL}"]
     titles = page.within("h2")
     assert titles[:4] == ["Over seeds (mean ± standard deviation)", "Runs", f"Published {EVIL}", "Left out, and why"]
+    assert page.within("code") == ["train.py <b>"]
     assert page.within("summary") == ["Settings that differ", "What the metrics mean", "Where the runs come from"]
     assert {"a|b", "loss.lip.weight"} <= set(page.within("span"))
     classes = [attributes.get("class", "") for attributes in page.all("td")]
@@ -134,12 +135,12 @@ def test_a_large_video_is_linked_and_said_to_be(made, monkeypatch):
 
 def test_second_best_values_are_marked_where_a_table_has_them(tmp_path):
     second = Cell("19")
-    second.second = True
+    second.mark = "second"
     table = ComparisonTable(
         ["run", "PSNR", "note"], [[Cell("a"), Cell("20", True), Cell("n/a", note=1)], [Cell("b"), second, Cell("x")]]
     )
     table.note("no value")
-    write_page(tmp_path / "x.html", "t", [], [Section("Runs", [table, "A sentence.", ["one", "two"]])], [])
+    write_page(tmp_path / "x.html", "t", [], [Section("Runs", [table, "A sentence.", ["one", "two"]])], [], [])
     page = Page(tmp_path / "x.html")
     assert [cell["class"] for cell in page.all("td")] == ["number best", "text", "number second", "text"]
     assert "n/a [1]" in page.within("td") and "[1] no value" in page.within("p")
@@ -147,21 +148,12 @@ def test_second_best_values_are_marked_where_a_table_has_them(tmp_path):
     assert not page.all("video") and not page.all("img") and not page.all("details")
 
 
-def test_sections_of_markdown():
-    text = "first\n\n# One\nwords\nmore words\n- a\n- b\n\n| x | y |\n|---|---|\n| **1** | 2 |\n\nafter\n## Two\n"
-    first, one, two = sections_of_markdown(text)
-    assert (first.title, first.parts) == ("", ["first"]) and (two.title, two.parts) == ("Two", [])
-    words, listed, table, after = one.parts
-    assert words == "words more words" and listed == ["a", "b"] and after == "after"
-    assert table.titles == ["x", "y"] and table.rows == [[Cell("1", best=True), Cell("2")]]
-
-
 def test_two_hundred_runs_make_a_page_that_opens(tmp_path):
     changes = ({"config__loss": {"lip": {"weight": i}}} for i in range(200))
     runs = runs_of(tmp_path, *changes)
     groups = seed_groups(runs)
-    sections = page_sections(runs, groups, build_table(runs), None, [], [])
-    write_page(tmp_path / "x.html", "t", page_about(runs, groups), sections, [])
+    sections, folded = page_sections(build_table(runs), None, []), folded_sections(runs, groups)
+    write_page(tmp_path / "x.html", "t", page_about(runs, groups), sections, folded, [])
     assert len(Page(tmp_path / "x.html").all("tr")) > 400 and (tmp_path / "x.html").stat().st_size < 2e6
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from talksplat.compare.groups import SeedGroup
-from talksplat.compare.ranking import pick, together
 from talksplat.compare.run_result import RunResult
+from talksplat.compare.shown import pick, together
 from talksplat.data.images import decode_image, original_path
 from talksplat.errors import UserError
 from talksplat.preprocess.video import probe, read_frames

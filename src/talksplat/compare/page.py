@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup, escape
 
 from talksplat.compare.pictures import Film, Picture
 from talksplat.compare.sections import Section
@@ -27,16 +28,18 @@ def write_page(
     title: str,
     about: Sequence[tuple[str, str]],
     sections: Sequence[Section],
+    folded: Sequence[Section],
     pictures: Sequence[Picture],
     video: Film | None = None,
 ) -> None:
-    """Write the page: open sections, pictures, video, and folded sections behind a click each.
+    """Write the page: sections, pictures, video, and what one looks up, behind a click each.
 
     Args:
         path: the HTML file.
         title: its heading.
         about: names and values of what was compared.
         sections: tables and texts.
+        folded: further ones, that are only looked up.
         pictures: files that become part of the page.
         video: MP4; part of the page unless it is too large, in which case the page links to it and says so.
 
@@ -46,10 +49,12 @@ def write_page(
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.tests["table"] = lambda part: isinstance(part, ComparisonTable)
     environment.filters["kinds"] = _kinds
+    environment.filters["code"] = _with_code
     text = environment.from_string(TEMPLATE.read_text()).render(
         title=title,
         about=about,
         sections=sections,
+        folded=folded,
         pictures=[(picture, _embedded(picture.path)) for picture in pictures],
         video=None if video is None else _Video(video, path.parent),
     )
@@ -80,6 +85,16 @@ def _kinds(table: ComparisonTable) -> list[str]:
     """Of each column "text" or "number", which stand at different sides."""
     columns = zip(*([cell.text for cell in row] for row in table.rows))
     return ["number" if all(text in EMPTY or NUMBER.match(text) for text in column) else "text" for column in columns]
+
+
+def _with_code(text: str) -> Markup:
+    """Escaped text; `code` in backticks is set as such."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:  # one backtick has no partner
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if i % 2 else piece for i, piece in enumerate(pieces)
+    )
 
 
 def _embedded(path: Path) -> str:

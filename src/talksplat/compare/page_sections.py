@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from talksplat.compare.groups import MAX_SETTINGS, SeedGroup, differing_settings
 from talksplat.compare.run_result import RunResult
-from talksplat.compare.sections import Section, sections_of_markdown
+from talksplat.compare.sections import Section
 from talksplat.compare.table import Cell, ComparisonTable
 
 
@@ -23,35 +23,21 @@ def page_about(runs: Sequence[RunResult], groups: Sequence[SeedGroup]) -> list[t
     ]
 
 
-def page_sections(
-    runs: Sequence[RunResult],
-    groups: Sequence[SeedGroup],
-    table: ComparisonTable,
-    seeds: ComparisonTable | None,
-    markdown: Sequence[str],
-    notes: Sequence[str],
-) -> list[Section]:
-    """Tables and texts of the page.
-
-    Args:
-        runs, groups: what is compared.
-        table, seeds: of the runs, and of the groups where there is a deviation to speak of.
-        markdown: further sections, as `comparison.md` has them.
-        notes: what was left out, and why.
-    """
+def page_sections(table: ComparisonTable, seeds: ComparisonTable | None, notes: Sequence[str]) -> list[Section]:
+    """Results: over seeds, where there is a deviation to speak of, and of the runs; and what was left out, and why."""
     over_seeds = [Section("Over seeds (mean ± standard deviation)", [seeds])] if seeds else []
-    further = [section for text in markdown for section in sections_of_markdown(text)]
     left_out = [Section("Left out, and why", [list(notes)])] if notes else []
-    settings = [Section("Settings that differ", _settings(groups), folded=True)] if len(groups) > 1 else []
+    return [*over_seeds, Section("Runs", [table]), *left_out]
+
+
+def folded_sections(runs: Sequence[RunResult], groups: Sequence[SeedGroup]) -> list[Section]:
+    """What one looks up: settings, definitions, origins."""
+    settings = [Section("Settings that differ", _settings(groups))] if len(groups) > 1 else []
     definitions = [f"{name}: {text}" for name, text in definitions_of(runs).items()]
     return [
-        *over_seeds,
-        Section("Runs", [table]),
-        *further,
-        *left_out,
         *settings,
-        Section("What the metrics mean", [definitions], folded=True),
-        Section("Where the runs come from", [_origins(runs)], folded=True),
+        Section("What the metrics mean", [definitions]),
+        Section("Where the runs come from", [_origins(runs)]),
     ]
 
 

@@ -39,6 +39,16 @@ class Film:
     poster: bytes
 
 
+@dataclass(frozen=True)
+class _Drawing:
+    """How a picture comes about: `draw` writes the file where there is something to show, and returns notes."""
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[Path], list[str]]
+
+
 def draw_pictures(groups: Sequence[SeedGroup], out: Path, worst_frames: int) -> tuple[list[Picture], list[str]]:
     """Draw what the runs have the data for, into `out`. What another comparison has left there under these names goes.
 
@@ -50,46 +60,52 @@ def draw_pictures(groups: Sequence[SeedGroup], out: Path, worst_frames: int) -> 
     Returns:
         the pictures, and what was left out and why.
     """
-    looks = Looks(groups)
-    colored = f" In colour: {looks.words}." if looks.words else ""
-    drawers: list[tuple[str, Callable[[Path], list[str]], str, str]] = [
-        (
-            METRICS,
-            partial(plot_metrics, groups),
-            "Metrics",
-            "A dot for each run, a tick at the mean of a group; the axes show the range of the values, not zero.",
-        ),
-        (
-            PARETO,
-            partial(plot_pareto, groups, looks),
-            "Quality against speed",
-            "Means of groups, bars of one standard deviation over seeds. On the dashed steps lies what no other group "
-            f"beats in speed and quality at once. Hollow: measured on another machine.{colored}",
-        ),
-        (
-            HISTORY,
-            partial(plot_history, groups, looks),
-            "Quality over training time",
-            f"PSNR of a few held-out frames against the training target. Thick: mean over seeds; thin: runs.{colored}",
-        ),
-        (
-            FRAMES,
-            partial(plot_frames, groups, looks),
-            "Held-out frames",
-            "Mean over seeds, in a band from the lowest to the highest seed."
-            + (f" Shown: {looks.words}." if looks.words else ""),
-        ),
-    ]
-    if worst_frames:
-        # Decoding of video is loaded by those who ask for it.
-        from talksplat.compare.worst_frames import CAPTION, draw_worst_frames
-
-        drawers.append((WORST, partial(draw_worst_frames, groups, worst_frames), "Worst frames", CAPTION))
     for name in (METRICS, PARETO, HISTORY, FRAMES, WORST):
         (out / name).unlink(missing_ok=True)
     pictures, notes = [], []
-    for name, draw, title, caption in drawers:
-        notes += draw(out / name)
-        if (out / name).is_file():
-            pictures.append(Picture(out / name, title, caption, name in LARGE))
+    for drawing in [*_plots(groups), *([_worst(groups, worst_frames)] if worst_frames else [])]:
+        path = out / drawing.name
+        notes += drawing.draw(path)
+        if path.is_file():
+            pictures.append(Picture(path, drawing.title, drawing.caption, drawing.name in LARGE))
     return pictures, notes
+
+
+def _plots(groups: Sequence[SeedGroup]) -> list[_Drawing]:
+    looks = Looks(groups)
+    colored = f" In colour: {looks.words}." if looks.words else ""
+    shown = f" Shown: {looks.words}." if looks.words else ""
+    return [
+        _Drawing(
+            METRICS,
+            "Metrics",
+            "A dot for each run, a tick at the mean of a group; the axes show the range of the values, not zero.",
+            partial(plot_metrics, groups),
+        ),
+        _Drawing(
+            PARETO,
+            "Quality against speed",
+            "Means of groups, bars of one standard deviation over seeds. On the dashed steps lies what no other group "
+            f"beats in speed and quality at once. Hollow: measured on another machine.{colored}",
+            partial(plot_pareto, groups, looks),
+        ),
+        _Drawing(
+            HISTORY,
+            "Quality over training time",
+            f"PSNR of a few held-out frames against the training target. Thick: mean over seeds; thin: runs.{colored}",
+            partial(plot_history, groups, looks),
+        ),
+        _Drawing(
+            FRAMES,
+            "Held-out frames",
+            f"Mean over seeds, in a band from the lowest to the highest seed.{shown}",
+            partial(plot_frames, groups, looks),
+        ),
+    ]
+
+
+def _worst(groups: Sequence[SeedGroup], count: int) -> _Drawing:
+    # Decoding of video is loaded by those who ask for it.
+    from talksplat.compare.worst_frames import CAPTION, draw_worst_frames
+
+    return _Drawing(WORST, "Worst frames", CAPTION, partial(draw_worst_frames, groups, count))

@@ -12,7 +12,7 @@ from talksplat.compare.agreement import check_comparable
 from talksplat.compare.find import find_runs, run_names, split_runs
 from talksplat.compare.groups import SeedGroup, seed_groups, settings_markdown
 from talksplat.compare.page import write_page
-from talksplat.compare.page_sections import definitions_of, page_about, page_sections
+from talksplat.compare.page_sections import definitions_of, folded_sections, page_about, page_sections
 from talksplat.compare.pictures import Film, draw_pictures
 from talksplat.compare.published_rows import published_markdown, read_published
 from talksplat.compare.run_result import RunResult, read_run
@@ -77,8 +77,8 @@ def compare_runs(
     _write(out / CSV, csv_text(results))
     if seeds is not None:
         _write(out / SEEDS_CSV, seeds_csv(groups))
-    sections = page_sections(results, groups, comparison.table, seeds, comparison.published, notes)
-    write_page(out / PAGE, _title(results), page_about(results, groups), sections, pictures, film)
+    sections, folded = page_sections(comparison.table, seeds, notes), folded_sections(results, groups)
+    write_page(out / PAGE, _title(results), page_about(results, groups), sections, folded, pictures, film)
     _write(out / MARKDOWN, _markdown(results, comparison, notes))
     return comparison
 

@@ -21,7 +21,7 @@ from talksplat.compare.clips import (
     paint_error,
 )
 from talksplat.compare.groups import SeedGroup
-from talksplat.compare.ranking import ranking_column
+from talksplat.compare.shown import ranking_column
 from talksplat.data.images import decode_image
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.preprocess.video import probe, read_frames

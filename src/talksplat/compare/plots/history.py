@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from talksplat.compare.groups import SeedGroup
 from talksplat.compare.history import Curve, NoHistory, mean_curve, read_curve
 from talksplat.compare.plots.looks import WIDTH, Looks, plain, save
-from talksplat.compare.ranking import together
+from talksplat.compare.shown import together
 
 
 def plot_history(groups: Sequence[SeedGroup], looks: Looks, path: Path) -> list[str]:

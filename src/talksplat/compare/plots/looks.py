@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from talksplat.compare.captions import shorten
 from talksplat.compare.groups import SeedGroup
-from talksplat.compare.ranking import pick
+from talksplat.compare.shown import pick
 from talksplat.preprocess.cache import write_atomic
 
 WIDTH, DPI = 6.6, 160  # inches: half a page on a screen, a column in print

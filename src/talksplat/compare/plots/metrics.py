@@ -14,7 +14,7 @@ from talksplat.compare.captions import shorten
 from talksplat.compare.columns import Column, columns_of
 from talksplat.compare.groups import SeedGroup
 from talksplat.compare.plots.looks import COLORS, save
-from talksplat.compare.ranking import pick
+from talksplat.compare.shown import pick
 
 LINE_INCHES = 0.22
 FEW_PANELS, MANY_PANELS = 3, 5  # beside each other

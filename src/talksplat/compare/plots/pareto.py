@@ -16,7 +16,7 @@ from talksplat.compare.columns import Column, columns_of
 from talksplat.compare.front import Point, front_of, main_hardware, points_of, without_speed
 from talksplat.compare.groups import SeedGroup
 from talksplat.compare.plots.looks import GREY, WIDTH, Look, Looks, plain, save
-from talksplat.compare.ranking import together
+from talksplat.compare.shown import together
 
 METRICS = ("psnr", "psnr_head", "lpips", "lmd")
 MAX_NAMED = 14  # numbers with their names below

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from talksplat.compare.groups import seed_groups
-from talksplat.compare.ranking import pick, ranking_column, together
+from talksplat.compare.shown import pick, ranking_column, together
 from tests.compare.made_runs import runs_of
 
 
