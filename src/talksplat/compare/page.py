@@ -19,7 +19,7 @@ from talksplat.preprocess.cache import write_atomic
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".mp4": "video/mp4"}
-NUMBER, EMPTY = re.compile(r"[-+±.]?\d"), ("", "-", "n/a")
+NUMBER, EMPTY = re.compile(r"[-−+±.]?\d"), ("", "-", "n/a")
 MAX_VIDEO = 16e6  # bytes; base64 makes a third more of them, and pages beyond some 25 MB are slow to open and to send
 
 

@@ -19,7 +19,7 @@ def page_about(runs: Sequence[RunResult], groups: Sequence[SeedGroup]) -> list[t
         ("frames", f"{len(metrics['frames'])} of the split {metrics['split']}"),
         ("resolution", f"{width}x{height}"),
         ("runs", f"{len(runs)} in {len(groups)} group{'s' if len(groups) > 1 else ''}"),
-        ("hardware", ", ".join(dict.fromkeys(run.hardware for run in runs))),
+        ("hardware", ", ".join(dict.fromkeys(run.hardware for run in runs if run.hardware))),
     ]
 
 
