@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from talksplat.compare.captions import shorten
 from talksplat.compare.columns import Column, columns_of
@@ -127,7 +127,7 @@ def _ticks(axes: Axes, speeds: Sequence[float]) -> None:
     wide = max(speeds) > DECADE_PART * min(speeds)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _legend(figure: Figure, looks: Looks, numbers: dict[int, tuple[int, SeedGroup]]) -> None:
