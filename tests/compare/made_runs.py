@@ -10,7 +10,9 @@ import numpy as np
 import yaml
 
 from talksplat.compare.run_result import RunResult, read_run
+from talksplat.data.images import encode_image
 from talksplat.metrics.definitions import metric_definitions
+from talksplat.preprocess.audio_io import write_wav
 from talksplat.rendering.video_writer import VideoWriter
 
 FRAMES = [20, 21, 22, 25]
@@ -86,3 +88,27 @@ def add_video(run: Path, level: int) -> None:
     with VideoWriter(run / "test" / "render.mp4", SIZE, SIZE) as writer:
         for _ in FRAMES:
             writer.write(np.full((SIZE, SIZE, 3), level, np.uint8))
+
+
+def add_history(run: Path, points: dict[int, tuple[float, float]], stage: str = "fine") -> None:
+    """`metrics.csv` as training leaves it: {step: (seconds, held-out composite PSNR)} among rows of other names."""
+    lines = ["step,name,value"]
+    for step, (seconds, psnr) in points.items():
+        lines += [f"{step},{stage}/loss,0.1", f"{step},{stage}/seconds,{seconds}"]
+        lines += [f"{step},{stage}/val_psnr_composite,{psnr}", f"{step},{stage}/images_per_second,3"]
+    (run / "metrics.csv").write_text("\r\n".join(lines) + "\r\n")
+
+
+def frames(*values: float, **more: float) -> list[dict]:
+    """`metrics__frames` with these values of PSNR, of the head and of the frame."""
+    return [{"frame_id": i, "psnr": value, "psnr_head": value, **more} for i, value in enumerate(values)]
+
+
+def write_originals(folder: Path, pictures: dict[int, np.ndarray], sound: np.ndarray | None = None) -> Path:
+    """What is left of a subject folder: frames by number, and its sound at 16 kHz."""
+    (folder / "ori_imgs").mkdir(parents=True)
+    for frame_id, picture in pictures.items():
+        (folder / "ori_imgs" / f"{frame_id}.jpg").write_bytes(encode_image(picture, ".jpg"))
+    if sound is not None:
+        write_wav(folder / "aud.wav", sound)
+    return folder

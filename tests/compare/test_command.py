@@ -23,8 +23,8 @@ def test_the_command_writes_table_plots_and_video(monkeypatch, tmp_path, capsys)
         cv2.imwrite(str(subject / f"{frame_id}.jpg"), np.full((SIZE, SIZE, 3), 10, np.uint8))
     dataset = {"config__dataset": {"root": str(subject.parent)}}
     first = make_run(tmp_path / "runs" / "seed=0,x y", **dataset)
-    second = make_run(tmp_path / "runs" / "b", metrics__mean__psnr=23.0, **dataset)
-    make_run(tmp_path / "runs" / "c")
+    second = make_run(tmp_path / "runs" / "b", metrics__mean__psnr=23.0, config__loss={"l1": 1}, **dataset)
+    make_run(tmp_path / "runs" / "c", config__loss={"l1": 2}, **dataset)
     add_video(first, 120)
     add_video(second, 240)
     out = tmp_path / "out"
@@ -32,13 +32,17 @@ def test_the_command_writes_table_plots_and_video(monkeypatch, tmp_path, capsys)
     printed = capsys.readouterr().out
     assert "23.00" in printed and "seed=0,x y" in printed
     names = {"comparison.md", "comparison.csv", "differences.csv", "table.tex"}
-    names |= {"psnr_per_frame.png", "metrics.png", "side_by_side.mp4"}
+    names |= {"per_frame.png", "metrics.png", "quality_and_speed.png", "worst_frames.jpg"}
+    names |= {"side_by_side.mp4", "comparison.html"}
     assert {path.name for path in out.iterdir()} == names
     text = (out / "comparison.md").read_text()
-    assert "**23.00**" in text and "split val, 4 frames of 64x64" in text and "c is not in the video" in text
+    assert "**23.00**" in text and "split val, 4 frames of 64x64" in text
+    assert "loss.l1=2" in text and " is not in side_by_side.mp4: no test/render.mp4" in text
+    page = (out / "comparison.html").read_text()
+    assert "23.00" in page and page.count("data:image/") == 5 and "data:video/mp4" in page
     frames = list(read_frames(out / "side_by_side.mp4"))
     assert len(frames) == len(FRAMES)
-    columns = [frames[1][-SIZE // 2 :, k * SIZE + 8 : (k + 1) * SIZE - 8].mean() for k in range(3)]
+    columns = [frames[1][SIZE // 2 : SIZE, k * SIZE + 8 : (k + 1) * SIZE - 8].mean() for k in range(3)]
     assert columns == pytest.approx([10, 120, 240], abs=6)
     with pytest.raises(SystemExit):
         call(monkeypatch, f"runs={first}", f"out={out}")

@@ -29,7 +29,16 @@ def compare(config: DictConfig) -> None:
         raise UserError(f"runs={config.runs}: give run folders, e.g. runs=outputs/a,outputs/b")
     published = [name.strip() for name in (config.published or "").split(",") if name.strip()]
     out = Path(config.out).expanduser()
-    done = compare_runs(config.runs, out, config.overwrite, config.video, published, config.reference, config.foreign)
+    done = compare_runs(
+        config.runs,
+        out,
+        config.overwrite,
+        config.video,
+        published,
+        config.reference,
+        config.foreign,
+        config.worst_frames,
+    )
     console = Console(highlight=False)
     for section in done.tables:
         print_section(console, section)

@@ -15,7 +15,10 @@ from talksplat.compare.foreign import foreign_remarks, foreign_runs, parse_forei
 from talksplat.compare.groups import SeedGroup, seed_groups
 from talksplat.compare.latex import latex_tables
 from talksplat.compare.origin_sections import definitions_section, origin_section
+from talksplat.compare.page import write_page
+from talksplat.compare.page_sections import page_about
 from talksplat.compare.paired import choose_reference
+from talksplat.compare.pictures import Film, draw_pictures
 from talksplat.compare.published_rows import AUTO, PublishedTable, fitting_tables, read_published
 from talksplat.compare.published_section import published_csv, published_section
 from talksplat.compare.reading import read_runs
@@ -29,6 +32,7 @@ from talksplat.errors import UserError
 logger = logging.getLogger(__name__)
 MARKDOWN, CSV, LATEX, SEEDS_CSV = "comparison.md", "comparison.csv", "table.tex", "seeds.csv"
 DIFFERENCES_CSV, PUBLISHED_CSV = "differences.csv", "published.csv"
+PAGE, VIDEO = "comparison.html", "side_by_side.mp4"
 MAX_RUNS = 12  # more are for the CSV file: nobody reads a table of 200 lines
 
 
@@ -51,10 +55,11 @@ def compare_runs(
     published: Sequence[str] = (),
     reference: str | None = None,
     foreign: str | None = None,
+    worst_frames: int = 0,
 ) -> Comparison:
     """Write a comparison into `out`: `comparison.md` and `table.tex` for reading; `comparison.csv`, `seeds.csv` (where runs
     differ in nothing but their seed), `differences.csv` and `published.csv` (where there are some) with all figures;
-    `psnr_per_frame.png`, `metrics.png` and `side_by_side.mp4`.
+    pictures, `side_by_side.mp4`, and `comparison.html` with all of it.
 
     Args:
         runs: run folders, folders that hold some, or globs; text with commas is split.
@@ -64,6 +69,7 @@ def compare_runs(
         published: names of published tables to set beside the runs; "auto" for those that have rows for them.
         reference: group or run that the others are compared with, frame by frame.
         foreign: rendered videos of other projects to measure and compare as well, `NAME:PATH,NAME:PATH`.
+        worst_frames: held-out frames of each of a few groups to show in a picture; 0: none.
 
     Raises:
         UserError: no such published table, no runs, runs that do not compare, a comparison is there already, a video
@@ -87,18 +93,20 @@ def compare_runs(
     out.mkdir(parents=True, exist_ok=True)
     _remove_old(out)
     _write_csvs(out, results, groups, papers)
-    notes += _write_pictures(out, results, groups, video)
+    pictures, picture_notes = draw_pictures(groups, out, worst_frames)
+    film, film_notes = _film(groups, out / VIDEO) if video else (None, [])
+    notes = list(dict.fromkeys(notes + picture_notes + film_notes))
+    for note in notes:
+        logger.info("%s", note)
     tables, text = _tables(results, groups, against, papers)
     _write(out / DIFFERENCES_CSV, text)
-    sections = [
-        _title(results, groups, left_out),
-        *tables,
-        settings_section(groups),
-        definitions_section(results),
-        origin_section(results),
-        Section("Notes", [notes]) if notes else None,
-    ]
-    comparison = Comparison(results, groups, [section for section in sections if section], tables)
+    title, remarks = _title(results, groups, left_out), [Section("Notes", [notes])] if notes else []
+    settings = settings_section(groups)
+    looked_up = [*([settings] if settings else []), definitions_section(results), origin_section(results)]
+    comparison = Comparison(results, groups, [title, *tables, *looked_up, *remarks], tables)
+    about = Section("", title.parts[1:])  # what the head of the page does not say
+    shown = [*([about] if about.parts else []), *tables, *remarks]
+    write_page(out / PAGE, title.title, page_about(results, groups), shown, looked_up, pictures, film)
     _write(out / LATEX, latex_tables(tables))
     _write(out / MARKDOWN, page_markdown(comparison.sections))
     return comparison
@@ -150,25 +158,17 @@ def _write_csvs(out: Path, runs: list[RunResult], groups: list[SeedGroup], paper
         _write(out / PUBLISHED_CSV, published_csv(papers, groups))
 
 
-def _write_pictures(out: Path, runs: list[RunResult], groups: list[SeedGroup], video: bool) -> list[str]:
-    """Plots and video; what was left out of the video."""
-    from talksplat.compare.plots import plot_curves, plot_metrics  # matplotlib takes a second to import
+def _film(groups: list[SeedGroup], path: Path) -> tuple[Film | None, list[str]]:
+    """The video, where there is one, and what was left out of it."""
+    from talksplat.compare.video import CAPTION, poster_of, write_side_by_side  # decoders take a while to load
 
-    plot_curves(runs, out / "psnr_per_frame.png")
-    plot_metrics(groups, out / "metrics.png")
-    if not video:
-        return []
-    from talksplat.compare.video import write_side_by_side  # torch takes seconds
-
-    notes = write_side_by_side(runs, out / "side_by_side.mp4")
-    for note in notes:
-        logger.info("%s", note)
-    return notes
+    notes = write_side_by_side(groups, path)
+    return (Film(path, "Side by side", CAPTION, poster_of(path)) if path.is_file() else None), notes
 
 
 def _remove_old(out: Path) -> None:
     """Files of a comparison that is overwritten and that this one may not write."""
-    for name in (SEEDS_CSV, DIFFERENCES_CSV, PUBLISHED_CSV):
+    for name in (SEEDS_CSV, DIFFERENCES_CSV, PUBLISHED_CSV, VIDEO):
         (out / name).unlink(missing_ok=True)
 
 

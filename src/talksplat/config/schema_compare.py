@@ -16,6 +16,7 @@ class CompareConfig:
     out: str = MISSING
     overwrite: bool = False
     video: bool = True
+    worst_frames: int = 3
     reference: str | None = None  # group or run that the others are compared with
     foreign: str | None = None  # NAME:PATH of rendered videos of other projects, with commas
     published: str | None = None  # published tables to set beside the runs, with commas; auto: those with rows for them

@@ -1,0 +1,129 @@
+"""The held-out frames of groups as they were rendered, the originals, and the error between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from talksplat.compare.groups import SeedGroup
+from talksplat.compare.run_result import RunResult
+from talksplat.compare.shown import pick, together
+from talksplat.data.images import decode_image, original_path
+from talksplat.errors import UserError
+from talksplat.preprocess.video import probe, read_frames
+
+ERROR_HIGH = 64  # of 255: the brightest colour; larger errors have it as well
+ERROR_PALETTE = "magma"
+ERROR_MEANING = f"absolute error, mean of red, green and blue: black 0, brightest {ERROR_HIGH} of 255 and more"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """`test/render.mp4` of a run that stands for its group."""
+
+    title: str
+    run: RunResult
+    fps: float
+    has_audio: bool
+
+    @property
+    def path(self) -> Path:
+        """The video."""
+        return video_path(self.run)
+
+    def frames(self) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+        """All frames, in the order of the run's frame numbers."""
+        width, height = self.run.metrics["resolution"]
+        # Encoders pad odd sizes by one pixel.
+        return (frame[:height, :width] for frame in read_frames(self.path, self.fps))
+
+    def frames_at(self, positions: Sequence[int]) -> dict[int, UInt8[np.ndarray, "height width 3"]]:
+        """Some frames by their position in the video."""
+        frames = enumerate(islice(self.frames(), max(positions) + 1))
+        return {position: frame for position, frame in frames if position in positions}
+
+
+def video_path(run: RunResult) -> Path:
+    """Where training leaves the held-out frames."""
+    return run.path / "test" / "render.mp4"
+
+
+def find_clips(groups: Sequence[SeedGroup], limit: int, what: str) -> tuple[list[Clip], list[str]]:
+    """A clip for each group: of its first seed that has a video. Where all runs are one group, a clip for each of them.
+    Of more than `limit`, the best and the worst.
+
+    Args:
+        groups: runs over the same frames.
+        limit: most clips.
+        what: what they are for, in words, for the notes.
+
+    Returns:
+        the clips, and what was left out and why.
+    """
+    candidates, left_out = [], {}
+    for group in _apart(groups):
+        run = next((run for run in group.runs if video_path(run).is_file()), None)
+        if run is None:
+            left_out.setdefault("no test/render.mp4 in the run folder", []).append(group.name)
+        else:
+            candidates.append(SeedGroup(group.name, [run]))
+    shown, words = pick(candidates, limit)
+    clips = []
+    for group in shown:
+        try:
+            clips.append(_open(group))
+        except UserError as error:
+            left_out.setdefault(str(error), []).append(group.name)
+    return clips, together(left_out, f"not in {what}") + ([f"{what} shows {words} with a video"] if words else [])
+
+
+def originals_of(runs: Sequence[RunResult]) -> list[Path] | None:
+    """The video's own frames, by the first run whose subject folder is where it was when the run was made and has them all
+    in the size of the run; None where there is none."""
+    for root in dict.fromkeys((run.config.get("dataset") or {}).get("root") for run in runs):
+        if root is not None:
+            paths = [original_path(Path(root), frame_id) for frame_id in runs[0].frame_ids]
+            if paths and all(path.is_file() for path in paths):
+                width, height = runs[0].metrics["resolution"]
+                return paths if decode_image(paths[0]).shape[:2] == (height, width) else None
+    return None
+
+
+def absolute_error(
+    original: UInt8[np.ndarray, "height width 3"], rendering: UInt8[np.ndarray, "height width 3"]
+) -> Float[np.ndarray, "height width"]:
+    """Mean over red, green and blue of the absolute difference, 0 to 255."""
+    return cv2.absdiff(original, rendering).mean(-1, dtype=np.float32)
+
+
+def paint_error(error: Float[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width 3"]:
+    """Colours of an error, on a scale that is the same in all pictures (`ERROR_MEANING`)."""
+    table = (matplotlib.colormaps[ERROR_PALETTE](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)
+    return table[(error * (255 / ERROR_HIGH)).round().clip(0, 255).astype(np.uint8)]
+
+
+def _apart(groups: Sequence[SeedGroup]) -> Sequence[SeedGroup]:
+    """The groups; the runs of the only one, as groups of one run each."""
+    if len(groups) > 1:
+        return groups
+    return [SeedGroup(run.name, [run]) for group in groups for run in [*group.runs, *group.repeated]]
+
+
+def _open(group: SeedGroup) -> Clip:
+    """Raises UserError with what is wrong with the video."""
+    run = group.runs[0]
+    info = probe(video_path(run))
+    width, height = run.metrics["resolution"]
+    # Encoders pad odd sizes by one pixel; anything else is another video.
+    if not (0 <= info.height - height <= 1 and 0 <= info.width - width <= 1):
+        raise UserError(f"test/render.mp4 is {info.width}x{info.height}, the measured frames are {width}x{height}")
+    if info.num_frames != len(run.frame_ids):
+        raise UserError(f"test/render.mp4 has {info.num_frames} frames, {len(run.frame_ids)} were measured")
+    return Clip(group.name, run, info.fps, info.has_audio)

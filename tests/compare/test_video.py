@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from talksplat.compare.clips import ERROR_HIGH, absolute_error, find_clips, paint_error
+from talksplat.compare.columns import columns_of
+from talksplat.compare.groups import seed_groups
+from talksplat.compare.video import MAX_WIDTH, poster_of, write_side_by_side
+from talksplat.compare.worst_frames import APART, CELL, draw_worst_frames, worst_positions
+from talksplat.data.images import decode_image
+from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
+from talksplat.preprocess.video import probe, read_frames
+from talksplat.rendering.video_writer import VideoWriter
+from tests.compare.made_runs import FRAMES, SIZE, add_video, runs_of, seeded, write_originals
+
+
+def picture(seed: int) -> np.ndarray:
+    """Smooth colours, so that the codec changes little."""
+    x, y = np.meshgrid(np.linspace(0, 3, SIZE), np.linspace(0, 2, SIZE))
+    waves = [np.sin(x + seed), np.cos(y - seed), np.sin(x * y + seed)]
+    return (128 + 70 * np.stack(waves, -1)).astype(np.uint8)
+
+
+def film(run, pictures, fps: float = 25) -> None:
+    (run.path / "test").mkdir()
+    height, width = pictures[0].shape[:2]
+    with VideoWriter(run.path / "test" / "render.mp4", width, height, fps, crf=8) as writer:
+        for one in pictures:
+            writer.write(one)
+
+
+def variant(i: int, root, **changes) -> dict:
+    return {"config__loss": {"lip": {"weight": i}}, "config__dataset": {"root": str(root)}, **changes}
+
+
+@pytest.fixture
+def compared(tmp_path):
+    """Two groups, the first of two seeds, with videos and originals; the sound ticks at frame 22."""
+    originals = {frame_id: picture(frame_id) for frame_id in FRAMES}
+    sound = np.zeros(26 * 640, np.float32)
+    sound[22 * 640 : 23 * 640] = 0.5 * np.sin(np.arange(640) * 0.3)
+    root = write_originals(tmp_path / "subject", originals, sound)
+    changes = [seeded(0, **variant(1, root)), seeded(1, **variant(1, root)), seeded(0, **variant(2, root))]
+    runs = runs_of(tmp_path / "runs", *changes)
+    for level, run in zip((40, 90, -60), runs):
+        film(run, [np.clip(one.astype(int) + level, 0, 255).astype(np.uint8) for one in originals.values()])
+    return seed_groups(runs)
+
+
+def test_original_renderings_and_errors_with_the_sound_of_the_clip(compared, tmp_path):
+    path = tmp_path / "side.mp4"
+    assert write_side_by_side(compared, path) == []
+    shown, info = list(read_frames(path)), probe(path)
+    assert len(shown) == len(FRAMES) and info.width == 3 * SIZE and info.height % 2 == 0
+    bar = info.height // 2 - SIZE
+    videos = [list(read_frames(group.runs[0].path / "test" / "render.mp4")) for group in compared]
+    inner = np.s_[4:-4, 4:-4]
+
+    def cell(frame, row, column):
+        top = row * (bar + SIZE) + bar
+        return frame[top : top + SIZE, column * SIZE : (column + 1) * SIZE][inner].astype(int)
+
+    for i, frame_id in enumerate(FRAMES):
+        original = picture(frame_id)
+        assert np.abs(cell(shown[i], 0, 0) - original[inner]).mean() < 4
+        for column, video in enumerate(videos, 1):
+            assert np.abs(cell(shown[i], 0, column) - video[i][inner]).mean() < 4, "the first seed of each group"
+            error = paint_error(absolute_error(original, video[i]))[inner]
+            assert np.abs(cell(shown[i], 1, column) - error).mean() < 6
+    sound = read_audio(path)
+    assert len(sound) == pytest.approx(len(FRAMES) / 25 * SAMPLE_RATE, abs=1100)
+    loud = [np.abs(sound[i * 640 + 100 : (i + 1) * 640 - 100]).mean() for i in range(len(FRAMES))]
+    assert np.argmax(loud) == 2 and loud[2] > 5 * max(loud[0], loud[1], loud[3]), "frame 22 is the third"
+
+
+def test_the_scale_of_errors_is_fixed_and_absolute():
+    original, rendering = np.zeros((1, 2, 3), np.uint8), np.array([[[0, 0, 0], [90, 30, 0]]], np.uint8)
+    assert absolute_error(original, rendering).tolist() == absolute_error(rendering, original).tolist() == [[0, 40]]
+    half, full, beyond = paint_error(np.array([[ERROR_HIGH / 2, ERROR_HIGH, 250]], np.float32))[0].tolist()
+    assert half != full == beyond == paint_error(np.full((1, 1), 255, np.float32))[0, 0].tolist()
+
+
+def test_runs_of_one_group_are_shown_each(tmp_path):
+    runs = runs_of(tmp_path, seeded(0), seeded(1), seeded(1))
+    for run in runs:
+        add_video(run.path, 100)
+    clips, notes = find_clips(seed_groups(runs), 6, "x.mp4")
+    assert [clip.title for clip in clips] == ["r0", "r1", "r2"] and notes == []
+
+
+def test_what_cannot_be_shown_is_said(tmp_path):
+    runs = runs_of(tmp_path, *(variant(i, "nowhere", metrics__mean__psnr_head=20.0 + i) for i in range(5)))
+    add_video(runs[0].path, 100)
+    film(runs[1], [picture(0)] * 3)
+    film(runs[2], [np.zeros((32, 32, 3), np.uint8)] * 4)
+    add_video(runs[3].path, 100)
+    (runs[3].path / "test" / "render.mp4").write_bytes(b"no video")
+    path = tmp_path / "side.mp4"
+    text = "\n".join(write_side_by_side(seed_groups(runs), path))
+    for words in ("has 3 frames, 4 were measured", "is 32x32", "cannot be read as a video", "no test/render.mp4"):
+        assert words in text
+    assert "no original and no errors" in text and "no sound" in text
+    info = probe(path)
+    assert info.width == SIZE and info.height < 2 * SIZE and not info.has_audio
+    assert "no picture of the worst frames" in draw_worst_frames(seed_groups(runs), 2, tmp_path / "w.jpg")[-1]
+    only = seed_groups(runs[4:])
+    assert "no video" in write_side_by_side(only, tmp_path / "none.mp4")[-1] and not (tmp_path / "none.mp4").exists()
+
+
+def test_six_groups_at_most_and_a_width_that_plays(tmp_path):
+    size = 900
+    originals = {0: np.zeros((size, size, 3), np.uint8)}
+    root = write_originals(tmp_path / "subject", originals)
+    made = {"metrics__resolution": [size, size], "metrics__frames": [{"frame_id": 0, "psnr_head": 1.0}]}
+    runs = runs_of(tmp_path / "r", *(variant(i, root, **made, metrics__mean__psnr_head=float(i)) for i in range(7)))
+    for run in runs:
+        film(run, [np.full((size, size, 3), 16, np.uint8)])
+    path = tmp_path / "side.mp4"
+    notes = write_side_by_side(seed_groups(runs), path)
+    info = probe(path)
+    assert info.width <= MAX_WIDTH < info.width + 14 and info.width % 14 == 0
+    assert notes[0] == "side.mp4 shows the 3 best and 3 worst of 7 groups by head PSNR with a video"
+    frame = next(read_frames(path))
+    cell = info.width // 7
+    expected = paint_error(np.full((1, 1), 16, np.float32))[0, 0]
+    assert np.abs(frame[-cell // 2, cell + cell // 2].astype(int) - expected).max() < 8
+    assert poster_of(path).startswith(b"\xff\xd8")
+
+
+def test_worst_frames_are_apart(tmp_path):
+    columns = {column.metric: column for column in columns_of(runs_of(tmp_path, {}))}
+    psnr, lpips = columns["psnr"], columns["lpips"]
+    frames = [{"psnr": value, "lpips": value} for value in [9.0, 8, 1, 0, 2, 9, 9, 9, 3, None, 9, 5]]
+    frames[9] = {"psnr": None}
+    assert APART == 5
+    assert worst_positions(frames, psnr, 3) == [3, 8]
+    assert worst_positions(frames, lpips, 2) == [0, 5]
+    assert worst_positions([], psnr, 3) == []
+
+
+def test_worst_frames_show_original_rendering_and_error(compared, tmp_path):
+    for group in compared:
+        for run in group.runs:
+            for frame, value in zip(run.metrics["frames"], (20.0, 19.0, 12.0, 18.0)):
+                frame["psnr_head"] = value
+    path = tmp_path / "worst.jpg"
+    assert draw_worst_frames(compared, 1, path) == []
+    image = decode_image(path)
+    assert image.shape[1] == 2 * 3 * CELL + 6
+    row = image[-CELL:].astype(int)
+    for block, group in enumerate(compared):
+        rendering = list(read_frames(group.runs[0].path / "test" / "render.mp4"))[2]
+        error = paint_error(absolute_error(picture(22), rendering))
+        for column, wanted in enumerate((picture(22), rendering, error)):
+            left = block * (3 * CELL + 6) + column * CELL
+            found = row[CELL // 2, left + CELL // 2]
+            assert np.abs(found - wanted[SIZE // 2, SIZE // 2]).max() < 14
