@@ -11,6 +11,10 @@ class UserError(Exception):
     """What was wrong, in which file or setting, and what to do about it, in one line."""
 
 
+class Interrupted(UserError):
+    """The user stopped the work, which can go on later."""
+
+
 def exits_cleanly(main: Callable) -> Callable:
     """Decorate a command's entry point: a `UserError` becomes one line on stderr and exit status 2."""
 
