@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,17 @@ def _payloads(data: bytes) -> Iterator[bytes]:
             parts = b""
 
 
+def _finished_records(path: Path, seconds: float = 20.0) -> list[Record]:
+    """All records, the last one included: wandb's service writes them a moment after it says that the run is over."""
+    deadline = time.monotonic() + seconds
+    records = read_records(path)
+    while not any(record.HasField("exit") for record in records):
+        assert time.monotonic() < deadline, f"{path} has no end"
+        time.sleep(0.1)
+        records = read_records(path)
+    return records
+
+
 def values(items: Any) -> dict[str, Any]:
     """Keys and values of a history, summary or configuration record."""
     return {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
@@ -50,7 +62,7 @@ class OfflineRun:
     """What one record file says."""
 
     def __init__(self, path: Path) -> None:
-        records = read_records(path)
+        records = _finished_records(path)
         self.run = next(record.run for record in records if record.HasField("run"))
         self.config = values(self.run.config.update)
         self.history = [values(record.history.item) for record in records if record.HasField("history")]
@@ -60,7 +72,7 @@ class OfflineRun:
         for record in records:
             if record.HasField("summary"):
                 self.summary |= values(record.summary.update)
-        self.exit_code = next((record.exit.exit_code for record in records if record.HasField("exit")), None)
+        self.exit_code = next(record.exit.exit_code for record in records if record.HasField("exit"))
         self.files = path.parent / "files"
 
     def axis(self, name: str) -> list[Any]:

@@ -19,6 +19,7 @@ from talksplat.rendering.run import render
 from talksplat.trackers.base import Outcome
 from talksplat.training.checkpoint import read_checkpoint
 from talksplat.training.console import end_on_sigterm
+from talksplat.training.folder import RunFolder
 from talksplat.training.run import TrainingRun, train
 from tests.helpers.runs import small_config
 from tests.helpers.tiny_subject import AUDIO_WIDTH
@@ -104,7 +105,7 @@ def test_pictures_and_video(offline: OfflineRun, run_dir: Path) -> None:
 
 
 def test_last_checkpoints_are_artifacts(offline: OfflineRun) -> None:
-    assert [list(artifact.aliases) for artifact in offline.artifacts] == [["coarse", "latest"], ["fine", "latest"]]
+    assert [set(artifact.aliases) for artifact in offline.artifacts] == [{"coarse", "latest"}, {"fine", "latest"}]
     assert {artifact.name for artifact in offline.artifacts} == {f"model-{offline.run.run_id}"}
     assert [entry.path for entry in offline.artifacts[-1].manifest.contents] == ["last.ckpt"]
 
@@ -158,12 +159,17 @@ def test_a_dry_run_tracks_nothing(tiny_subject: Path, tmp_path: Path, monkeypatc
     assert not (tmp_path / "run").exists()
 
 
+@pytest.fixture(scope="module")
+def built(tiny_subject: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
+    return TrainingRun(small_config(tiny_subject), tmp_path_factory.mktemp("runs") / "run")
+
+
 @pytest.fixture
-def recorded(tiny_subject: Path, tmp_path: Path) -> TrainingRun:
+def recorded(built: TrainingRun, tmp_path: Path) -> TrainingRun:
     """A run that is ready to start, with a tracker that remembers."""
-    run = TrainingRun(small_config(tiny_subject), tmp_path / "run")
-    run.tracker = RecordingTracker()
-    return run
+    built.folder = RunFolder(tmp_path / "run", built.config)
+    built.tracker, built.trackers = RecordingTracker(), None
+    return built
 
 
 def interrupted_by_lightning(*arguments: Any) -> None:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torchvision
+import cv2
 import yaml
 
 from talksplat.errors import UserError
@@ -40,7 +40,7 @@ class TensorBoardTracker(Tracker):
             self._writer.add_scalar(name, float(value), step)
 
     def log_picture(self, name: str, path: Path, step: int) -> None:
-        self._writer.add_image(name, torchvision.io.decode_image(str(path)), step)
+        self._writer.add_image(name, cv2.imread(str(path))[..., ::-1], step, dataformats="HWC")
 
     def log_results(self, metrics: Mapping[str, Any], test_dir: Path, step: int) -> None:
         self.log_metrics(flat_results(metrics), step)

@@ -9,7 +9,7 @@ from urllib.request import getproxies
 
 from talksplat.errors import UserError
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 3.0
 LOGIN = "run `wandb login`, or set WANDB_API_KEY"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from talksplat.errors import UserError
 from talksplat.trackers.base import Outcome, TrackedRun, Tracker
 from talksplat.trackers.results import flat_results, not_measured
+from talksplat.trackers.wandb_checkpoint import SCHEME
 from talksplat.trackers.wandb_server import LOGIN, is_logged_in, is_reachable, require_wandb, server
 
 logger = logging.getLogger(__name__)
@@ -113,7 +114,9 @@ class WandbTracker(Tracker):
             mode=self.mode,
             resume="allow",
             reinit="create_new",  # a run that is open in this process, say a notebook's, is not ours
-            settings=wandb.Settings(init_timeout=self.init_timeout, finish_timeout=self.finish_timeout),
+            settings=wandb.Settings(
+                init_timeout=self.init_timeout, finish_timeout=self.finish_timeout, finish_timeout_raises=True
+            ),
         )
 
     def _begin_again(self, run_id: str) -> Any:
@@ -164,6 +167,9 @@ class WandbTracker(Tracker):
     def _log_checkpoint(self, path: Path, stage: str, step: int, final: bool) -> None:
         import wandb
 
+        # wandb would ask a dead server for longer.
+        if self.mode == "online" and not is_reachable():
+            raise ConnectionError(f"no connection to {server()}")
         about = {"stage": stage, "step": step, "final": final, "run": self._run.name}
         artifact = wandb.Artifact(f"model-{self._run.id}", type="model", metadata=about)
         artifact.add_file(str(path), name="last.ckpt")
@@ -183,17 +189,20 @@ class WandbTracker(Tracker):
     def finish(self, outcome: Outcome) -> None:
         if self._run is None:
             return
-        run = self._run
-        self._tell("the end", run.finish, exit_code=int(outcome))
-        self._run = None
+        run, self._run = self._run, None
+        try:
+            run.finish(exit_code=int(outcome))
+        except Exception as error:
+            self._warn("the end", error)
+        folder = shlex.quote(str(self.run.folder / "wandb"))
         if self.mode == "offline":
             # All parts of a run that was interrupted; wandb puts them one after the other.
-            folder = shlex.quote(str(self.run.folder / "wandb"))
             logger.info("wandb: tracked offline; upload with: wandb sync %s/offline-run-*-%s", folder, run.id)
-        elif self.mode == "online":
-            logger.info("wandb: %s", run.url)
-            if self.log_checkpoints != "none":
-                logger.info("wandb: its avatar is checkpoint=wandb://%s/%s/%s", run.entity, run.project, run.id)
+        elif self._failures:
+            logger.info("wandb: upload what is missing with: wandb sync %s/run-*-%s", folder, run.id)
+        elif self.mode == "online" and self.log_checkpoints != "none":
+            address = f"{SCHEME}{run.entity}/{run.project}/{run.id}"
+            logger.info("wandb: the checkpoints of this run are checkpoint=%s", address)
 
     def _tell(self, what: str, call: Callable[..., Any], *values: Any, **named: Any) -> None:
         if self._run is None:
