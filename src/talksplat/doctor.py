@@ -129,8 +129,18 @@ def check_backbone(name: str, net: str, purpose: str) -> Finding:
 
 
 def check_tracker() -> Finding:
-    found = [name for name in ("wandb", "tensorboard") if importlib.util.find_spec(name)]
-    return Finding("tracker", "ok", "csv, " + ", ".join(found))
+    found = ["csv"] + [name for name in ("wandb", "tensorboard") if importlib.util.find_spec(name)]
+    return Finding("tracker", "ok", ", ".join(found))
+
+
+def check_wandb_login() -> Finding:
+    from talksplat.trackers.wandb_server import LOGIN, is_logged_in, require_wandb, server
+
+    require_wandb("tracker=wandb")
+    if is_logged_in():
+        return Finding("wandb login", "ok", f"there is a key for {server()} (whether it is valid was not asked)")
+    remedy = f"{LOGIN}; or train with tracker.offline=true"
+    return Finding("wandb login", "missing", f"no key for {server()} (needed by tracker=wandb)", remedy)
 
 
 CHECKS: dict[str, Callable[[], Finding]] = {
@@ -145,6 +155,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "LPIPS (AlexNet)": lambda: check_backbone("LPIPS (AlexNet)", "alex", "the LPIPS metric"),
     "VGG16": lambda: check_backbone("VGG16", "vgg", "loss=perceptual and loss=paper"),
     "tracker": check_tracker,
+    "wandb login": check_wandb_login,
 }
 
 

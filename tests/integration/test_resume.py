@@ -56,7 +56,14 @@ def say_it_took(path: Path, seconds: float) -> None:
 
 def history(run_dir: Path) -> list[str]:
     """Rows of the metric history that do not depend on the clock."""
-    return [row for row in (run_dir / "metrics.csv").read_text().splitlines() if "images_per_second" not in row]
+    rows = (run_dir / "metrics.csv").read_text().splitlines()
+    return [row for row in rows if "images_per_second" not in row and ",seconds," not in row]
+
+
+def training_seconds(run_dir: Path) -> list[float]:
+    """Clock of the metric history."""
+    rows = (run_dir / "metrics.csv").read_text().splitlines()
+    return [float(row.rsplit(",", 1)[1]) for row in rows if ",seconds," in row]
 
 
 @pytest.mark.slow
@@ -82,6 +89,8 @@ def test_kill_and_resume_gives_the_same_bits(
     assert history(uninterrupted) == history(run_dir)
     timings = json.loads((run_dir / "run_info.json").read_text())["timings"]
     assert [name for name, seconds in timings.items() if seconds > 1000] == [stage[3:]], "time before the kill counts"
+    clock = training_seconds(run_dir)
+    assert clock == sorted(clock) and clock[-1] > 1000 and clock[-1] <= sum(timings.values()) + 1e-3
 
 
 def test_checkpoints_hold_no_code(uninterrupted: Path) -> None:
@@ -101,6 +110,15 @@ def test_history_is_whole(uninterrupted: Path) -> None:
     assert rows[0] == "step,name,value"
     steps = [int(row.split(",")[0]) for row in rows if ",fine/loss," in row]
     assert steps == [14, 16, 18, 20]
+    told = [tuple(row.split(",")[:2]) for row in rows[1:]]
+    assert len(told) == len(set(told)), "no value is told twice at one step"
+    clocked = {step for step, name in told if name == "seconds"}
+    assert clocked == {step for step, _ in told}, "every row has its time"
+    clock = training_seconds(uninterrupted)
+    assert (
+        clock == sorted(clock)
+        and clock[-1] > json.loads((uninterrupted / "run_info.json").read_text())["timings"]["coarse"]
+    ), "the time runs on over the stages"
 
 
 def test_a_finished_run_is_not_overwritten(tiny_subject: Path, uninterrupted: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from talksplat.callbacks.preview import Preview
+from talksplat.callbacks.row import Before
 from talksplat.errors import Pruned, UserError
 from talksplat.sweep.engine import Sweep
 from talksplat.sweep.expand import parse_overrides
@@ -77,7 +78,7 @@ def test_a_trial_that_falls_behind_is_given_up(tmp_path: Path) -> None:
         """Step at which a trial with these previews is given up."""
         trial = study.ask()
         pruning = Pruning(str(path), trial._trial_id, PRUNER)
-        preview = Preview(None, tmp_path, None, 0)
+        preview = Preview(None, tmp_path, None, Before(0, 0.0))
         trainer = SimpleNamespace(callbacks=[preview, pruning])
         for step, psnr in enumerate(psnrs, 1):
             preview.latest = (step * 10, psnr)

@@ -17,27 +17,32 @@ class KeepNewest(pl.Callback):
         run_dir: the run folder.
         stage_dir: the stage's folder.
         every: steps between checkpoints.
+        step_offset: steps of the stages before this one.
     """
 
-    def __init__(self, run_dir: Path, stage_dir: Path, every: int) -> None:
+    def __init__(self, run_dir: Path, stage_dir: Path, every: int, step_offset: int = 0) -> None:
         self.run_dir = run_dir
         self.path = stage_dir / "last.ckpt"
         self.every = every
+        self.step_offset = step_offset
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         # The last step is saved in on_train_end, once the stage is handed over: a run killed in between repeats the end.
         if trainer.global_step % self.every == 0 and trainer.global_step < trainer.max_steps:
-            self._keep(trainer)
+            self._keep(trainer, module)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         module.finish_stage()
-        self._keep(trainer)
+        self._keep(trainer, module)
 
-    def _keep(self, trainer: pl.Trainer) -> None:
+    def _keep(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.save(trainer, self.path)
         link_atomically(self.path, self.run_dir / "last.ckpt")
+        final = trainer.global_step >= trainer.max_steps
+        for tracker in trainer.loggers:
+            tracker.log_checkpoint(self.path, module.stage_name, self.step_offset + trainer.global_step, final)
 
     @staticmethod
     def save(trainer: pl.Trainer, path: Path) -> None:

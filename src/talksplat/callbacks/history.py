@@ -8,18 +8,20 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from talksplat.callbacks.row import Before, log_row
+
 
 class History(pl.Callback):
     """Sends losses, PSNR, learning rates, counts and speed to the trackers.
 
     Args:
         every: steps between rows.
-        step_offset: steps of the stages before this one, so that one axis runs over the whole run.
+        before: what the stages before this one took.
     """
 
-    def __init__(self, every: int, step_offset: int) -> None:
+    def __init__(self, every: int, before: Before) -> None:
         self.every = every
-        self.step_offset = step_offset
+        self.before = before
         self._last: tuple[float, int] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -41,6 +43,4 @@ class History(pl.Callback):
         self._last = (now, step)
         if module.device.type == "cuda":
             values["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        metrics = {f"{module.stage_name}/{name}": value for name, value in values.items()}
-        for tracker in trainer.loggers:
-            tracker.log_metrics(metrics, step=self.step_offset + step)
+        log_row(trainer, module, values, self.before)

@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from talksplat.callbacks.row import Before, log_row
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.metrics.picture import comparison_grid, save_picture
 
@@ -16,23 +17,23 @@ logger = logging.getLogger(__name__)
 
 
 class Preview(pl.Callback):
-    """Renders a few held-out frames every so many steps: a picture in the stage folder, PSNR to the trackers.
+    """Renders a few held-out frames every so many steps: a picture in the stage folder and for the trackers, with PSNR.
 
     Args:
         data: where the frames come from.
         folder: the stage's folder.
         every: steps between previews; None: only at the end of the stage.
-        step_offset: steps of the stages before this one.
+        before: what the stages before this one took.
         num_frames: frames to show, spread over the held-out part.
     """
 
     def __init__(
-        self, data: PortraitDataModule, folder: Path, every: int | None, step_offset: int, num_frames: int = 4
+        self, data: PortraitDataModule, folder: Path, every: int | None, before: Before, num_frames: int = 4
     ) -> None:
         self.data = data
         self.folder = folder
         self.every = every
-        self.step_offset = step_offset
+        self.before = before
         self.num_frames = num_frames
         self.latest: tuple[int, float] | None = None  # step of the run, held-out composite PSNR in dB
 
@@ -54,11 +55,13 @@ class Preview(pl.Callback):
         module.model.train()
         psnr = float((-10 * torch.log10((image - batch.target).square().mean((1, 2, 3)))).mean())
         step = trainer.global_step
-        self.latest = (self.step_offset + step, psnr)
+        self.latest = (self.before.steps + step, psnr)
         picture = comparison_grid(batch.original.cpu(), image.cpu(), batch.frame_ids.tolist())
         previews = self.folder / "previews"
         previews.mkdir(exist_ok=True)
-        save_picture(previews / f"step_{step:06d}.png", picture)
+        path = previews / f"step_{step:06d}.png"
+        save_picture(path, picture)
+        log_row(trainer, module, {"val_psnr_composite": psnr}, self.before)
         for tracker in trainer.loggers:
-            tracker.log_metrics({f"{module.stage_name}/val_psnr_composite": psnr}, step=self.step_offset + step)
+            tracker.log_picture(f"{module.stage_name}/preview", path, self.before.steps + step)
         logger.debug("%s step %d: held-out composite PSNR %.2f dB", module.stage_name, step, psnr)

@@ -21,6 +21,7 @@ from talksplat.config.schema_preprocess import validate_preprocess
 from talksplat.config.targets import check_targets
 from talksplat.config.validate import validate_audio, validate_train
 from talksplat.errors import UserError
+from talksplat.trackers.wandb_checkpoint import is_address, pin
 
 CONF_DIR = Path(__file__).resolve().parents[3] / "conf"
 
@@ -121,6 +122,8 @@ def finish_config(config_name: str, config: DictConfig, chosen: dict[str, Any]) 
         raise UserError(_one_line(error)) from error
     check_targets(config)
     if config_name == "train":
+        if is_address(config.checkpoint):
+            config.checkpoint = pin(config.checkpoint)
         validate_train(config)
     if config_name == "preprocess":
         validate_preprocess(config)

@@ -16,6 +16,7 @@ from talksplat import __version__
 from talksplat.config import instantiate
 from talksplat.errors import UserError
 from talksplat.models.talking_head import TalkingHead
+from talksplat.trackers.wandb_checkpoint import fetch_checkpoint, is_address
 
 FORMAT = 2
 
@@ -23,10 +24,13 @@ FORMAT = 2
 def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Load a checkpoint without running code from it.
 
+    Args:
+        path: the file, the run folder, or `wandb://ENTITY/PROJECT/RUN[:VERSION]`.
+
     Raises:
-        UserError: no such file, not a checkpoint, truncated, or written by another format of this project.
+        UserError: an address that gives nothing, no such file, not a checkpoint, truncated, or written by another format of this project.
     """
-    path = Path(path)
+    path = fetch_checkpoint(str(path)) if is_address(path) else Path(path)
     if path.is_dir():
         path = path / "last.ckpt"
     if not path.is_file():

@@ -30,6 +30,28 @@ def quiet_libraries() -> None:
 
 
 @contextmanager
+def end_on_sigterm() -> Iterator[None]:
+    """While this lasts, SIGTERM ends the process as an exception does: what is open is closed, a tracked run fails.
+
+    Another handler, such as that of a cluster's launcher, is left alone.
+    """
+    known = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or known != signal.SIG_DFL:
+        yield
+        return
+
+    def end(number, frame) -> None:
+        logger.warning("terminated (SIGTERM)")
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, known)
+
+
+@contextmanager
 def stop_between_steps(trainer: pl.Trainer) -> Iterator[None]:
     """While this lasts, the first Ctrl-C ends the fit after the step in hand, so that what is saved is whole; a second one
     interrupts at once."""

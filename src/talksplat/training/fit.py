@@ -15,6 +15,7 @@ from talksplat.callbacks.checkpointing import KeepNewest
 from talksplat.callbacks.history import History
 from talksplat.callbacks.preview import Preview
 from talksplat.callbacks.progress import StageProgress
+from talksplat.callbacks.row import Before
 from talksplat.config import to_yaml
 from talksplat.errors import Interrupted, UserError
 from talksplat.training.checkpoint import FORMAT, read_checkpoint
@@ -34,13 +35,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """A stage at its place in a run: number, name, folder, and the steps of the stages before it."""
+    """A stage at its place in a run: number, name, folder, and what the stages before it took."""
 
     index: int
     name: str
     stage: Stage
     folder: Path
     step_offset: int
+    seconds_offset: float
 
     @property
     def checkpoint(self) -> Path:
@@ -141,10 +143,11 @@ def _trainer(run: TrainingRun, place: Place, start: int) -> pl.Trainer:
 
 def _callbacks(run: TrainingRun, place: Place) -> list[pl.Callback]:
     settings = run.settings
+    before = Before(place.step_offset, place.seconds_offset)
     return [
         StageProgress(f"stage {place.index + 1}/{len(run.plan.order)} {place.name}"),
-        History(settings.log_every, place.step_offset),
-        Preview(run.data, place.folder, settings.preview_every, place.step_offset),
-        KeepNewest(run.folder.path, place.folder, settings.checkpoint_every),
+        History(settings.log_every, before),
+        Preview(run.data, place.folder, settings.preview_every, before),
+        KeepNewest(run.folder.path, place.folder, settings.checkpoint_every, place.step_offset),
         *run.callbacks,
     ]

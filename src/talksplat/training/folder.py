@@ -71,6 +71,11 @@ class RunFolder:
         return (stage_dir / "finished.json").exists()
 
     @staticmethod
+    def seconds_of(stage_dir: Path) -> float:
+        """What a finished stage took."""
+        return float(json.loads((stage_dir / "finished.json").read_text())["seconds"])
+
+    @staticmethod
     def finish_stage(stage_dir: Path, facts: dict[str, Any]) -> None:
         """Mark a stage as finished."""
         write_json(stage_dir / "finished.json", facts)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import Logger
+from omegaconf import DictConfig
 
-from talksplat.callbacks.trackers import finish_tracker
 from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.errors import Interrupted, Pruned
+from talksplat.trackers.base import Outcome, Tracker
+from talksplat.trackers.open import open_trackers
 from talksplat.training.checkpoint import load_weights, read_checkpoint, with_architectures
-from talksplat.training.console import quiet_libraries
+from talksplat.training.console import end_on_sigterm, quiet_libraries
 from talksplat.training.evaluate import evaluate_run
 from talksplat.training.fit import Place, fit_stage
 from talksplat.training.folder import RunFolder
@@ -58,7 +59,10 @@ class TrainingRun:
         for _, stage in self.plan:
             unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)  # finds what is wrong before the first step
         self.poses = open_pose_refinement(config, self.data.subject, self.device)
-        self.tracker: Logger | Literal[False] | None = None  # made when the first stage begins
+        self.tracker: Tracker | None = None if config.tracker is None else instantiate(config.tracker)
+        if self.tracker is not None:
+            self.tracker.check()
+        self.trackers: list[Tracker] | None = None  # opened when the first stage begins
         self._initialize_model()
 
     def _initialize_model(self) -> None:
@@ -76,19 +80,24 @@ class TrainingRun:
         self.info = RunInfo(self.folder.path, self.config.seed)
         self.info.update(subject=self.data.describe(), model=self.config.model["_target_"])
         self._announce()
-        succeeded = False
+        outcome = Outcome.FAILED
         try:
-            metrics = self._train_and_measure()
-            succeeded = True
+            with end_on_sigterm():
+                metrics = self._train_and_measure()
+            outcome = Outcome.FINISHED
+        except BaseException as error:
+            outcome = _outcome_of(error)
+            raise
         finally:
-            finish_tracker(self.tracker, succeeded)
+            for tracker in self.trackers or ():
+                tracker.finish(outcome)
         self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
         return metrics
 
     def _train_and_measure(self) -> dict[str, Any]:
-        step_offset = 0
+        step_offset, seconds_offset = 0, 0.0
         for index, (name, stage) in enumerate(self.plan):
-            place = Place(index, name, stage, self.folder.stage_dir(index, name), step_offset)
+            place = Place(index, name, stage, self.folder.stage_dir(index, name), step_offset, seconds_offset)
             if self.folder.is_finished(place.folder):
                 logger.info("stage %s is finished already", name)
                 finished = read_checkpoint(place.checkpoint)
@@ -99,11 +108,16 @@ class TrainingRun:
                 self.info.data["timings"][name] = fit_stage(self, place)
                 self.info.write()
             step_offset += stage.steps
+            seconds_offset += self.folder.seconds_of(place.folder)
         if self.poses is not None:
             subject = self.data.subject
             viewmats, train = torch.as_tensor(subject.viewmats), torch.as_tensor(subject.train)
             self.data.use_poses(self.poses.refine(viewmats, train).numpy())
-        return evaluate_run(self.config, self.model, self.rasterizer, self.data, self.device, self.folder.path, stage)
+        run_dir = self.folder.path
+        metrics = evaluate_run(self.config, self.model, self.rasterizer, self.data, self.device, run_dir, stage)
+        for tracker in self.open_tracker(step_offset):
+            tracker.log_results(metrics, run_dir / "test", step_offset)
+        return metrics
 
     def _announce(self) -> None:
         logger.info("run folder %s", self.folder.path)
@@ -118,20 +132,22 @@ class TrainingRun:
                 "this stage preset is for trying things out: it is no quality preset, do not report its numbers"
             )
 
-    def open_tracker(self, step: int) -> Logger | Literal[False]:
-        """One tracker for all stages of a run, made at its first step; False, as Lightning wants it, for none."""
-        if self.tracker is None:
-            self.tracker = self._build_tracker(step)
-        return self.tracker
+    def open_tracker(self, step: int) -> list[Tracker]:
+        """The trackers of all stages of a run, opened at its first step."""
+        if self.trackers is None:
+            stages, before = {}, 0
+            for name, stage in self.plan:
+                stages[name] = before
+                before += stage.steps
+            self.trackers = open_trackers(self.tracker, self.config, self.folder.path, self.info.data, stages, step)
+        return self.trackers
 
-    def _build_tracker(self, step: int) -> Logger | Literal[False]:
-        if self.config.tracker is None:
-            return False
-        tracker = instantiate(self.config.tracker, save_dir=str(self.folder.path), resume_step=step)()
-        if tracker is None:
-            return False
-        tracker.log_hyperparams(OmegaConf.to_container(self.config))
-        return tracker
+
+def _outcome_of(error: BaseException) -> Outcome:
+    """Interrupted where the user pressed Ctrl-C, or a search gave the run up; Lightning turns a second one into SystemExit."""
+    stopped = (Interrupted, Pruned, KeyboardInterrupt)
+    interrupted = isinstance(error, stopped) or isinstance(error.__context__, KeyboardInterrupt)
+    return Outcome.INTERRUPTED if interrupted else Outcome.FAILED
 
 
 def train(config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = ()) -> dict[str, Any] | None:

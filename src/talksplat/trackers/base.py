@@ -1,0 +1,80 @@
+"""What a training run tells an experiment tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+
+
+class Outcome(IntEnum):
+    """How a run ended, as exit codes that Weights & Biases shows as finished, failed and killed."""
+
+    FINISHED = 0
+    FAILED = 1
+    INTERRUPTED = 255
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A run as its trackers see it."""
+
+    folder: Path
+    name: str  # what it is, e.g. "no_ppe seed1"
+    tags: tuple[str, ...]
+    group: str | None  # the sweep it belongs to
+    config: Mapping[str, Any]  # resolved values
+    origin: Mapping[str, Any]  # command, git, host, versions
+    stages: Mapping[str, int]  # steps before each stage
+    resume_step: int = 0  # the run goes on after this step
+    told: frozenset[tuple[int, str]] = field(default_factory=frozenset)  # (step, metric) told before an interruption
+    # that the run is about to repeat
+
+    def stage_step(self, stage: str, step: int) -> int:
+        """Step of a stage for a step of the whole run."""
+        return step - self.stages[stage]
+
+
+class Tracker(Logger):
+    """A Lightning logger that also takes pictures, checkpoints and results. What a tracker has no use for, it ignores.
+
+    Metric names are `STAGE/NAME`, or without a stage `seconds`; steps count over the whole run.
+    """
+
+    def check(self) -> None:
+        """Find what is wrong before training starts.
+
+        Raises:
+            UserError: a package, login or sensible setting is missing.
+        """
+
+    def open(self, run: TrackedRun) -> None:
+        """Begin, or go on where an interrupted run stopped."""
+        raise NotImplementedError
+
+    def log_picture(self, name: str, path: Path, step: int) -> None:
+        """Show a picture file as `STAGE/preview`, at a step of the run."""
+
+    def log_checkpoint(self, path: Path, stage: str, step: int, final: bool) -> None:
+        """A checkpoint was written; `final`: it is the last one of its stage."""
+
+    def log_results(self, metrics: Mapping[str, Any], test_dir: Path, step: int) -> None:
+        """The run is measured: `metrics` is the content of metrics.json, `test_dir` holds grid.png and render.mp4."""
+
+    def finish(self, outcome: Outcome) -> None:
+        """End the tracking within a bounded time, whatever happened."""
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Each tracker takes the settings from `TrackedRun.config` when it opens."""
