@@ -141,7 +141,7 @@ def _trainer(run: TrainingRun, place: Place, start: int) -> pl.Trainer:
 def _callbacks(run: TrainingRun, place: Place) -> list[pl.Callback]:
     settings = run.settings
     return [
-        StageProgress(f"stage {place.index + 1}/{len(run.plan.order)} {place.name}"),
+        StageProgress(run.progress, place.name),
         History(settings.log_every, place.step_offset),
         Preview(run.data, place.folder, settings.preview_every, place.step_offset),
         KeepNewest(run.folder.path, place.folder, settings.checkpoint_every),

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
+from talksplat.callbacks.progress import RunProgress
 from talksplat.callbacks.trackers import finish_tracker
 from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
@@ -21,6 +22,7 @@ from talksplat.training.evaluate import evaluate_run
 from talksplat.training.fit import Place, fit_stage
 from talksplat.training.folder import RunFolder
 from talksplat.training.parameter_groups import unfreeze_audio_layers
+from talksplat.training.parts import run_parts
 from talksplat.training.pose_refinement import open_pose_refinement
 from talksplat.training.provenance import RunInfo
 from talksplat.training.stage import camera_spread
@@ -77,9 +79,13 @@ class TrainingRun:
         self.info = RunInfo(self.folder.path, self.config.seed)
         self.info.update(subject=self.data.describe(), model=self.config.model["_target_"])
         self._announce()
+        self.progress = RunProgress(
+            run_parts(self.plan, self.data.subject, self.config), len(self.plan.order), self.folder.path
+        )
         succeeded = False
         try:
-            metrics = self._train_and_measure()
+            with self.progress:
+                metrics = self._train_and_measure()
             succeeded = True
         finally:
             finish_tracker(self.tracker, succeeded)
@@ -104,7 +110,8 @@ class TrainingRun:
             subject = self.data.subject
             viewmats, train = torch.as_tensor(subject.viewmats), torch.as_tensor(subject.train)
             self.data.use_poses(self.poses.refine(viewmats, train).numpy())
-        return evaluate_run(self.config, self.model, self.rasterizer, self.data, self.device, self.folder.path, stage)
+        parts = (self.config, self.model, self.rasterizer, self.data, self.device)
+        return evaluate_run(*parts, self.folder.path, stage, self.progress)
 
     def _announce(self) -> None:
         logger.info("run folder %s", self.folder.path)
