@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
+from talksplat.callbacks.backup import Backup
 from talksplat.callbacks.progress import RunProgress
 from talksplat.callbacks.trackers import finish_tracker
 from talksplat.config import instantiate
@@ -54,6 +55,8 @@ class TrainingRun:
             raise UserError("no loss is switched on: choose a loss group, e.g. loss=default")
         for loss in self.losses.values():
             loss.check_available()
+        self.backup: Backup = instantiate(config.backup) or Backup()
+        self.backup.check_available(run_dir)
         pl.seed_everything(config.seed, verbose=False)
         self.data: PortraitDataModule = open_subject(config)
         self.rasterizer = instantiate(config.rasterizer)
@@ -82,14 +85,15 @@ class TrainingRun:
         self.progress = RunProgress(
             run_parts(self.plan, self.data.subject, self.config), len(self.plan.order), self.folder.path
         )
-        succeeded = False
-        try:
-            with self.progress:
-                metrics = self._train_and_measure()
-            succeeded = True
-        finally:
-            finish_tracker(self.tracker, succeeded)
-        self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
+        with self.backup.of(self.folder.path):
+            succeeded = False
+            try:
+                with self.progress:
+                    metrics = self._train_and_measure()
+                succeeded = True
+            finally:
+                finish_tracker(self.tracker, succeeded)
+            self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
         return metrics
 
     def _train_and_measure(self) -> dict[str, Any]:
