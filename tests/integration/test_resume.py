@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning import LightningModule, Trainer
 
+from talksplat.callbacks.history import History
 from talksplat.config import CONF_DIR
 from talksplat.errors import UserError
 from talksplat.training.checkpoint import read_checkpoint
@@ -91,6 +95,41 @@ def test_kill_and_resume_gives_the_same_bits(
     assert [name for name, seconds in timings.items() if seconds > 1000] == [stage[3:]], "time before the kill counts"
     clock = training_seconds(run_dir)
     assert clock == sorted(clock) and clock[-1] > 1000 and clock[-1] <= sum(timings.values()) + 1e-3
+
+
+def test_a_backup_is_restored_by_copying_it_back(
+    tiny_subject: Path, tmp_path: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, show = tmp_path / "nas", History.on_train_batch_end
+
+    def cut_power(self: History, trainer: Trainer, module: LightningModule, *rest: Any) -> None:
+        if module.stage_name == "fine" and trainer.global_step == 5:
+            raise RuntimeError("power cut")
+        show(self, trainer, module, *rest)
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
+        patch.setattr(History, "on_train_batch_end", cut_power)
+        train(small_config(tiny_subject, f"backup.target={target}"), tmp_path / "broken")
+    shutil.rmtree(tmp_path / "broken")
+    restored = tmp_path / "restored"
+    shutil.copytree(target / "broken", restored)
+    train(small_config(tiny_subject, "resume=true", f"backup.target={target}"), restored)
+    whole, resumed = (weights(read_checkpoint(path / "last.ckpt")) for path in (uninterrupted, restored))
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    assert history(uninterrupted) == history(restored)
+    assert not (target / "restored" / "metrics.json.part").exists()
+    for path in restored.rglob("*.json"):
+        copy = target / "restored" / path.relative_to(restored)
+        assert copy.read_text() == path.read_text(), "the end of the run is in the backup as well"
+    assert (target / "restored" / "test" / "render.mp4").read_bytes() == (restored / "test/render.mp4").read_bytes()
+
+
+def test_best_is_chosen_by_held_out_frames(uninterrupted: Path) -> None:
+    rows = [row.split(",") for row in history(uninterrupted) if ",fine/val_psnr_composite," in row]
+    best = max(rows, key=lambda row: float(row[2]))
+    assert read_checkpoint(uninterrupted / "best.ckpt")["talksplat"]["step"] == int(best[0]) - 12
+    record = json.loads((uninterrupted / "stages" / "02_fine" / "best.json").read_text())
+    assert record["val_psnr_composite"] == pytest.approx(float(best[2]))
 
 
 def test_checkpoints_hold_no_code(uninterrupted: Path) -> None:

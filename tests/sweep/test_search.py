@@ -81,7 +81,7 @@ def test_a_trial_that_falls_behind_is_given_up(tmp_path: Path) -> None:
         preview = Preview(None, tmp_path, None, Before(0, 0.0))
         trainer = SimpleNamespace(callbacks=[preview, pruning])
         for step, psnr in enumerate(psnrs, 1):
-            preview.latest = (step * 10, psnr)
+            preview.measured = (step * 10, psnr)
             try:
                 for _ in range(3):  # steps between previews report nothing
                     pruning.on_train_batch_end(trainer, None, None, None, 0)

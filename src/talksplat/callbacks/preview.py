@@ -35,13 +35,16 @@ class Preview(pl.Callback):
         self.every = every
         self.before = before
         self.num_frames = num_frames
-        self.latest: tuple[int, float] | None = None  # step of the run, held-out composite PSNR in dB
+        self.measured: tuple[int, float] | None = None  # step and composite PSNR (dB) of the newest preview
+
+    def is_due(self, step: int, last: int) -> bool:
+        """Whether held-out frames are looked at after this step of a stage of `last` steps."""
+        return step == last or (self.every is not None and step % self.every == 0)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        step = trainer.global_step
-        if step == trainer.max_steps or (self.every is not None and step % self.every == 0):
+        if self.is_due(trainer.global_step, trainer.max_steps):
             self.show(trainer, module)
 
     @torch.no_grad()
@@ -55,7 +58,7 @@ class Preview(pl.Callback):
         module.model.train()
         psnr = float((-10 * torch.log10((image - batch.target).square().mean((1, 2, 3)))).mean())
         step = trainer.global_step
-        self.latest = (self.before.steps + step, psnr)
+        self.measured = (step, psnr)
         picture = comparison_grid(batch.original.cpu(), image.cpu(), batch.frame_ids.tolist())
         previews = self.folder / "previews"
         previews.mkdir(exist_ok=True)

@@ -1,86 +1,202 @@
-"""One progress line over all stages: a live bar on a terminal, plain lines elsewhere."""
+"""How far a whole run is: shown on the console, and written to `RUN/progress.json` for whoever watches from outside."""
 
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from talksplat.callbacks.progress_display import View, display_for
+from talksplat.callbacks.time_left import Left, Part, TimeLeft
+from talksplat.training.memory import peak_memory_gib
+from talksplat.training.provenance import now as utc_now
+from talksplat.training.provenance import write_json
 
 logger = logging.getLogger(__name__)
-PLAIN_SECONDS = 15.0  # between lines where there is no terminal
-REFRESH_SECONDS = 0.25
+FILE_SECONDS = 2.0  # between writes of the file, more where a write is slow
+FILE_SHARE = 0.01  # of the time may go into writing it
+ABOUT = 0.1  # where more than this share of the time left is guessed, it is called a guess
+NUMBERS = ("loss", "psnr", "num_gaussians", "images_per_second", "memory_gib")
+
+
+class RunProgress:
+    """Context manager around a run; parts are told one by one.
+
+    Args:
+        parts: stages, then what is measured, in their order.
+        num_stages: how many of the parts are stages.
+        run_dir: folder for `progress.json`; None: none is written.
+        console: where to show it; None: the standard output.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        num_stages: int,
+        run_dir: Path | None,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.time_left = TimeLeft(parts)
+        self.num_stages = num_stages
+        self._path = None if run_dir is None else run_dir / "progress.json"
+        self._clock = clock
+        self._display = display_for(console or Console())
+        self._started = False
+        self._label, self._state, self._images = "", "training", 1
+        self._numbers: dict[str, float | None] = dict.fromkeys(NUMBERS)
+        self._show_at = self._write_at = 0.0
+
+    def __enter__(self) -> RunProgress:
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        self._state = "stopped" if kind else "finished"
+        if self.time_left.current is not None:
+            if not kind:
+                self.time_left.finish()
+            self._refresh(self._clock(), show=True, write=True)
+        if self._started:
+            self._started = False
+            self._display.stop()
+
+    def begin(self, name: str, done: int = 0, images: int = 1) -> None:
+        """A part begins.
+
+        Args:
+            name: of the part.
+            done: steps or frames of it that are done already.
+            images: in a step.
+        """
+        part = self.time_left.begin(name, done)
+        index, self._images = self._index, images
+        if index < self.num_stages:
+            self._state, self._label = "training", f"stage {index + 1}/{self.num_stages} {name}"
+        else:
+            self._state, self._label = "measuring", f"measuring {part.total} {name}"
+        self._numbers |= {"loss": None, "psnr": None}
+        if not self._started:
+            self._started = True
+            self._display.start()
+        now = self._clock()
+        self._show_at, self._write_at = now if self._display.at_once else now + self._display.every, now
+        self.update(done)
+
+    def update(self, done: int, numbers: Callable[[], Mapping[str, float]] | None = None) -> None:
+        """So many steps or frames of the part are done.
+
+        Args:
+            done: counted from the beginning of the part.
+            numbers: gives those of `NUMBERS` that it has; called only where something is shown or written, since reading
+                a loss waits for the GPU.
+        """
+        now, left = self._clock(), self.time_left
+        left.update(now, done)
+        last = done >= left.current.total
+        show, write = last or now >= self._show_at, last or now >= self._write_at
+        if show or write:
+            if numbers is not None:
+                self._numbers |= numbers()
+            self._refresh(now, show, write)
+
+    def advance(self, units: int) -> None:
+        """`units` more are done."""
+        self.update(self.time_left.current.done + units)
+
+    @property
+    def _index(self) -> int:
+        return self.time_left.parts.index(self.time_left.current)
+
+    def _refresh(self, now: float, show: bool, write: bool) -> None:
+        left = self.time_left.measure(now)
+        seconds = self.time_left.current.seconds
+        self._numbers["images_per_second"] = self._images / seconds if seconds else None
+        self._numbers["memory_gib"] = peak_memory_gib()
+        if show:
+            self._show_at = now + self._display.every
+            self._display.show(self._view(left))
+        if write and self._path is not None:
+            began = self._clock()
+            self._write(left)
+            self._write_at = now + max(FILE_SECONDS, (self._clock() - began) / FILE_SHARE)
+
+    def _view(self, left: Left) -> View:
+        part = self.time_left.current
+        formats = {
+            "loss": "loss {:.4f}",
+            "psnr": "psnr {:.2f}",
+            "num_gaussians": "{:,.0f} Gaussians",
+            "images_per_second": "{:.1f} images/s",
+            "memory_gib": "{:.1f} GiB",
+        }
+        known = [text.format(self._numbers[name]) for name, text in formats.items() if self._numbers[name] is not None]
+        return View(self._label, part.done, part.total, self.time_left.fraction, "  ".join(known), _left_text(left))
+
+    def _write(self, left: Left) -> None:
+        part = self.time_left.current
+        numbers = {n: v if v is not None and math.isfinite(v) else None for n, v in self._numbers.items()}
+        content = {
+            "state": self._state,
+            "stage": part.name,
+            "stage_index": min(self._index + 1, self.num_stages),
+            "num_stages": self.num_stages,
+            "step": part.done,
+            "steps": part.total,
+            "fraction": round(self.time_left.fraction, 4),
+            "seconds_left": None if left.seconds is None else round(left.seconds, 1),
+            **numbers,
+            "updated": utc_now(),
+        }
+        try:
+            write_json(self._path, content)
+        except OSError as error:
+            logger.warning("cannot write %s (%s): this run cannot be watched from outside", self._path, error)
+            self._path = None
+
+
+def _left_text(left: Left) -> str:
+    if left.seconds is None:
+        return "unknown yet"
+    minutes, seconds = divmod(round(left.seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+    return f"about {text}" if left.guessed > ABOUT else text
 
 
 class StageProgress(pl.Callback):
-    """Shows stage, step, loss, PSNR, Gaussians, speed and the time left in this stage.
+    """Tells a run's progress where a stage is.
 
     Args:
-        label: e.g. "stage 1/2 coarse".
+        progress: of the run.
+        name: the stage's.
     """
 
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self._bar: Progress | None = None
-        self._started = self._shown = 0.0
-        self._first_step = 0
+    def __init__(self, progress: RunProgress, name: str) -> None:
+        self.progress = progress
+        self.name = name
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._started = self._shown = time.perf_counter()
-        self._first_step = trainer.global_step
-        console = Console()
-        if console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[state]}"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                console=console,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task(
-                self.label, total=trainer.max_steps, completed=trainer.global_step, state="compiling"
-            )
+        if trainer.is_global_zero:
+            self.progress.begin(self.name, trainer.global_step, module.stage.batch_size * trainer.world_size)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        now = time.perf_counter()
-        last = trainer.global_step == trainer.max_steps
-        if not last and now - self._shown < (REFRESH_SECONDS if self._bar else PLAIN_SECONDS):
-            return
-        self._shown = now
-        speed = (trainer.global_step - self._first_step) / (now - self._started)
-        state = (
-            f"loss {float(outputs['loss']):.4f} psnr {float(outputs['psnr']):.2f} "
-            f"{module.model.gaussians.num_gaussians:,} Gaussians {speed * module.stage.batch_size:.1f} images/s"
-        )
-        if self._bar:
-            self._bar.update(self._task, completed=trainer.global_step, state=state)
-        else:
-            left = (trainer.max_steps - trainer.global_step) / speed
-            logger.info(
-                "%s  step %d/%d  %s  left %d:%02d",
-                self.label,
-                trainer.global_step,
-                trainer.max_steps,
-                state,
-                *divmod(left, 60),
-            )
+        if trainer.is_global_zero:
+            self.progress.update(trainer.global_step, lambda: _numbers(module, outputs))
 
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._stop()
 
-    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
+def _numbers(module: pl.LightningModule, outputs: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    return {
+        "loss": float(outputs["loss"]),
+        "psnr": float(outputs["psnr"]),
+        "num_gaussians": module.model.gaussians.num_gaussians,
+    }

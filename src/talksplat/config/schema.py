@@ -89,6 +89,7 @@ class TrainConfig:
     pose_refinement: Any = None
     trainer: Any = MISSING
     tracker: Any = None
+    backup: Any = None
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
     chosen: ChosenConfig = field(default_factory=ChosenConfig)

@@ -44,12 +44,13 @@ class Pruning(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        latest = next(callback for callback in trainer.callbacks if isinstance(callback, Preview)).latest
-        if latest is None or latest[0] == self._reported:
+        preview = next(callback for callback in trainer.callbacks if isinstance(callback, Preview))
+        if preview.measured is None:
             return
-        self._reported, psnr = latest
-        self.trial.report(self.sign * psnr, self._reported)
+        step, psnr = preview.before.steps + preview.measured[0], preview.measured[1]
+        if step == self._reported:
+            return
+        self._reported = step
+        self.trial.report(self.sign * psnr, step)
         if self.trial.should_prune():
-            raise Pruned(
-                f"given up at step {self._reported}: {psnr:.2f} dB on held-out frames, others were better by then"
-            )
+            raise Pruned(f"given up at step {step}: {psnr:.2f} dB on held-out frames, others were better by then")

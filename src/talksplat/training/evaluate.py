@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from talksplat.callbacks.progress import RunProgress
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.metrics.picture import comparison_grid, save_picture
 from talksplat.metrics.suite import MetricSuite
@@ -20,6 +21,7 @@ from talksplat.rasterizer.base import Rasterizer
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.rendering.video_writer import VideoWriter
 from talksplat.training.mouth import add_mouth_correlation
+from talksplat.training.parts import ALIGNED, HELD_OUT, TRAINING
 from talksplat.training.pose_alignment import DEFINITION, aligned_psnr
 from talksplat.training.provenance import write_json
 from talksplat.training.stage import Stage
@@ -36,6 +38,7 @@ def evaluate_run(
     device: torch.device,
     run_dir: Path,
     stage: Stage,
+    progress: RunProgress,
 ) -> dict[str, Any]:
     """Measure, and write `metrics.json`, `test/render.mp4` and `test/grid.png` into the run folder."""
     subject = data.subject
@@ -45,11 +48,13 @@ def evaluate_run(
     test_dir = run_dir / "test"
     test_dir.mkdir(exist_ok=True)
     logger.info("measuring %d held-out frames", len(subject.val))
-    val = _measure(config, renderer, data, subject.val, device, test_dir)
+    progress.begin(HELD_OUT)
+    val = _measure(config, renderer, data, subject.val, device, test_dir, progress)
     fps = renderer.clock.fps
     some = torch.as_tensor(subject.train)
     some = some[torch.linspace(0, len(some) - 1, min(config.evaluation.train_frames, len(some))).long()]
-    train = _measure(config, renderer, data, some.numpy(), device, None)
+    progress.begin(TRAINING)
+    train = _measure(config, renderer, data, some.numpy(), device, None, progress)
     metrics = {
         "split": "val",
         "subject": str(Path(subject.root).name),
@@ -61,22 +66,28 @@ def evaluate_run(
         "train": train,
     }
     if config.evaluation.align_steps:
-        metrics["aligned"] = _aligned(config, renderer, data, device)
+        metrics["aligned"] = _aligned(config, renderer, data, device, progress)
     write_json(run_dir / "metrics.json", metrics)
     return metrics
 
 
 def _aligned(
-    config: DictConfig, renderer: AvatarRenderer, data: PortraitDataModule, device: torch.device
+    config: DictConfig,
+    renderer: AvatarRenderer,
+    data: PortraitDataModule,
+    device: torch.device,
+    progress: RunProgress,
 ) -> dict[str, Any]:
     """Held-out frames after fitting their poses: mean, definition, and value of each frame."""
     steps, positions = config.evaluation.align_steps, torch.as_tensor(data.subject.val)
     logger.info("measuring held-out frames with %d steps on their poses", steps)
+    progress.begin(ALIGNED)
     values = []
     for chunk in positions.split(config.evaluation.batch_size):
         batch = data.store.batch(chunk, device)
         parts = (renderer.model, renderer.rasterizer, renderer.mode, renderer.sh_degree)
         values += aligned_psnr(*parts, batch, steps).tolist()
+        progress.advance(len(chunk))
     return {
         "psnr_composite": sum(values) / len(values),
         "definition": DEFINITION,
@@ -92,6 +103,7 @@ def _measure(
     positions: Any,
     device: torch.device,
     test_dir: Path | None,
+    progress: RunProgress,
 ) -> dict[str, Any]:
     suite = MetricSuite(config.evaluation.lpips_net, _path(config.paths.assets), device)
     shown = set(torch.linspace(0, len(positions) - 1, GRID_FRAMES).long().tolist())
@@ -119,6 +131,7 @@ def _measure(
                         images.append(u8)
                 if start + offset in shown:
                     kept.append((batch.original[offset].cpu(), image[offset].cpu(), int(batch.frame_ids[offset])))
+            progress.advance(len(image))
     except BaseException as error:
         if writer is not None:
             writer.__exit__(type(error), error, error.__traceback__)

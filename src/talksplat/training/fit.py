@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytorch_lightning as pl
 
 from talksplat import __version__
-from talksplat.callbacks.checkpointing import KeepNewest
+from talksplat.callbacks.checkpointing import KeepCheckpoints
 from talksplat.callbacks.history import History
 from talksplat.callbacks.preview import Preview
 from talksplat.callbacks.progress import StageProgress
@@ -80,7 +80,7 @@ def fit_stage(run: TrainingRun, place: Place) -> float:
             trainer.fit(module, batches, ckpt_path=str(place.checkpoint) if resumed else None, weights_only=True)
     except NonFiniteError as error:
         path = place.folder / "last_good.ckpt"
-        KeepNewest.save(trainer, path)
+        KeepCheckpoints.save(trainer, path)
         raise UserError(
             f"{error} of stage {name}; the last good state is {path}. Lower stage.stages.{name}.learning_rates or "
             f"switch that term off (loss.NAME=null)"
@@ -144,10 +144,11 @@ def _trainer(run: TrainingRun, place: Place, start: int) -> pl.Trainer:
 def _callbacks(run: TrainingRun, place: Place) -> list[pl.Callback]:
     settings = run.settings
     before = Before(place.step_offset, place.seconds_offset)
+    preview = Preview(run.data, place.folder, settings.preview_every, before)
     return [
-        StageProgress(f"stage {place.index + 1}/{len(run.plan.order)} {place.name}"),
+        StageProgress(run.progress, place.name),
         History(settings.log_every, before),
-        Preview(run.data, place.folder, settings.preview_every, before),
-        KeepNewest(run.folder.path, place.folder, settings.checkpoint_every, place.step_offset),
+        preview,
+        KeepCheckpoints(run.folder.path, place.folder, settings.checkpoint_every, preview, place.step_offset),
         *run.callbacks,
     ]

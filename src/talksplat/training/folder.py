@@ -13,7 +13,7 @@ from talksplat.errors import UserError
 from talksplat.training.provenance import write_json, write_text
 
 # What may differ between a run and its resumption without changing what is computed.
-FREE_KEYS = ("resume", "dry_run", "run_dir", "tracker", "paths", "chosen")
+FREE_KEYS = ("resume", "dry_run", "run_dir", "tracker", "backup", "paths", "chosen")
 FREE_TRAINER_KEYS = ("threads", "checkpoint_every", "log_every", "preview_every")
 
 

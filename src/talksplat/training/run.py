@@ -11,6 +11,8 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
+from talksplat.callbacks.backup import Backup
+from talksplat.callbacks.progress import RunProgress
 from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import Interrupted, Pruned
@@ -22,6 +24,7 @@ from talksplat.training.evaluate import evaluate_run
 from talksplat.training.fit import Place, fit_stage
 from talksplat.training.folder import RunFolder
 from talksplat.training.parameter_groups import unfreeze_audio_layers
+from talksplat.training.parts import run_parts
 from talksplat.training.pose_refinement import open_pose_refinement
 from talksplat.training.preflight import build_losses
 from talksplat.training.provenance import RunInfo
@@ -52,6 +55,8 @@ class TrainingRun:
         self.folder = RunFolder(run_dir, config)
         self.plan = instantiate(config.stage)
         self.losses = build_losses(config)
+        self.backup: Backup = instantiate(config.backup) or Backup()
+        self.backup.check_available(run_dir)
         pl.seed_everything(config.seed, verbose=False)
         self.data: PortraitDataModule = open_subject(config)
         self.rasterizer = instantiate(config.rasterizer)
@@ -80,9 +85,17 @@ class TrainingRun:
         self.info = RunInfo(self.folder.path, self.config.seed)
         self.info.update(subject=self.data.describe(), model=self.config.model["_target_"])
         self._announce()
+        parts = run_parts(self.plan, self.data.subject, self.config)
+        self.progress = RunProgress(parts, len(self.plan.order), self.folder.path)
+        with self.backup.of(self.folder.path):
+            metrics = self._tracked()
+            self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
+        return metrics
+
+    def _tracked(self) -> dict[str, Any]:
         outcome = Outcome.FAILED
         try:
-            with end_on_sigterm():
+            with end_on_sigterm(), self.progress:
                 metrics = self._train_and_measure()
             outcome = Outcome.FINISHED
         except BaseException as error:
@@ -91,7 +104,6 @@ class TrainingRun:
         finally:
             for tracker in self.trackers or ():
                 tracker.finish(outcome)
-        self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
         return metrics
 
     def _train_and_measure(self) -> dict[str, Any]:
@@ -113,10 +125,10 @@ class TrainingRun:
             subject = self.data.subject
             viewmats, train = torch.as_tensor(subject.viewmats), torch.as_tensor(subject.train)
             self.data.use_poses(self.poses.refine(viewmats, train).numpy())
-        run_dir = self.folder.path
-        metrics = evaluate_run(self.config, self.model, self.rasterizer, self.data, self.device, run_dir, stage)
+        parts = (self.config, self.model, self.rasterizer, self.data, self.device)
+        metrics = evaluate_run(*parts, self.folder.path, stage, self.progress)
         for tracker in self.open_tracker(step_offset):
-            tracker.log_results(metrics, run_dir / "test", step_offset)
+            tracker.log_results(metrics, self.folder.path / "test", step_offset)
         return metrics
 
     def _announce(self) -> None:
