@@ -37,9 +37,13 @@ class KeepNewest(pl.Callback):
 
     def _keep(self, trainer: pl.Trainer) -> None:
         self.save(trainer, self.path)
-        link_atomically(self.path, self.run_dir / "last.ckpt")
+        if trainer.is_global_zero:
+            link_atomically(self.path, self.run_dir / "last.ckpt")
 
     @staticmethod
     def save(trainer: pl.Trainer, path: Path) -> None:
-        """Write a full checkpoint to `path`, atomically."""
-        save_atomically(trainer.save_checkpoint, path)
+        """Write a full checkpoint to `path`, atomically. All processes of a run call this, and the first one writes."""
+        if trainer.is_global_zero:
+            save_atomically(trainer.save_checkpoint, path)
+        else:
+            trainer.save_checkpoint(path)  # gives what only this process knows

@@ -59,7 +59,7 @@ class StageProgress(pl.Callback):
         speed = (trainer.global_step - self._first_step) / (now - self._started)
         state = (
             f"loss {float(outputs['loss']):.4f} psnr {float(outputs['psnr']):.2f} "
-            f"{module.model.gaussians.num_gaussians:,} Gaussians {speed * module.stage.batch_size:.1f} images/s"
+            f"{module.model.gaussians.num_gaussians:,} Gaussians {speed * module.images_per_step:.1f} images/s"
         )
         if self._bar:
             self._bar.update(self._task, completed=trainer.global_step, state=state)

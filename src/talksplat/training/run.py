@@ -12,9 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from talksplat.callbacks.trackers import finish_tracker
-from talksplat.config import instantiate
+from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import UserError
+from talksplat.parallel.crew import Crew
+from talksplat.parallel.group import is_first
 from talksplat.training.checkpoint import load_weights, read_checkpoint, with_architectures
 from talksplat.training.console import quiet_libraries
 from talksplat.training.evaluate import evaluate_run
@@ -23,7 +25,8 @@ from talksplat.training.folder import RunFolder
 from talksplat.training.parameter_groups import unfreeze_audio_layers
 from talksplat.training.pose_refinement import open_pose_refinement
 from talksplat.training.provenance import RunInfo
-from talksplat.training.stage import camera_spread
+from talksplat.training.settings import with_devices
+from talksplat.training.stage import Stage, camera_spread, check_batches
 from talksplat.training.subject import open_subject, subject_statistics
 
 logger = logging.getLogger(__name__)
@@ -37,15 +40,16 @@ class TrainingRun:
     Args:
         config: checked configuration of `train.py`.
         run_dir: folder of the run.
+        rank: number of this process, of those that train together; the first one opened the folder.
     """
 
-    def __init__(self, config: DictConfig, run_dir: Path) -> None:
-        self.config = config = with_architectures(config)
+    def __init__(self, config: DictConfig, run_dir: Path, rank: int = 0) -> None:
+        self.config = config = with_devices(with_architectures(config))
         self.settings = instantiate(config.trainer)
-        self.device = self.settings.device()
+        self.device = self.settings.device(rank)
         self.autocast = self.settings.autocast(self.device)
         self.settings.apply()
-        self.folder = RunFolder(run_dir, config)
+        self.folder = RunFolder(run_dir, config, opened=rank > 0)
         self.plan = instantiate(config.stage)
         self.losses = {name: instantiate(node) for name, node in config.loss.items() if node is not None}
         if not self.losses:
@@ -54,12 +58,14 @@ class TrainingRun:
             loss.check_available()
         pl.seed_everything(config.seed, verbose=False)
         self.data: PortraitDataModule = open_subject(config)
+        check_batches(self.plan, self.settings.devices, len(self.data.subject.train))
         self.rasterizer = instantiate(config.rasterizer)
         self.model = instantiate(config.model)
         for _, stage in self.plan:
             unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)  # finds what is wrong before the first step
         self.poses = open_pose_refinement(config, self.data.subject, self.device)
         self.tracker: Logger | Literal[False] | None = None  # made when the first stage begins
+        self.info: RunInfo | None = None  # the first process's alone
         self._initialize_model()
 
     def _initialize_model(self) -> None:
@@ -74,7 +80,7 @@ class TrainingRun:
     def run(self) -> dict[str, Any]:
         """Train all stages that are not finished yet, measure, and write `metrics.json`."""
         self.folder.open()
-        self.info = RunInfo(self.folder.path, self.config.seed)
+        self.info = RunInfo(self.folder.path, self.config.seed, self.settings.devices)
         self.info.update(subject=self.data.describe(), model=self.config.model["_target_"])
         self._announce()
         succeeded = False
@@ -87,6 +93,20 @@ class TrainingRun:
         return metrics
 
     def _train_and_measure(self) -> dict[str, Any]:
+        with Crew(self.folder.path, to_yaml(self.config), self.settings.devices, self.device):
+            last = self.train_stages()
+        if self.poses is not None:
+            subject = self.data.subject
+            viewmats, train = torch.as_tensor(subject.viewmats), torch.as_tensor(subject.train)
+            self.data.use_poses(self.poses.refine(viewmats, train).numpy())
+        return evaluate_run(self.config, self.model, self.rasterizer, self.data, self.device, self.folder.path, last)
+
+    def train_stages(self) -> Stage:
+        """Train all stages that are not finished yet, together with the other processes if there are several.
+
+        Returns:
+            the last stage.
+        """
         step_offset = 0
         for index, (name, stage) in enumerate(self.plan):
             place = Place(index, name, stage, self.folder.stage_dir(index, name), step_offset)
@@ -97,18 +117,19 @@ class TrainingRun:
                 if self.poses is not None:
                     self.poses.take(finished["state_dict"])
             else:
-                self.info.data["timings"][name] = fit_stage(self, place)
-                self.info.write()
+                seconds = fit_stage(self, place)
+                if self.info is not None:
+                    self.info.data["timings"][name] = seconds
+                    self.info.write()
             step_offset += stage.steps
-        if self.poses is not None:
-            subject = self.data.subject
-            viewmats, train = torch.as_tensor(subject.viewmats), torch.as_tensor(subject.train)
-            self.data.use_poses(self.poses.refine(viewmats, train).numpy())
-        return evaluate_run(self.config, self.model, self.rasterizer, self.data, self.device, self.folder.path, stage)
+        return stage
 
     def _announce(self) -> None:
         logger.info("run folder %s", self.folder.path)
         logger.info("%s", self.plan.purpose)
+        if self.settings.devices > 1:
+            batches = ", ".join(f"{stage.batch_size * self.settings.devices} in {name}" for name, stage in self.plan)
+            logger.info("%d devices, each with its own batch: frames a step %s", self.settings.devices, batches)
         for name, loss in self.losses.items():
             if loss.stages is not None and not set(loss.stages) & set(self.plan.order):
                 logger.warning(
@@ -121,6 +142,8 @@ class TrainingRun:
 
     def open_tracker(self, step: int) -> Logger | Literal[False]:
         """One tracker for all stages of a run, made at its first step; False, as Lightning wants it, for none."""
+        if not is_first():
+            return False
         if self.tracker is None:
             self.tracker = self._build_tracker(step)
         return self.tracker
@@ -145,7 +168,8 @@ def train(config: DictConfig, run_dir: Path) -> dict[str, Any] | None:
     run = TrainingRun(config, run_dir)
     if config.dry_run:
         size = sum(parameter.numel() for parameter in run.model.parameters())
-        stages = ", ".join(f"{name} {stage.steps:,} steps of {stage.batch_size}" for name, stage in run.plan)
+        times = "" if run.settings.devices == 1 else f"{run.settings.devices} x "
+        stages = ", ".join(f"{name} {stage.steps:,} steps of {times}{stage.batch_size}" for name, stage in run.plan)
         tokens = ", ".join(run.model.token_names) or "none"
         logger.info("%s, %s parameters, tokens: %s; %s", type(run.model).__name__, f"{size:,}", tokens, stages)
         logger.info("dry run: everything is built and checked, nothing is trained")
