@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,30 +81,44 @@ class TrainingRun:
 
     def run(self) -> dict[str, Any]:
         """Train all stages that are not finished yet, measure, and write `metrics.json`."""
+        with self.opened():
+            last = self.train()
+            metrics = evaluate_run(
+                self.config, self.model, self.rasterizer, self.data, self.device, self.folder.path, last
+            )
+        self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
+        return metrics
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """The run's folder is open and its tracker, once training makes one, is closed in the end."""
         self.folder.open()
         self.info = RunInfo(self.folder.path, self.config.seed, self.settings.devices)
         self.info.update(subject=self.data.describe(), model=self.config.model["_target_"])
         self._announce()
         succeeded = False
         try:
-            metrics = self._train_and_measure()
+            yield
             succeeded = True
         finally:
             finish_tracker(self.tracker, succeeded)
-        self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
-        return metrics
 
-    def _train_and_measure(self) -> dict[str, Any]:
+    def train(self) -> Stage:
+        """Train, together with as many other processes as there are other devices.
+
+        Returns:
+            the last stage.
+        """
         with Crew(self.folder.path, to_yaml(self.config), self.settings.devices, self.device):
             last = self.train_stages()
         if self.poses is not None:
             subject = self.data.subject
             viewmats, train = torch.as_tensor(subject.viewmats), torch.as_tensor(subject.train)
             self.data.use_poses(self.poses.refine(viewmats, train).numpy())
-        return evaluate_run(self.config, self.model, self.rasterizer, self.data, self.device, self.folder.path, last)
+        return last
 
     def train_stages(self) -> Stage:
-        """Train all stages that are not finished yet, together with the other processes if there are several.
+        """This process's part of the training: all stages that are not finished yet.
 
         Returns:
             the last stage.
