@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -118,7 +119,7 @@ class Crew:
         status = self.processes[rank].returncode
         lines = [line.strip() for line in self._log(rank).read_text(errors="replace").splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("error: ")]
-        last = (errors or lines or ["it said nothing"])[-1].removeprefix("error: ")
+        last = re.sub(r"^(error|\[rank\d+\]): ", "", (errors or lines or ["it said nothing"])[-1])
         if status < 0:
             last = f"it was killed by signal {-status}" + (", perhaps for want of memory" if status == -9 else "")
         return f"process {rank} of {self.world} failed: {last} (all it said: {self._log(rank)})"
