@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.helpers.runs import small_config, weights
 
 from talksplat.training.checkpoint import read_checkpoint
 from talksplat.training.run import TrainingRun
-from tests.helpers.runs import small_config, weights
 
 pytestmark = [
     pytest.mark.gpu,

@@ -41,7 +41,11 @@ def exchange(
     device = parameters[0].device
     present = [float(parameter.grad is not None) for parameter in parameters]
     flags = torch.tensor([*present, float(stop)], pin_memory=device.type == "cuda").to(device, non_blocking=True)
-    pieces = [_gradient(parameter) for parameter in parameters]
+    zero = torch.zeros(1, device=device)
+    pieces = [
+        zero.expand(parameter.numel()) if parameter.grad is None else parameter.grad.float().flatten()
+        for parameter in parameters
+    ]
     pieces += [value.float().reshape(1) for value in means.values()]
     averaged = sum(piece.numel() for piece in pieces)
     pieces += [*(value.float().flatten() for value in sums.values()), flags]
@@ -57,9 +61,3 @@ def exchange(
     for parameter, gradient, count in zip(parameters, gradients, anywhere):
         parameter.grad = gradient.view_as(parameter).to(parameter.dtype) if count else None
     return Shared(shared_means, shared_sums, bool(wanted))
-
-
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    if parameter.grad is None:
-        return torch.zeros(1, device=parameter.device).expand(parameter.numel())
-    return parameter.grad.float().flatten()

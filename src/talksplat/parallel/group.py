@@ -71,7 +71,9 @@ def take_from_first(tensors: Iterable[Tensor]) -> None:
     """Overwrite tensors in place with those of the first process."""
     if world_size() > 1:
         for tensor in tensors:
-            dist.broadcast(tensor.data, 0)
+            values = tensor.detach().contiguous()  # itself, or a copy in the one layout that can be sent
+            dist.broadcast(values, 0)
+            tensor.copy_(values)
 
 
 def check_equal(tensors: Mapping[str, Tensor], when: str) -> None:

@@ -9,7 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-import torch
 import torch.distributed as dist
 from omegaconf import OmegaConf
 
@@ -31,8 +30,6 @@ def main() -> None:
     log_to_console()
     quiet_libraries()
     run = TrainingRun(OmegaConf.create(sys.stdin.read()), run_dir, rank)
-    if run.device.type == "cuda":
-        torch.cuda.set_device(run.device)
     store = dist.TCPStore(HOST, port, world, is_master=False, timeout=TIMEOUT)
     store.set(ready_key(rank), "")
     open_group(store, rank, world, run.device)

@@ -49,6 +49,8 @@ class TrainingRun:
         self.config = config = with_devices(with_architectures(config))
         self.settings = instantiate(config.trainer)
         self.device = self.settings.device(rank)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # libraries allocate on the current device
         self.autocast = self.settings.autocast(self.device)
         self.settings.apply()
         self.folder = RunFolder(run_dir, config, opened=rank > 0)
