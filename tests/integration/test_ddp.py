@@ -25,6 +25,7 @@ ALIKE = [
     "model.tokens.camera.noise=0",
     "loss.dssim.crop=false",
     "trainer.log_every=1",
+    "trainer.threads=1",
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from talksplat.parallel.group import is_first
 from talksplat.training.checkpoint import link_atomically, save_atomically
 
 
@@ -37,13 +38,13 @@ class KeepNewest(pl.Callback):
 
     def _keep(self, trainer: pl.Trainer) -> None:
         self.save(trainer, self.path)
-        if trainer.is_global_zero:
+        if is_first():
             link_atomically(self.path, self.run_dir / "last.ckpt")
 
     @staticmethod
     def save(trainer: pl.Trainer, path: Path) -> None:
         """Write a full checkpoint to `path`, atomically. All processes of a run call this, and the first one writes."""
-        if trainer.is_global_zero:
+        if is_first():
             save_atomically(trainer.save_checkpoint, path)
         else:
             trainer.save_checkpoint(path)  # gives what only this process knows
