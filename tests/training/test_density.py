@@ -58,7 +58,7 @@ def test_small_gaussians_with_large_gradients_are_cloned() -> None:
     control.initialize(1.0)
     gradient = torch.zeros(N, 2)
     gradient[:7, 0] = 1e-4  # times 32 pixels: above the threshold
-    control.observe(params, output(gradient), 64, 64, step=5)
+    control.observe(params, control.statistics(output(gradient), 64, 64))
     control.refine(params, optimizers, step=5)
     assert len(params["means"]) == N + 7
     assert consistent(params, optimizers)
@@ -70,14 +70,14 @@ def test_gradient_of_a_batch_counts_as_one_frame_each() -> None:
     for batch in (1, 4):
         params, optimizers = scene()
         control = AdaptiveDensity(grad_threshold=1e-3, start=0, prune_start=0, every=1)
-        control.observe(params, output(torch.full((N, 2), 3e-5 / batch), batch), 64, 64, 5)
+        control.observe(params, control.statistics(output(torch.full((N, 2), 3e-5 / batch), batch), 64, 64))
         assert control.stats["gradient"][0] / control.stats["count"][0] == pytest.approx(3e-5 * 32 * 2**0.5, rel=1e-5)
 
 
 def test_large_gaussians_are_split_and_shrink() -> None:
     params, optimizers = scene(log_scale=-1.0)
     control = AdaptiveDensity(grad_threshold=1e-3, start=0, prune_start=0, every=1, max_scale=None)
-    control.observe(params, output(torch.full((N, 2), 1.0)), 64, 64, 5)
+    control.observe(params, control.statistics(output(torch.full((N, 2), 1.0)), 64, 64))
     control.refine(params, optimizers, 5)
     assert len(params["means"]) == 2 * N
     assert consistent(params, optimizers)
@@ -87,7 +87,7 @@ def test_large_gaussians_are_split_and_shrink() -> None:
 def test_cap_is_a_cap() -> None:
     params, optimizers = scene()
     control = AdaptiveDensity(grad_threshold=1e-3, start=0, prune_start=0, every=1, max_gaussians=N + 3)
-    control.observe(params, output(torch.full((N, 2), 1.0)), 64, 64, 5)
+    control.observe(params, control.statistics(output(torch.full((N, 2), 1.0)), 64, 64))
     control.refine(params, optimizers, 5)
     assert len(params["means"]) == N + 3
 
@@ -97,7 +97,7 @@ def test_transparent_gaussians_are_pruned_unless_switched_off() -> None:
         params, optimizers = scene()
         params["opacities"].data[:10] = -8.0
         control = AdaptiveDensity(start=0, prune_start=0, every=1, min_opacity=min_opacity)
-        control.observe(params, output(torch.zeros(N, 2)), 64, 64, 5)
+        control.observe(params, control.statistics(output(torch.zeros(N, 2)), 64, 64))
         control.refine(params, optimizers, 5)
         assert len(params["means"]) == expected
 
@@ -107,7 +107,7 @@ def test_no_collapse() -> None:
     params, optimizers = scene(opacity=-9.0)
     control = AdaptiveDensity(start=0, prune_start=0, every=1, min_keep=0.5)
     for step in range(1, 6):
-        control.observe(params, output(torch.zeros(len(params["means"]), 2)), 64, 64, step)
+        control.observe(params, control.statistics(output(torch.zeros(len(params["means"]), 2)), 64, 64))
         control.refine(params, optimizers, step)
     assert len(params["means"]) == N // 2
 
@@ -116,7 +116,7 @@ def test_state_round_trip() -> None:
     params, _ = scene()
     control = AdaptiveDensity()
     control.initialize(2.5)
-    control.observe(params, output(torch.ones(N, 2)), 64, 64, 1)
+    control.observe(params, control.statistics(output(torch.ones(N, 2)), 64, 64))
     other = AdaptiveDensity()
     other.load_state_dict(control.state_dict())
     assert other.scene_scale == 2.5
@@ -128,7 +128,7 @@ def test_gsplat_strategy_grows_too() -> None:
     params, optimizers = scene()
     control = GsplatDensity(grad_threshold=1e-3, start=0, stop=100, every=1)
     control.initialize(1.0)
-    control.observe(params, output(torch.full((N, 2), 1.0)), 64, 64, 5)
+    control.observe(params, control.statistics(output(torch.full((N, 2), 1.0)), 64, 64))
     control.refine(params, optimizers, 5)
     assert len(params["means"]) == 2 * N
     assert consistent(params, optimizers)

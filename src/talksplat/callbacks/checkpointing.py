@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from talksplat.callbacks.preview import Preview
+from talksplat.parallel.group import is_first
 from talksplat.training.checkpoint import link_atomically, save_atomically
 from talksplat.training.provenance import write_json
 
@@ -61,6 +62,10 @@ class KeepCheckpoints(pl.Callback):
             return
         first = self.best if best else self.newest
         self.save(trainer, first)
+        if is_first():
+            self._place(trainer, module, best, newest)
+
+    def _place(self, trainer: pl.Trainer, module: pl.LightningModule, best: bool, newest: bool) -> None:
         if best:
             # Before last.ckpt: a run killed in between comes by this step again.
             write_json(self._record, {"step": trainer.global_step, "val_psnr_composite": self._best_psnr})
@@ -88,5 +93,8 @@ class KeepCheckpoints(pl.Callback):
 
     @staticmethod
     def save(trainer: pl.Trainer, path: Path) -> None:
-        """Write a full checkpoint to `path`, atomically."""
-        save_atomically(trainer.save_checkpoint, path)
+        """Write a full checkpoint to `path`, atomically. All processes of a run call this, and the first one writes."""
+        if is_first():
+            save_atomically(trainer.save_checkpoint, path)
+        else:
+            trainer.save_checkpoint(path)  # gives what only this process knows

@@ -39,7 +39,7 @@ class History(pl.Callback):
         values["num_gaussians"] = module.model.gaussians.num_gaussians
         now = time.perf_counter()
         if self._last is not None:
-            values["images_per_second"] = (step - self._last[1]) * module.stage.batch_size / (now - self._last[0])
+            values["images_per_second"] = (step - self._last[1]) * module.images_per_step / (now - self._last[0])
         self._last = (now, step)
         if module.device.type == "cuda":
             values["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30

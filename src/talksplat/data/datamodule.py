@@ -113,11 +113,19 @@ class PortraitDataModule(pl.LightningDataModule):
         return self.subject.notes
 
     def train_batches(
-        self, batch_size: int, seed: int, start_step: int, num_steps: int, device: torch.device | str
+        self,
+        batch_size: int,
+        seed: int,
+        start_step: int,
+        num_steps: int,
+        device: torch.device | str,
+        rank: int = 0,
+        world: int = 1,
     ) -> Iterator[FrameBatch]:
-        """Batches of the steps [start_step, start_step + num_steps), the same for the same seed and step."""
+        """Batches of the steps [start_step, start_step + num_steps), the same for the same seed and step; of several
+        processes, those of the process of number `rank`, with `batch_size` frames each."""
         train = torch.from_numpy(self.subject.train)
-        order = TrainOrder(len(train), batch_size, seed)
+        order = TrainOrder(len(train), batch_size, seed, rank, world)
         for step in range(start_step, start_step + num_steps):
             yield self.store.batch(train[order.positions(step)], device)
 

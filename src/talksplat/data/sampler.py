@@ -13,14 +13,18 @@ class TrainOrder:
     """A new permutation of the frames each epoch; every batch is a pure function of the seed and the step.
 
     So a run that goes on at step n sees what it would have seen. Frames left over at the end of an epoch are dropped;
-    a batch larger than the number of frames goes round several permutations.
+    a batch larger than the number of frames goes round several permutations. Of several processes (`world`), the one of
+    number `rank` sees its part of a batch `world` times as large; the parts together are what one process would see with
+    that batch.
     """
 
-    def __init__(self, num_frames: int, batch_size: int, seed: int):
+    def __init__(self, num_frames: int, batch_size: int, seed: int, rank: int = 0, world: int = 1):
         if num_frames < 1 or batch_size < 1:
             raise UserError(f"cannot draw batches of {batch_size} from {num_frames} frames: both must be at least 1")
-        self.num_frames, self.batch_size, self.seed = num_frames, batch_size, seed
-        self.steps_per_epoch = max(1, num_frames // batch_size)
+        self.num_frames, self.seed = num_frames, seed
+        self.batch_size, self.rank = batch_size, rank
+        self.step_size = batch_size * world
+        self.steps_per_epoch = max(1, num_frames // self.step_size)
         self._epoch = -1
         self._order = torch.zeros(0, dtype=torch.long)
 
@@ -29,10 +33,11 @@ class TrainOrder:
         epoch, batch = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._permutation(epoch)
-        return self._order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        start = batch * self.step_size + self.rank * self.batch_size
+        return self._order[start : start + self.batch_size]
 
     def _permutation(self, epoch: int) -> Int[Tensor, " frame"]:
         # Mixed so that epoch 1 of seed 0 is not epoch 0 of seed 1.
         generator = torch.Generator().manual_seed((self.seed * 0x9E3779B1 + epoch * 0x85EBCA77) % 2**63)
-        rounds = max(1, -(-self.batch_size // self.num_frames))
+        rounds = max(1, -(-self.step_size // self.num_frames))
         return torch.cat([torch.randperm(self.num_frames, generator=generator) for _ in range(rounds)])

@@ -11,6 +11,7 @@ from torch import Tensor
 from talksplat.errors import UserError
 from talksplat.losses.base import Loss
 from talksplat.losses.crop import boxes_crop, cropped_target
+from talksplat.parallel.group import mean_over_processes, world_size
 from talksplat.types import FrameBatch, RenderOutput
 
 
@@ -36,7 +37,9 @@ class LipLoss(Loss):
         else:
             target = batch.target
         difference = (image - target).abs() * mask
-        return difference.sum() / (mask.sum() * image.shape[-1]).clamp(min=1)
+        # Of several processes each divides by its share of all boxes: the mean of their losses is then per pixel of all.
+        pixels = mean_over_processes((mask.sum() * image.shape[-1]).float())
+        return difference.sum() / pixels.clamp(min=1 / world_size())
 
 
 class MaskLoss(Loss):

@@ -7,10 +7,8 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-import pytorch_lightning as pl
 
 logger = logging.getLogger(__name__)
 
@@ -52,21 +50,26 @@ def end_on_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def stop_between_steps(trainer: pl.Trainer) -> Iterator[None]:
-    """While this lasts, the first Ctrl-C ends the fit after the step in hand, so that what is saved is whole; a second one
-    interrupts at once."""
+def stop_between_steps(stop: Callable[[], None]) -> Iterator[None]:
+    """While this lasts, the first Ctrl-C or SIGTERM calls `stop`, which ends the fit after the step in hand, so that what is
+    saved is whole; a second one interrupts at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def stop(number, frame) -> None:
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def answer(number, frame) -> None:
         logger.warning("stopping after this step; press Ctrl-C again to stop at once, without saving")
-        trainer.should_stop = True
-        signal.signal(signal.SIGINT, before)
+        restore()
+        stop()
 
-    signal.signal(signal.SIGINT, stop)
+    for number in before:
+        signal.signal(number, answer)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()

@@ -18,12 +18,15 @@ from talksplat.callbacks.progress import StageProgress
 from talksplat.callbacks.row import Before
 from talksplat.config import to_yaml
 from talksplat.errors import Interrupted, UserError
+from talksplat.parallel.group import is_first, rank, world_size
+from talksplat.parallel.strategy import UnwrappedDDP, leave_signals_alone
 from talksplat.training.checkpoint import FORMAT, read_checkpoint
 from talksplat.training.console import stop_between_steps
 from talksplat.training.finite import NonFiniteError
 from talksplat.training.module import TalkingHeadModule
 from talksplat.training.parameter_groups import unfreeze_audio_layers
 from talksplat.training.provenance import git_state
+from talksplat.training.random_state import seed_of
 from talksplat.training.stage import Stage
 from talksplat.training.subject import subject_entry
 
@@ -69,14 +72,12 @@ def fit_stage(run: TrainingRun, place: Place) -> float:
     unfreeze_audio_layers(run.model, stage.unfreeze_audio_layers)
     module = _module(run, place)
     trainer = _trainer(run, place, start)
-    # Each stage has its own seed, so that a stage begun in a new process is the same as in an old one.
-    pl.seed_everything(run.config.seed + 1000 * (place.index + 1), verbose=False)
-    batches = run.data.train_batches(
-        stage.batch_size, run.config.seed + place.index, start, stage.steps - start, run.device
-    )
+    pl.seed_everything(seed_of(_seed(run, place), rank()), verbose=False)
+    order_seed, steps = run.config.seed + place.index, stage.steps - start
+    batches = run.data.train_batches(stage.batch_size, order_seed, start, steps, run.device, rank(), world_size())
     run.model.train()
     try:
-        with stop_between_steps(trainer):
+        with stop_between_steps(module.request_stop):
             trainer.fit(module, batches, ckpt_path=str(place.checkpoint) if resumed else None, weights_only=True)
     except NonFiniteError as error:
         path = place.folder / "last_good.ckpt"
@@ -91,10 +92,15 @@ def fit_stage(run: TrainingRun, place: Place) -> float:
             f"python train.py ... resume=true hydra.run.dir={run.folder.path}"
         )
     seconds = module.seconds
-    run.folder.finish_stage(
-        place.folder, {"stage": name, "steps": stage.steps, "resumed_at": start, "seconds": seconds}
-    )
+    if is_first():
+        facts = {"stage": name, "steps": stage.steps, "resumed_at": start, "seconds": seconds}
+        run.folder.finish_stage(place.folder, facts)
     return seconds
+
+
+def _seed(run: TrainingRun, place: Place) -> int:
+    """Each stage has its own seed, so that a stage begun in a new process is the same as in an old one."""
+    return run.config.seed + 1000 * (place.index + 1)
 
 
 def _module(run: TrainingRun, place: Place) -> TalkingHeadModule:
@@ -117,17 +123,19 @@ def _module(run: TrainingRun, place: Place) -> TalkingHeadModule:
         run.spread,
         run.spread if place.stage.density_scale == "camera_spread" else run.scene_scale,
         description,
+        _seed(run, place),
         run.autocast,
         run.poses,
     )
 
 
 def _trainer(run: TrainingRun, place: Place, start: int) -> pl.Trainer:
+    several = {} if world_size() == 1 else {"strategy": UnwrappedDDP(rank()), "use_distributed_sampler": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pl.Trainer(
+        trainer = pl.Trainer(
             accelerator="gpu" if run.device.type == "cuda" else "cpu",
-            devices=1,
+            devices=world_size(),
             max_steps=place.stage.steps,
             max_epochs=-1,
             logger=run.open_tracker(place.step_offset + start),
@@ -138,17 +146,23 @@ def _trainer(run: TrainingRun, place: Place, start: int) -> pl.Trainer:
             num_sanity_val_steps=0,
             limit_val_batches=0,
             log_every_n_steps=10**9,
+            **several,
         )
+    leave_signals_alone(trainer)
+    return trainer
 
 
 def _callbacks(run: TrainingRun, place: Place) -> list[pl.Callback]:
     settings = run.settings
     before = Before(place.step_offset, place.seconds_offset)
     preview = Preview(run.data, place.folder, settings.preview_every, before)
+    keep = KeepCheckpoints(run.folder.path, place.folder, settings.checkpoint_every, preview, place.step_offset)
+    if not is_first():
+        return [keep]
     return [
         StageProgress(run.progress, place.name),
         History(settings.log_every, before),
         preview,
-        KeepCheckpoints(run.folder.path, place.folder, settings.checkpoint_every, preview, place.step_offset),
+        keep,
         *run.callbacks,
     ]

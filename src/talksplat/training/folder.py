@@ -23,14 +23,20 @@ class RunFolder:
     Args:
         path: the run folder.
         config: configuration of this run.
+        opened: another process of this run has checked and opened the folder.
 
     Raises:
         UserError: the folder holds a run and `resume` is off, or it holds a run of another configuration.
     """
 
-    def __init__(self, path: Path, config: DictConfig) -> None:
+    def __init__(self, path: Path, config: DictConfig, opened: bool = False) -> None:
         self.path = path
         self.config = config
+        if not opened:
+            self._check()
+
+    def _check(self) -> None:
+        path, config = self.path, self.config
         saved = path / "config.yaml"
         if saved.exists():
             if not config.resume:

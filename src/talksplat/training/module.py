@@ -11,11 +11,14 @@ import torch
 
 from talksplat.losses.base import Loss, total_loss
 from talksplat.models.talking_head import PREDICTED_MODES, TalkingHead
+from talksplat.parallel.exchange import exchange
+from talksplat.parallel.group import check_equal, gather, rank, take_from_first, world_size
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.finite import check_finite
 from talksplat.training.optimizers import Optimizers
 from talksplat.training.parameter_groups import parameter_groups
 from talksplat.training.pose_refinement import PoseRefinement
+from talksplat.training.random_state import drawn_alike, random_state, restore_random_state
 from talksplat.training.stage import Stage
 from talksplat.types import FrameBatch, RenderOutput
 
@@ -32,6 +35,7 @@ class TalkingHeadModule(pl.LightningModule):
         spread: camera spread (dm) for learning rates that follow it.
         scene_scale: size of the head (dm) for density control.
         description: checkpoint entry "talksplat" (configuration, subject, versions).
+        seed: of the stage, for what density control draws.
         autocast: dtype in which the networks run; None: float32.
         poses: corrections of the training frames' poses, trained along; None: the tracker's count.
     """
@@ -48,6 +52,7 @@ class TalkingHeadModule(pl.LightningModule):
         spread: float,
         scene_scale: float,
         description: dict[str, Any],
+        seed: int,
         autocast: torch.dtype | None = None,
         poses: PoseRefinement | None = None,
     ) -> None:
@@ -64,15 +69,28 @@ class TalkingHeadModule(pl.LightningModule):
         if self.density is not None:
             self.density.initialize(scene_scale)
         self.description = description
+        self.seed = seed
         self.autocast = autocast
         self.poses = poses
         self._resumed: dict[str, Any] | None = None
+        self._stop_wanted = False
         self._began, self._seconds_before = time.perf_counter(), 0.0
 
     @property
     def seconds(self) -> float:
         """Time of this stage so far; of an interrupted one also the time up to the checkpoint it goes on from."""
         return self._seconds_before + time.perf_counter() - self._began
+
+    @property
+    def images_per_step(self) -> int:
+        """Frames that all processes together see in a step."""
+        return self.stage.batch_size * world_size()
+
+    def request_stop(self) -> None:
+        """End the fit after this step; with several processes after the next exchange, so that all stop at the same one."""
+        self._stop_wanted = True
+        if world_size() == 1:
+            self.trainer.should_stop = True
 
     def render(self, batch: FrameBatch, sh_degree: int | None = None) -> RenderOutput:
         """Frames of the avatar over the batch's background."""
@@ -99,22 +117,41 @@ class TalkingHeadModule(pl.LightningModule):
             output.means2d.retain_grad()
         loss, terms = total_loss(self.losses, output, batch, self.stage_name, step)
         self.manual_backward(loss if self.poses is None else loss + self.poses.penalty())
-        check_finite(step, terms, self.all_optimizers.parameters())
+        error = (output.image.detach() - batch.target).square().mean(dim=(1, 2, 3))
+        means = {"loss": loss.detach(), "psnr": -10 * torch.log10(error).mean(), **terms}
+        statistics = self.density.statistics(output, self.width, self.height) if observing else {}
+        if world_size() > 1:
+            means, statistics = self._exchange(means, statistics)
+        check_finite(step, {name: means[name] for name in terms}, self.all_optimizers.parameters())
         if observing:
-            self.density.observe(self.model.gaussians.params, output, self.width, self.height, step)
+            self.density.observe(self.model.gaussians.params, statistics)
         self.optimizers().step()
         self.all_optimizers.step_gaussians()
         if observing and self.density.refines_at(step):
             self._refine(step)
         self.all_optimizers.zero_grad()
-        error = (output.image.detach() - batch.target).square().mean(dim=(1, 2, 3))
-        return {"loss": loss.detach(), "psnr": -10 * torch.log10(error).mean(), **terms}
+        return means
+
+    def _exchange(
+        self, means: dict[str, torch.Tensor], statistics: dict[str, torch.Tensor]
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """Gradients, numbers and statistics of the whole batch from those of this process's part."""
+        groups = self.all_optimizers.parameters().values()
+        parameters = [parameter for group in groups for parameter in group if parameter.requires_grad]
+        shared = exchange(parameters, means, statistics, self._stop_wanted)
+        if shared.stop:
+            self.trainer.should_stop = True
+        return shared.means, shared.sums
 
     def _refine(self, step: int) -> None:
+        params = self.model.gaussians.params
         if self.stage.mode in PREDICTED_MODES:
             # Pruning must see the opacities that were just drawn, not the ones the stage began with.
             self.model.bake_canonical()
-        self.density.refine(self.model.gaussians.params, self.all_optimizers.gaussians, step)
+            take_from_first(params.values())  # a network need not round alike on every device
+        with drawn_alike(self.seed, step, self.device):
+            self.density.refine(params, self.all_optimizers.gaussians, step)
+        check_equal(params, f"after density control at step {step}")
 
     def finish_stage(self) -> None:
         """Once the last step is done: what the canonical networks predict becomes explicit, for the next stage."""
@@ -135,7 +172,8 @@ class TalkingHeadModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         if self._resumed is not None:
-            restore_random_state(self._resumed["random"])
+            states = [self._resumed["random"], *self._resumed.get("random_of_others", [])]
+            restore_random_state(states[rank()])
             self._resumed = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -152,32 +190,18 @@ class TalkingHeadModule(pl.LightningModule):
             subject = self.description["subject"]
             refined = self.poses.refine(subject["viewmats"], subject["train"])
             checkpoint["talksplat"]["subject"] = {**subject, "viewmats": refined}
+        first, *others = gather(random_state())
         checkpoint["training"] = {
             "gaussian_optimizers": self.all_optimizers.gaussian_state_dict(),
             "density": None if self.density is None else self.density.state_dict(),
-            "random": random_state(),
+            "random": first,
+            "random_of_others": others,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.model.gaussians.resize(checkpoint["talksplat"]["num_gaussians"])
         self._resumed = checkpoint["training"]
         self._seconds_before = checkpoint["talksplat"].get("seconds", 0.0)  # absent in older checkpoints
-
-
-def random_state() -> dict[str, torch.Tensor]:
-    """State of torch's generators on the CPU and each GPU."""
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state |= {f"cuda{index}": value for index, value in enumerate(torch.cuda.get_rng_state_all())}
-    return state
-
-
-def restore_random_state(state: dict[str, torch.Tensor]) -> None:
-    """Inverse of `random_state`; generators of GPUs that are not here are skipped."""
-    torch.set_rng_state(state["cpu"].cpu())
-    for index in range(torch.cuda.device_count()):
-        if f"cuda{index}" in state:
-            torch.cuda.set_rng_state(state[f"cuda{index}"].cpu(), index)
 
 
 def _to_device(value: Any, device: torch.device) -> Any:

@@ -33,7 +33,7 @@ class Optimizers:
         groups = [{"params": params, "name": name} for name, params in network_groups.items() if params]
         if not groups:
             # A model without networks still needs one optimiser whose steps Lightning can count.
-            groups = [{"params": [nn.Parameter(torch.zeros(1))], "name": "networks"}]
+            groups = [{"params": [nn.Parameter(torch.zeros(1, device=gaussians["means"].device))], "name": "networks"}]
         self.networks = Adam(groups, lr=0.0, eps=ADAM_EPS, fused=fused)
         self.gaussians = {
             name: Adam([{"params": [gaussians[name]], "name": name}], lr=0.0, eps=ADAM_EPS, fused=fused)

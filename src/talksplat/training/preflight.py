@@ -31,5 +31,6 @@ def check_before_training(config: DictConfig) -> None:
     """
     settings = instantiate(config.trainer)
     settings.autocast(settings.device())
+    settings.num_devices()
     instantiate(config.stage)
     build_losses(config)

@@ -8,6 +8,7 @@ import platform
 import socket
 import subprocess
 import sys
+from collections import Counter
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,8 +37,8 @@ def git_state() -> dict[str, Any]:
     return {"commit": commit, "dirty": bool(status) if status is not None and commit else None}
 
 
-def describe_machine() -> dict[str, Any]:
-    """Host, processor, GPU and package versions."""
+def describe_machine(devices: int = 1) -> dict[str, Any]:
+    """Host, processor, GPU (e.g. "2x NVIDIA H200" where a run has several) and package versions."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -49,9 +50,19 @@ def describe_machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "cpu_count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "gpu": _gpu_names(devices) if torch.cuda.is_available() else None,
         "versions": versions,
     }
+
+
+def _gpu_names(devices: int) -> str:
+    names = Counter(
+        [
+            torch.cuda.get_device_name(None if devices == 1 else index)
+            for index in range(min(devices, torch.cuda.device_count()))
+        ]
+    )
+    return ", ".join(name if count == 1 else f"{count}x {name}" for name, count in names.items())
 
 
 class RunInfo:
@@ -59,9 +70,10 @@ class RunInfo:
 
     Args:
         run_dir: the run folder; an existing file is continued (its earlier commands are kept).
+        devices: that train together.
     """
 
-    def __init__(self, run_dir: Path, seed: int) -> None:
+    def __init__(self, run_dir: Path, seed: int, devices: int = 1) -> None:
         self.path = run_dir / "run_info.json"
         before = json.loads(self.path.read_text()) if self.path.exists() else {}
         self.data: dict[str, Any] = {
@@ -71,7 +83,8 @@ class RunInfo:
             "started": before.get("started", now()),
             "seed": seed,
             "git": git_state(),
-            **describe_machine(),
+            "devices": devices,
+            **describe_machine(devices),
             "timings": before.get("timings", {}),
         }
         self.write()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from omegaconf import DictConfig
 
 from talksplat.callbacks.backup import Backup
 from talksplat.callbacks.progress import RunProgress
-from talksplat.config import instantiate
+from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import Interrupted, Pruned
+from talksplat.parallel.crew import Crew
+from talksplat.parallel.group import is_first
 from talksplat.trackers.base import Outcome, Tracker
 from talksplat.trackers.open import open_trackers
 from talksplat.training.checkpoint import load_weights, read_checkpoint, with_architectures
@@ -28,7 +31,8 @@ from talksplat.training.parts import run_parts
 from talksplat.training.pose_refinement import open_pose_refinement
 from talksplat.training.preflight import build_losses
 from talksplat.training.provenance import RunInfo
-from talksplat.training.stage import camera_spread
+from talksplat.training.settings import with_devices
+from talksplat.training.stage import Stage, camera_spread, check_batches
 from talksplat.training.subject import open_subject, subject_statistics
 
 logger = logging.getLogger(__name__)
@@ -43,31 +47,36 @@ class TrainingRun:
         config: checked configuration of `train.py`.
         run_dir: folder of the run.
         callbacks: of Lightning, beside the run's own, in every stage.
+        rank: number of this process, of those that train together; the first one opened the folder.
     """
 
-    def __init__(self, config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = ()) -> None:
-        self.config = config = with_architectures(config)
+    def __init__(self, config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = (), rank: int = 0) -> None:
+        self.config = config = with_devices(with_architectures(config))
         self.callbacks = list(callbacks)
         self.settings = instantiate(config.trainer)
-        self.device = self.settings.device()
+        self.device = self.settings.device(rank)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)  # libraries allocate on the current device
         self.autocast = self.settings.autocast(self.device)
         self.settings.apply()
-        self.folder = RunFolder(run_dir, config)
+        self.folder = RunFolder(run_dir, config, opened=rank > 0)
         self.plan = instantiate(config.stage)
         self.losses = build_losses(config)
         self.backup: Backup = instantiate(config.backup) or Backup()
         self.backup.check_available(run_dir)
         pl.seed_everything(config.seed, verbose=False)
         self.data: PortraitDataModule = open_subject(config)
+        check_batches(self.plan, self.settings.devices, len(self.data.subject.train))
         self.rasterizer = instantiate(config.rasterizer)
         self.model = instantiate(config.model)
         for _, stage in self.plan:
             unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)  # finds what is wrong before the first step
         self.poses = open_pose_refinement(config, self.data.subject, self.device)
         self.tracker: Tracker | None = None if config.tracker is None else instantiate(config.tracker)
-        if self.tracker is not None:
+        if self.tracker is not None and rank == 0:
             self.tracker.check()
         self.trackers: list[Tracker] | None = None  # opened when the first stage begins
+        self.info: RunInfo | None = None  # the first process's alone
         self._initialize_model()
 
     def _initialize_model(self) -> None:
@@ -81,32 +90,58 @@ class TrainingRun:
 
     def run(self) -> dict[str, Any]:
         """Train all stages that are not finished yet, measure, and write `metrics.json`."""
+        with self.opened():
+            last = self.train()
+            parts = (self.config, self.model, self.rasterizer, self.data, self.device)
+            metrics = evaluate_run(*parts, self.folder.path, last, self.progress)
+            num_steps = sum(stage.steps for _, stage in self.plan)
+            for tracker in self.open_tracker(num_steps):
+                tracker.log_results(metrics, self.folder.path / "test", num_steps)
+            self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
+        return metrics
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """The run's folder is open, its progress is shown and it is backed up; what was opened is closed in the end."""
         self.folder.open()
-        self.info = RunInfo(self.folder.path, self.config.seed)
+        self.info = RunInfo(self.folder.path, self.config.seed, self.settings.devices)
         self.info.update(subject=self.data.describe(), model=self.config.model["_target_"])
         self._announce()
         parts = run_parts(self.plan, self.data.subject, self.config)
         self.progress = RunProgress(parts, len(self.plan.order), self.folder.path)
-        with self.backup.of(self.folder.path):
-            metrics = self._tracked()
-            self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
-        return metrics
-
-    def _tracked(self) -> dict[str, Any]:
         outcome = Outcome.FAILED
-        try:
-            with end_on_sigterm(), self.progress:
-                metrics = self._train_and_measure()
-            outcome = Outcome.FINISHED
-        except BaseException as error:
-            outcome = _outcome_of(error)
-            raise
-        finally:
-            for tracker in self.trackers or ():
-                tracker.finish(outcome)
-        return metrics
+        with self.backup.of(self.folder.path):
+            try:
+                with end_on_sigterm(), self.progress:
+                    yield
+                outcome = Outcome.FINISHED
+            except BaseException as error:
+                outcome = _outcome_of(error)
+                raise
+            finally:
+                for tracker in self.trackers or ():
+                    tracker.finish(outcome)
 
-    def _train_and_measure(self) -> dict[str, Any]:
+    def train(self) -> Stage:
+        """Train, together with as many other processes as there are other devices.
+
+        Returns:
+            the last stage.
+        """
+        with Crew(self.folder.path, to_yaml(self.config), self.settings.devices, self.device):
+            last = self.train_stages()
+        if self.poses is not None:
+            subject = self.data.subject
+            viewmats, train = torch.as_tensor(subject.viewmats), torch.as_tensor(subject.train)
+            self.data.use_poses(self.poses.refine(viewmats, train).numpy())
+        return last
+
+    def train_stages(self) -> Stage:
+        """This process's part of the training: all stages that are not finished yet.
+
+        Returns:
+            the last stage.
+        """
         step_offset, seconds_offset = 0, 0.0
         for index, (name, stage) in enumerate(self.plan):
             place = Place(index, name, stage, self.folder.stage_dir(index, name), step_offset, seconds_offset)
@@ -117,23 +152,21 @@ class TrainingRun:
                 if self.poses is not None:
                     self.poses.take(finished["state_dict"])
             else:
-                self.info.data["timings"][name] = fit_stage(self, place)
-                self.info.write()
+                seconds = fit_stage(self, place)
+                if self.info is not None:
+                    self.info.data["timings"][name] = seconds
+                    self.info.write()
             step_offset += stage.steps
-            seconds_offset += self.folder.seconds_of(place.folder)
-        if self.poses is not None:
-            subject = self.data.subject
-            viewmats, train = torch.as_tensor(subject.viewmats), torch.as_tensor(subject.train)
-            self.data.use_poses(self.poses.refine(viewmats, train).numpy())
-        parts = (self.config, self.model, self.rasterizer, self.data, self.device)
-        metrics = evaluate_run(*parts, self.folder.path, stage, self.progress)
-        for tracker in self.open_tracker(step_offset):
-            tracker.log_results(metrics, self.folder.path / "test", step_offset)
-        return metrics
+            if is_first():  # which has written the mark of its end by now
+                seconds_offset += self.folder.seconds_of(place.folder)
+        return stage
 
     def _announce(self) -> None:
         logger.info("run folder %s", self.folder.path)
         logger.info("%s", self.plan.purpose)
+        if self.settings.devices > 1:
+            batches = ", ".join(f"{stage.batch_size * self.settings.devices} in {name}" for name, stage in self.plan)
+            logger.info("%d devices, each with its own batch: frames a step %s", self.settings.devices, batches)
         for name, loss in self.losses.items():
             if loss.stages is not None and not set(loss.stages) & set(self.plan.order):
                 logger.warning(
@@ -145,7 +178,9 @@ class TrainingRun:
             )
 
     def open_tracker(self, step: int) -> list[Tracker]:
-        """The trackers of all stages of a run, opened at its first step."""
+        """The trackers of all stages of a run, opened at its first step; the first process's alone."""
+        if not is_first():
+            return []
         if self.trackers is None:
             stages, before = {}, 0
             for name, stage in self.plan:
@@ -175,7 +210,8 @@ def train(config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = 
     run = TrainingRun(config, run_dir, callbacks)
     if config.dry_run:
         size = sum(parameter.numel() for parameter in run.model.parameters())
-        stages = ", ".join(f"{name} {stage.steps:,} steps of {stage.batch_size}" for name, stage in run.plan)
+        times = "" if run.settings.devices == 1 else f"{run.settings.devices} x "
+        stages = ", ".join(f"{name} {stage.steps:,} steps of {times}{stage.batch_size}" for name, stage in run.plan)
         tokens = ", ".join(run.model.token_names) or "none"
         logger.info("%s, %s parameters, tokens: %s; %s", type(run.model).__name__, f"{size:,}", tokens, stages)
         logger.info("dry run: everything is built and checked, nothing is trained")

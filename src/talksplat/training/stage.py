@@ -71,7 +71,7 @@ class Stage:
     Args:
         mode: "canonical" trains a static head, "deform" the avatar that listens, "joint" both at once.
         steps: optimiser steps.
-        batch_size: frames in a step.
+        batch_size: frames in a step, on each device that trains.
         learning_rates: see `LearningRates`.
         density: a `DensityControl` or None; adds and removes Gaussians.
         density_scale: what sizes in `density` are relative to: "head" (radius of the start points), or "camera_spread" as in
@@ -141,3 +141,17 @@ def camera_spread(viewmats: torch.Tensor) -> float:
     """1.1 times the largest distance (dm) of a camera centre from their mean; viewmats [F,4,4] of the training frames."""
     centers = camera_centers(viewmats)
     return float(1.1 * (centers - centers.mean(0)).norm(dim=-1).max())
+
+
+def check_batches(plan: StagePlan, devices: int, num_frames: int) -> None:
+    """Make sure that each of several devices has frames of its own to see in a step.
+
+    Raises:
+        UserError: fewer training frames than that.
+    """
+    for name, stage in plan:
+        if devices > 1 and devices * stage.batch_size > num_frames:
+            raise UserError(
+                f"stage {name} wants {devices} x {stage.batch_size} different frames a step, and there are {num_frames} "
+                f"training frames: lower trainer.devices or stage.stages.{name}.batch_size"
+            )

@@ -9,7 +9,7 @@ from gsplat.strategy.ops import duplicate, remove, split
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from talksplat.training.density.base import screen_gradients
+from talksplat.training.density.base import frame_statistics
 from talksplat.types import RenderOutput
 
 
@@ -69,15 +69,13 @@ class AdaptiveDensity:
     def refines_at(self, step: int) -> bool:
         return step < self.stop and step > min(self.start, self.prune_start) and step % self.every == 0
 
-    def observe(self, params: nn.ParameterDict, output: RenderOutput, width: int, height: int, step: int) -> None:
+    def statistics(self, output: RenderOutput, width: int, height: int) -> dict[str, Tensor]:
+        return frame_statistics(output, width, height)
+
+    def observe(self, params: nn.ParameterDict, statistics: dict[str, Tensor]) -> None:
         if self.initial_count is None:
             self.initial_count = len(params["means"])
-        if not self.stats:
-            zeros = torch.zeros(len(params["means"]), device=params["means"].device)
-            self.stats = {"gradient": zeros, "count": zeros.clone()}
-        norms, visible = screen_gradients(output, width, height)
-        self.stats["gradient"] += torch.where(visible, norms, 0.0).sum(0)
-        self.stats["count"] += visible.sum(0)
+        self.stats = {name: self.stats[name] + added if self.stats else added for name, added in statistics.items()}
 
     def refine(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer], step: int) -> None:
         if step > self.start and len(params["means"]) < self.max_gaussians:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -29,8 +30,13 @@ class DensityControl(Protocol):
         """Whether Gaussians may be added or removed at this step."""
         ...
 
-    def observe(self, params: nn.ParameterDict, output: RenderOutput, width: int, height: int, step: int) -> None:
-        """Take statistics after the backward pass; `output.means2d.grad` is filled."""
+    def statistics(self, output: RenderOutput, width: int, height: int) -> dict[str, Tensor]:
+        """What a batch tells after its backward pass (`output.means2d.grad` is filled): sums over its frames, so that those
+        of several processes can be added up."""
+        ...
+
+    def observe(self, params: nn.ParameterDict, statistics: dict[str, Tensor]) -> None:
+        """Take the statistics of a step."""
         ...
 
     def refine(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer], step: int) -> None:
@@ -44,6 +50,12 @@ class DensityControl(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
         ...
+
+
+def frame_statistics(output: RenderOutput, width: int, height: int) -> dict[str, Tensor]:
+    """Sums over the frames of a batch, [N] each: norms of screen gradients, and in how many frames a Gaussian is seen."""
+    norms, visible = screen_gradients(output, width, height)
+    return {"gradient": torch.where(visible, norms, 0.0).sum(0), "count": visible.sum(0, dtype=norms.dtype)}
 
 
 def screen_gradients(output: RenderOutput, width: int, height: int) -> tuple[Tensor, Tensor]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gsplat.strategy import DefaultStrategy
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from talksplat.training.density.base import frame_statistics
 from talksplat.types import RenderOutput
 
 
@@ -34,7 +35,7 @@ class GsplatDensity:
         prune_scale: float = 0.1,
         size_prune_start: int | None = 3000,
     ) -> None:
-        self.strategy = DefaultStrategy(
+        self.strategy = _Refinement(
             prune_opa=min_opacity,
             grow_grad2d=grad_threshold,
             grow_scale3d=grow_scale,
@@ -49,30 +50,34 @@ class GsplatDensity:
 
     def initialize(self, scene_scale: float) -> None:
         self.state = self.strategy.initialize_state(scene_scale=scene_scale)
-        self._info: dict[str, Any] | None = None
 
     def is_active(self, step: int) -> bool:
         return step < self.strategy.refine_stop_iter
 
     def refines_at(self, step: int) -> bool:
-        return self.is_active(step)
+        return (
+            self.is_active(step) and step > self.strategy.refine_start_iter and step % self.strategy.refine_every == 0
+        )
 
-    def observe(self, params: nn.ParameterDict, output: RenderOutput, width: int, height: int, step: int) -> None:
-        self._info = {
-            "means2d": output.means2d,
-            "radii": output.radii,
-            "width": width,
-            "height": height,
-            "n_cameras": output.means2d.shape[0],
-            "gaussian_ids": None,
-        }
+    def statistics(self, output: RenderOutput, width: int, height: int) -> dict[str, Tensor]:
+        return frame_statistics(output, width, height)
+
+    def observe(self, params: nn.ParameterDict, statistics: dict[str, Tensor]) -> None:
+        for name, added in (("grad2d", statistics["gradient"]), ("count", statistics["count"])):
+            self.state[name] = added if self.state[name] is None else self.state[name] + added
 
     def refine(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer], step: int) -> None:
-        self.strategy.step_post_backward(params, optimizers, self.state, step, self._info, packed=False)
-        self._info = None
+        self.strategy.step_post_backward(params, optimizers, self.state, step, info={})
 
     def state_dict(self) -> dict[str, Any]:
         return dict(self.state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.state = dict(state)
+
+
+class _Refinement(DefaultStrategy):
+    """gsplat's strategy, which would take its statistics from one batch in the same call."""
+
+    def _update_state(self, *args: Any, **kwargs: Any) -> None:
+        """They are in the state already: `GsplatDensity.observe`."""

@@ -1,0 +1,150 @@
+"""Starts the other processes of a run, notices when one of them ends too early, and ends them all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from talksplat.errors import UserError
+from talksplat.parallel.group import HOST, TIMEOUT, close_group, open_group
+
+logger = logging.getLogger(__name__)
+MODULE = "talksplat.training.rank"  # what the other processes run
+GRACE = 30.0  # seconds that this process may still take over its own error once another process has failed
+FAREWELL = 60.0  # seconds that the others may take to end after the last step
+
+
+class Crew:
+    """The processes of a run besides the first, which makes this its context: inside it all of them train together.
+
+    Each of the others gets the checked configuration on its standard input, so that nothing is composed again, and writes
+    what it has to say to `RUN/processes/`. It ends by itself when the first process is gone.
+
+    Args:
+        run_dir: the run folder.
+        config: resolved YAML text.
+        world: number of processes, this one included; 1: there are no others.
+        device: that of this process.
+    """
+
+    def __init__(self, run_dir: Path, config: str, world: int, device: torch.device) -> None:
+        self.run_dir, self.config, self.world, self.device = run_dir, config, world, device
+        self.processes: dict[int, subprocess.Popen] = {}
+        self._over = threading.Event()
+
+    def __enter__(self) -> Crew:
+        if self.world > 1:
+            try:
+                self._start()
+            except BaseException:
+                self._end()
+                raise
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
+        if self.world == 1:
+            return
+        # Without the other one, this process's own error is a closed connection; the reason is in the other's log.
+        lost = isinstance(error, Exception) and not isinstance(error, UserError)
+        reason = self._failure(wait=5.0 if lost else 0.0)
+        try:
+            if error is None:
+                close_group()
+                self._wait(FAREWELL)
+        finally:
+            self._end()
+        if lost and reason is not None:
+            raise UserError(reason) from error
+
+    def _start(self) -> None:
+        store = dist.TCPStore(HOST, 0, self.world, is_master=True, timeout=TIMEOUT, wait_for_workers=False)
+        logs = self.run_dir / "processes"
+        logs.mkdir(exist_ok=True)
+        # The same imports as here, wherever this process found them.
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        for rank in range(1, self.world):
+            place = [str(self.run_dir), str(rank), str(self.world), str(store.port), str(os.getpid())]
+            with open(self._log(rank), "ab") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", MODULE, *place],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                )
+            self.processes[rank] = process
+            try:
+                process.stdin.write(self.config.encode())
+                process.stdin.close()
+            except BrokenPipeError:
+                pass  # it ended already, which is noticed below
+        logger.info("%d processes train together; what the others say is in %s", self.world, logs)
+        while not store.check([ready_key(rank) for rank in self.processes]):
+            reason = self._failure()
+            if reason is not None:
+                raise UserError(reason)
+            time.sleep(0.05)
+        open_group(store, 0, self.world, self.device)
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        """A process that waits on a GPU for one that is gone would wait until the time limit of the group."""
+        while not self._over.wait(0.5):
+            reason = self._failure()
+            if reason is not None and not self._over.wait(GRACE):
+                logger.error("error: %s", reason)
+                self._kill()
+                os._exit(1)
+
+    def _failure(self, wait: float = 0.0) -> str | None:
+        """Why processes ended that should not have; `wait`: seconds that they may still need to end."""
+        deadline = time.monotonic() + wait
+        while True:
+            failed = [rank for rank, process in self.processes.items() if process.poll()]
+            if failed or time.monotonic() >= deadline:
+                break
+            time.sleep(0.05)
+        return "; ".join(self._reason(rank) for rank in failed) or None
+
+    def _reason(self, rank: int) -> str:
+        status = self.processes[rank].returncode
+        lines = [line.strip() for line in self._log(rank).read_text(errors="replace").splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("error: ")]
+        last = re.sub(r"^(error|\[rank\d+\]): ", "", (errors or lines or ["it said nothing"])[-1])
+        if status < 0:
+            last = f"it was killed by signal {-status}" + (", perhaps for want of memory" if status == -9 else "")
+        return f"process {rank} of {self.world} failed: {last} (all it said: {self._log(rank)})"
+
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while any(process.poll() is None for process in self.processes.values()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _end(self) -> None:
+        self._kill()
+        close_group()
+        self._over.set()
+
+    def _kill(self) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+        for process in self.processes.values():
+            process.wait()
+
+    def _log(self, rank: int) -> Path:
+        return self.run_dir / "processes" / f"rank_{rank}.log"
+
+
+def ready_key(rank: int) -> str:
+    """What a process enters into the store once it has built everything."""
+    return f"ready/{rank}"
