@@ -102,10 +102,12 @@ class BackupTarget:
 
     def _place(self, name: str, write: Callable[[str], None]) -> None:
         path = f"{self.folder}/{name}"
-        self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-        if not self._moves:  # moving is copying, as in object stores, where a file appears when it is whole
+        if not self._moves:
+            # Moving is copying, as in object stores: a file appears when it is whole, there are no folders, and making one
+            # would make a bucket of a misspelt name.
             write(path)
             return
+        self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         part = f"{path}.part"
         try:
             write(part)
