@@ -1,6 +1,7 @@
-"""What a sweep gains from a second GPU: python experiments/sweeps/gpus.py OUT [ARGUMENT ...]
+"""What a sweep gains from more GPUs: python experiments/sweeps/gpus.py OUT DEVICES DEVICES ... -- ARGUMENT ...
 
-Runs the same sweep, whose jobs ARGUMENT ... name, with one visible GPU and with two, and compares the wall times.
+Runs the same sweep, whose jobs ARGUMENT ... name, once on each set of devices (e.g. 0 and 1,2), all sweeps at the same time, and
+compares their wall times, from the command's start to its end.
 """
 
 from __future__ import annotations
@@ -10,24 +11,32 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TRAIN = Path(__file__).resolve().parents[2] / "train.py"
 
 
 def wall_time(out: Path, devices: str, arguments: list[str]) -> float:
-    """Seconds of a sweep on some GPUs, from the command's start to its end."""
+    """Seconds of a sweep on some GPUs; what it says goes into a file beside its folder."""
+    folder = out / f"gpus_{devices.replace(',', '_')}"
+    command = [sys.executable, str(TRAIN), "-m", *arguments, f"hydra.sweep.dir={folder}"]
     began = time.perf_counter()
-    command = [sys.executable, str(TRAIN), "-m", *arguments, f"hydra.sweep.dir={out / devices.replace(',', '')}"]
-    subprocess.run(command, check=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": devices})
+    with open(folder.with_suffix(".log"), "w") as log:
+        environment = os.environ | {"CUDA_VISIBLE_DEVICES": devices}
+        subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT)
     return time.perf_counter() - began
 
 
 def main() -> None:
     """The command."""
-    out, arguments = Path(sys.argv[1]), sys.argv[2:]
-    two, one = wall_time(out, "0,1", arguments), wall_time(out, "0", arguments)
-    print(json.dumps({"one_gpu_s": round(one, 1), "two_gpus_s": round(two, 1), "ratio": round(one / two, 3)}))
+    split = sys.argv.index("--")
+    out, sets, arguments = Path(sys.argv[1]), sys.argv[2:split], sys.argv[split + 1 :]
+    out.mkdir(parents=True)
+    with ThreadPoolExecutor(len(sets)) as pool:
+        seconds = list(pool.map(lambda devices: wall_time(out, devices, arguments), sets))
+    for devices, one in zip(sets, seconds):
+        print(json.dumps({"devices": devices, "wall_s": round(one, 1), "times_as_fast": round(seconds[0] / one, 3)}))
 
 
 if __name__ == "__main__":
