@@ -24,7 +24,7 @@ def test_plain_lines_name_a_failure_at_once(tmp_path: Path) -> None:
         while "bad: failed" not in text.getvalue() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert "bad: failed after 3 s: no [such] file (all of it: " in text.getvalue()
-        assert "bad,failed" in (folder.path / "status.csv").read_text()
+    assert "bad,failed" in (folder.path / "status.csv").read_text()
     assert text.getvalue().count("bad: failed") == 1
 
 
