@@ -45,14 +45,6 @@ def trained(subject: Path, run_dir: Path, *overrides: str) -> Path:
     return run_dir
 
 
-@pytest.fixture(scope="module")
-def one(tiny_subject: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one process with the batch of two. Also the first fine stage of this Python process, whose last bits differ
-    from those of later ones, with or without other processes; so whoever compares bits in here lets it go first."""
-    batch = ["stage.stages.coarse.batch_size=2", "stage.stages.fine.batch_size=2"]
-    return trained(tiny_subject, tmp_path_factory.mktemp("runs") / "one", *ALIKE, *batch)
-
-
 def once_there(path: Path, action, seconds: float = 120) -> threading.Thread:
     """Do something as soon as a file appears."""
 
@@ -74,7 +66,10 @@ def rows(run_dir: Path) -> dict[tuple[int, str], float]:
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_with_the_batch_of_both(one: Path, tiny_subject: Path, tmp_path: Path) -> None:
+def test_two_processes_are_one_with_the_batch_of_both(tiny_subject: Path, tmp_path: Path) -> None:
+    batch = ["stage.stages.coarse.batch_size=2", "stage.stages.fine.batch_size=2"]
+    one = trained(tiny_subject, tmp_path / "one", *ALIKE, *batch)
+    assert torch.get_num_threads() == 1, "trainer.threads counts for torch too, whatever numba's pool does as it starts"
     two = trained(tiny_subject, tmp_path / "two", *TWO, *ALIKE)
     expected, found = rows(one), rows(two)
     assert expected.keys() == found.keys()
@@ -92,7 +87,7 @@ def test_two_processes_are_one_with_the_batch_of_both(one: Path, tiny_subject: P
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_goes_on_to_the_same_bits(one: Path, tiny_subject: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_to_the_same_bits(tiny_subject: Path, tmp_path: Path) -> None:
     whole = trained(tiny_subject, tmp_path / "whole", *TWO)
     run_dir = tmp_path / "run"
     thread = once_there(run_dir / "stages" / "01_coarse" / "last.ckpt", lambda: os.kill(os.getpid(), signal.SIGTERM))
