@@ -69,6 +69,7 @@ def rows(run_dir: Path) -> dict[tuple[int, str], float]:
 def test_two_processes_are_one_with_the_batch_of_both(tiny_subject: Path, tmp_path: Path) -> None:
     batch = ["stage.stages.coarse.batch_size=2", "stage.stages.fine.batch_size=2"]
     one = trained(tiny_subject, tmp_path / "one", *ALIKE, *batch)
+    assert torch.get_num_threads() == 1, "trainer.threads counts for torch too, whatever numba's pool does as it starts"
     two = trained(tiny_subject, tmp_path / "two", *TWO, *ALIKE)
     expected, found = rows(one), rows(two)
     assert expected.keys() == found.keys()

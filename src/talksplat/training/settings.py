@@ -100,15 +100,15 @@ class TrainerSettings:
         """Set thread counts and matrix precision of this process."""
         threads = self.threads
         if threads is None and self.devices != 1 and self.device().type == "cpu":
-            threads = max(1, torch.get_num_threads() // self.num_devices())
+            threads = max(1, _cores() // self.num_devices())
         if threads is not None:
-            torch.set_num_threads(threads)
             try:
                 import numba
             except ImportError:
                 logger.warning("numba is not installed: trainer.threads applies to torch alone")
             else:
                 numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+            torch.set_num_threads(threads)  # after numba, whose OpenMP pool begins by giving torch all cores
         torch.set_float32_matmul_precision("high")
 
 
@@ -120,6 +120,11 @@ def with_devices(config: DictConfig) -> DictConfig:
     """
     settings: TrainerSettings = instantiate(config.trainer)
     return OmegaConf.merge(config, {"trainer": {"devices": settings.num_devices()}})
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_processes(count: int, backend: str) -> None:
