@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,9 @@ def wait_for(path: Path, process: subprocess.Popen, seconds: float = 240) -> Non
 
 
 @pytest.mark.slow
-def test_killed_sweep_goes_on_and_is_compared(tiny_subject: Path, tmp_path: Path) -> None:
+def test_killed_sweep_goes_on_and_is_compared(
+    tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = ["-m", "seed=0,1", *small_overrides(tiny_subject), "hydra.sweep.dir=sweep"]
     sweep = tmp_path / "sweep"
     first, second = sweep / "00_gaussiantalker_seed0", sweep / "01_gaussiantalker_seed1"
@@ -48,9 +51,11 @@ def test_killed_sweep_goes_on_and_is_compared(tiny_subject: Path, tmp_path: Path
     process.wait()
     finished = (first / "metrics.json").stat().st_mtime_ns
     assert not (second / "metrics.json").exists()
-    refused = run(TRAIN, *asked, cwd=tmp_path)
-    assert refused.returncode == 2 and "resume=true" in refused.stderr and "Traceback" not in refused.stderr
-
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="already holds a sweep: give resume=true"):
+        run_sweep(asked)
+    with pytest.raises(UserError, match="was asked for with"):
+        run_sweep(["-m", "seed=5", "resume=true", "hydra.sweep.dir=sweep"])
     resumed = run(TRAIN, "-m", "resume=true", "hydra.sweep.dir=sweep", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert (first / "metrics.json").stat().st_mtime_ns == finished, "a finished job is not run again"
@@ -76,29 +81,42 @@ def test_killed_sweep_goes_on_and_is_compared(tiny_subject: Path, tmp_path: Path
     assert "2 (0, 1)" in (tmp_path / "compare" / "comparison.md").read_text()
 
 
+@pytest.fixture
+def no_workers_left() -> Iterator[None]:
+    """Ray and joblib keep workers for later; other tests count this process's children."""
+    yield
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+    if "joblib" in sys.modules:
+        from joblib.externals.loky import get_reusable_executor
+
+        get_reusable_executor().shutdown(wait=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["submitit_local", "ray", "joblib"])
 def test_launchers_of_hydra(
-    launcher: str, tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+    launcher: str,
+    tiny_subject: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+    no_workers_left: None,
 ) -> None:
-    """One job is good and one is broken in a way that only its own process finds."""
+    """What a job comes to is known, wherever it ran: submitit's trains, the others' find out that their subject is broken."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "transforms_train.json").write_text("{")
-    roots = f"dataset.root={tiny_subject},{broken}" if launcher == "joblib" else f"dataset.root={tiny_subject}"
+    works = launcher == "submitit_local"
     settings = [text for text in small_overrides(tiny_subject) if not text.startswith("dataset.root")]
-    arguments = ["-m", *settings, *TINY, roots, f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep"]
-    good = run_sweep(arguments)
+    root = f"dataset.root={tiny_subject if works else broken}"
+    good = run_sweep(["-m", *settings, *TINY, root, f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep"])
     states = {name: row["state"] for name, row in status(tmp_path / "sweep").items()}
-    if launcher != "joblib":
-        assert good and states == {"00_gaussiantalker_seed0": "done"}
-        return
-    assert not good
-    assert states == {"00_gaussiantalker_seed0": "done", "01_gaussiantalker_seed0": "failed"}
+    assert good is works and states == {"00_gaussiantalker_seed0": "done" if works else "failed"}
     said = capfd.readouterr().out
-    assert "01_gaussiantalker_seed0: failed" in said and "transforms_train.json" in said
+    assert works or ("00_gaussiantalker_seed0: failed" in said and "transforms_train.json" in said)
 
 
 def test_bad_wishes_are_refused_before_anything_is_made(

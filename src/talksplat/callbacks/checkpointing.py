@@ -9,9 +9,9 @@ from typing import Any
 import pytorch_lightning as pl
 
 from talksplat.callbacks.preview import Preview
+from talksplat.files import write_json
 from talksplat.parallel.group import is_first
 from talksplat.training.checkpoint import link_atomically, save_atomically
-from talksplat.training.provenance import write_json
 
 
 class KeepCheckpoints(pl.Callback):

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from talksplat.callbacks.progress_display import View, display_for
 from talksplat.callbacks.time_left import Left, Part, TimeLeft
+from talksplat.files import now as utc_now
+from talksplat.files import write_json
 from talksplat.training.memory import peak_memory_gib
-from talksplat.training.provenance import now as utc_now
-from talksplat.training.provenance import write_json
 
 logger = logging.getLogger(__name__)
 FILE_SECONDS = 2.0  # between writes of the file, more where a write is slow

@@ -20,10 +20,11 @@ from talksplat.compare.run_result import RunResult
 from talksplat.data.frame_store import FrameStore
 from talksplat.data.subject import read_subject
 from talksplat.errors import UserError
+from talksplat.files import write_json, write_text
 from talksplat.metrics.suite import MetricSuite
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.rendering.video_writer import VideoWriter
-from talksplat.training.provenance import git_state, write_json, write_text
+from talksplat.training.provenance import git_state
 
 BATCH = 4
 CRF = 12  # as the runs' own videos

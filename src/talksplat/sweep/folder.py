@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from talksplat.errors import UserError
+from talksplat.files import write_json, write_text
 from talksplat.sweep.state import FAILED, JobState, read_state
-from talksplat.training.provenance import write_json, write_text
 
 FORMAT = 1
 STATUS_COLUMNS = ("job", "state", "attempts", "seconds", "started", "ended", "host", "gpu", "error", "log")

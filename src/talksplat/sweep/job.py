@@ -16,12 +16,10 @@ from omegaconf import DictConfig
 from talksplat.errors import Interrupted, Pruned, UserError
 from talksplat.metrics.table import print_metrics
 from talksplat.sweep.folder import Job, SweepFolder
-from talksplat.sweep.state import JOB_LOCK, holding
+from talksplat.sweep.state import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PRUNED, JOB_LOCK, PARENT_VARIABLE, holding
 from talksplat.training.console import log_to_console
 from talksplat.training.run import train
 
-PARENT_VARIABLE = "TALKSPLAT_SUPERVISOR"  # process id of the supervisor
-EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PRUNED = 1, 75, 76  # 75 is EX_TEMPFAIL: try again
 LOOK_SECONDS = 1.0
 
 

@@ -15,12 +15,12 @@ from optuna.trial import Trial, TrialState
 
 from talksplat.config import instantiate, to_yaml
 from talksplat.errors import UserError
+from talksplat.files import write_text
 from talksplat.sweep.engine import Sweep, compose_jobs, gpus_wanted, put_aside
 from talksplat.sweep.expand import job_name, merged_overrides
 from talksplat.sweep.folder import Job, SweepFolder
 from talksplat.sweep.pruning import STUDY, open_storage
 from talksplat.sweep.state import DONE, ENDED, FAILED, PRUNED
-from talksplat.training.provenance import write_text
 from talksplat.training.subject import ensure_sample
 
 logger = logging.getLogger(__name__)

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from talksplat.training.provenance import write_json
+from talksplat.files import write_json
 
 WAITING, RUNNING, DONE, FAILED, INTERRUPTED, PRUNED = "waiting", "running", "done", "failed", "interrupted", "pruned"
 ENDED = (DONE, PRUNED)  # never run again
+EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PRUNED = 1, 75, 76  # of a job's process; 75 is EX_TEMPFAIL: try again
+PARENT_VARIABLE = "TALKSPLAT_SUPERVISOR"  # tells a job's process the id of its supervisor
 # The supervisor's covers the start of the job's process, the process's own its end, should its supervisor be killed.
 SUPERVISOR_LOCK, JOB_LOCK = LOCKS = (".supervisor.lock", ".job.lock")
 

@@ -14,13 +14,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from talksplat.files import now
 from talksplat.sweep.folder import SweepFolder
-from talksplat.sweep.job import EXIT_INTERRUPTED, EXIT_PRUNED, PARENT_VARIABLE
 from talksplat.sweep.state import (
     DONE,
     ENDED,
+    EXIT_INTERRUPTED,
+    EXIT_PRUNED,
     FAILED,
     INTERRUPTED,
+    PARENT_VARIABLE,
     PRUNED,
     RUNNING,
     SUPERVISOR_LOCK,
@@ -29,7 +32,6 @@ from talksplat.sweep.state import (
     read_state,
     write_state,
 )
-from talksplat.training.provenance import now
 
 SWEEP_VARIABLE = "TALKSPLAT_SWEEP"  # name of the sweep's folder, for trackers that group runs
 INTERRUPTS = (EXIT_INTERRUPTED, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT)

@@ -221,7 +221,7 @@ class WandbTracker(Tracker):
 
 def _run_id(folder: Path) -> tuple[str, bool]:
     """Id of the folder's run, and whether it had one already."""
-    from talksplat.training.provenance import write_text
+    from talksplat.files import write_text
 
     path = folder / "wandb_id.txt"
     if path.exists() and path.read_text().strip():

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from talksplat.callbacks.progress import RunProgress
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.files import write_json
 from talksplat.metrics.picture import comparison_grid, save_picture
 from talksplat.metrics.suite import MetricSuite
 from talksplat.models.footprint import footprint
@@ -23,7 +24,6 @@ from talksplat.rendering.video_writer import VideoWriter
 from talksplat.training.mouth import add_mouth_correlation
 from talksplat.training.parts import ALIGNED, HELD_OUT, TRAINING
 from talksplat.training.pose_alignment import DEFINITION, aligned_psnr
-from talksplat.training.provenance import write_json
 from talksplat.training.stage import Stage
 
 logger = logging.getLogger(__name__)

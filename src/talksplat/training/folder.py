@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config import to_yaml
 from talksplat.errors import UserError
-from talksplat.training.provenance import write_json, write_text
+from talksplat.files import write_json, write_text
 
 # What may differ between a run and its resumption without changing what is computed.
 FREE_KEYS = ("resume", "dry_run", "run_dir", "tracker", "backup", "paths", "chosen")

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 
 from talksplat import __version__
+from talksplat.files import now, write_json
 
 PACKAGES = ("torch", "pytorch-lightning", "gsplat", "numba", "torchmetrics", "lpips", "mediapipe", "hydra-core", "av")
 PROJECT = Path(__file__).resolve().parents[3]
@@ -97,20 +97,3 @@ class RunInfo:
     def write(self) -> None:
         """Write the file atomically."""
         write_json(self.path, self.data)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically; NaN is refused, since JSON has none."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
-def now() -> str:
-    """Time in UTC, to the second."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
