@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := outputs/demo
+WORKERS ?= 2
 
 .PHONY: help install demo test lint clean
 
@@ -25,7 +26,8 @@ demo: install
 	@$(BIN)/python -m talksplat.demo out=$(DEMO)
 
 test: install
-	@$(BIN)/python -m pytest -q
+	@# Workers of one thread each: small tests gain nothing by more, and threads of several workers would fight for cores.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as talksplat sets it where it is imported before torch; see README.md
+import torch  # noqa: E402
 
 from talksplat.config import compose
 from talksplat.errors import UserError, exits_cleanly
