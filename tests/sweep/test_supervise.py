@@ -125,7 +125,9 @@ def test_gpus_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert devices(ProcessLauncher(), None) == ["0,1,2,3"]
     assert devices(ProcessLauncher(parallel=2), 1) == ["0", "1"]
     assert devices(ProcessLauncher(gpus_per_job=2), 1) == ["0,1", "2,3"]
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7,GPU-3f,6")
     assert devices(ProcessLauncher(), 1) == ["5", "7", "GPU-3f", "6"]
     assert ProcessLauncher().slots(0) == [{}]
-    assert ProcessLauncher(parallel=2).slots(0)[0]["OMP_NUM_THREADS"] in ("1", os.environ.get("OMP_NUM_THREADS", "1"))
+    cores = len(os.sched_getaffinity(0))
+    assert ProcessLauncher(parallel=2).slots(0)[0]["OMP_NUM_THREADS"] == str(max(1, cores // 2))
