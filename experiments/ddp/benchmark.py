@@ -19,7 +19,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as talksplat sets it where it is imported before torch; see README.md
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "passive"
+)  # as talksplat sets it where it is imported before torch; see README.md
 import torch  # noqa: E402
 
 from talksplat.config import compose

@@ -16,9 +16,10 @@ import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
+from talksplat.callbacks.checkpointing import KeepCheckpoints
 from talksplat.callbacks.history import History
 from talksplat.config import CONF_DIR
-from talksplat.errors import UserError
+from talksplat.errors import Interrupted, UserError
 from talksplat.training.checkpoint import read_checkpoint
 from talksplat.training.run import train
 from tests.helpers.runs import small_config, small_overrides, weights
@@ -130,6 +131,21 @@ def test_best_is_chosen_by_held_out_frames(uninterrupted: Path) -> None:
     assert read_checkpoint(uninterrupted / "best.ckpt")["talksplat"]["step"] == int(best[0]) - 12
     record = json.loads((uninterrupted / "stages" / "02_fine" / "best.json").read_text())
     assert record["val_psnr_composite"] == pytest.approx(float(best[2]))
+
+
+def test_ctrl_c_in_the_last_step_of_a_stage_does_not_begin_the_next(
+    tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(callback, trainer, module) -> None:
+        module.request_stop()
+        return finish(callback, trainer, module)
+
+    finish = KeepCheckpoints.on_train_end
+    monkeypatch.setattr(KeepCheckpoints, "on_train_end", press)
+    with pytest.raises(Interrupted, match="after stage coarse"):
+        train(small_config(tiny_subject), tmp_path / "run")
+    assert (tmp_path / "run" / "stages" / "01_coarse" / "finished.json").exists()
+    assert not (tmp_path / "run" / "stages" / "02_fine").exists()
 
 
 def test_checkpoints_hold_no_code(uninterrupted: Path) -> None:

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from talksplat.callbacks.preview import Preview
 from talksplat.callbacks.row import Before
 from talksplat.errors import Pruned, UserError
+from talksplat.sweep.command import run_sweep
 from talksplat.sweep.engine import Sweep
 from talksplat.sweep.expand import parse_overrides
 from talksplat.sweep.folder import Plan, SweepFolder
@@ -50,24 +51,57 @@ def test_search_finds_the_best_and_goes_on(tmp_path: Path, monkeypatch: pytest.M
     use_program(monkeypatch, tmp_path, PROGRAM)
     folder = SweepFolder(tmp_path / "sweep")
     params = {"evaluation.batch_size": "choice(2,3)"}
-    Search(SAMPLER, PRUNER, params, n_trials=5, n_jobs=2).run(start(folder, resume=False))
-    assert len(folder.read_plan().jobs) == 5
+    Search(SAMPLER, PRUNER, params, n_trials=4, n_jobs=2).run(start(folder, resume=False))
+    assert len(folder.read_plan().jobs) == 4
     found = states(folder)
     broken = [folder.config(job.name).evaluation.batch_size == 3 for job in folder.read_plan().jobs]
     assert (
         found == [TrialState.FAIL if bad else TrialState.COMPLETE for bad in broken] and any(broken) and not all(broken)
     )
-    assert (folder.path / "search.csv").read_text().count("\n") == 6
+    assert (folder.path / "search.csv").read_text().count("\n") == 5
 
-    Search(SAMPLER, PRUNER, params, n_trials=8, n_jobs=2).run(start(folder, resume=True))
+    Search(SAMPLER, PRUNER, params, n_trials=6, n_jobs=2).run(start(folder, resume=True))
     plan = folder.read_plan()
     scales = [folder.config(job.name).stage.stages.fine.learning_rates.scale for job in plan.jobs]
-    assert len(set(scales)) == 8, "a search that goes on does not draw its first values again"
+    assert len(set(scales)) == 6, "a search that goes on does not draw its first values again"
     assert (folder.path / "search.png").stat().st_size > 5000
     study = optuna.load_study(study_name=STUDY, storage=open_storage(folder.path / "study.journal"))
-    done = [scale for scale, trial in zip(scales, study.trials) if trial.state == TrialState.COMPLETE]
+    trials = {trial._trial_id: trial for trial in study.trials}
+    ended = [trials[job.trial["trial_id"]].state for job in plan.jobs]
+    done = [scale for scale, state in zip(scales, ended) if state == TrialState.COMPLETE]
     best = study.best_params["stage.stages.fine.learning_rates.scale"]
     assert best == min(done, key=lambda scale: max(scale, 1 / scale))
+
+
+def test_the_printed_command_goes_on_with_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`resume=true hydra.sweep.dir=...` alone: sweeper, its settings and the launcher's are those of the first command. A job
+    that failed gets a trial that can be told again."""
+    monkeypatch.setattr("talksplat.sweep.search.ensure_sample", lambda config: None)
+    monkeypatch.chdir(tmp_path)
+    program = """
+if name.startswith("01") and not (folder / "mended").exists(): raise OSError("no space left")
+import yaml
+from talksplat.sweep.pruning import Pruning
+job = next(job for job in json.loads((folder / "sweep.json").read_text())["jobs"] if job["name"] == name)
+Pruning(**job["trial"]).trial.report(1.0, 1)
+(run / "metrics.json").write_text(json.dumps({"mean": {"psnr": 20.0 + int(name[:2])}, "reasons": {}}))
+"""
+    use_program(monkeypatch, tmp_path, program)
+    asked = [
+        "hydra/sweeper=optuna",
+        "hydra.sweeper.n_trials=3",
+        "hydra.sweeper.metric=psnr",
+        "hydra.launcher.parallel=2",
+    ]
+    assert not run_sweep(["-m", *SPACE, *asked, "hydra.sweep.dir=sweep"])
+    folder = SweepFolder(tmp_path / "sweep")
+    assert states(folder) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    (folder.path / "mended").touch()
+    assert run_sweep(["-m", "resume=true", "hydra.sweep.dir=sweep", "hydra.sweeper.n_trials=4"])
+    assert len(folder.read_plan().jobs) == 4
+    assert states(folder).count(TrialState.COMPLETE) == 4 and states(folder).count(TrialState.FAIL) == 1
+    with pytest.raises(UserError, match="goes with resume=true"):
+        run_sweep(["-m", *SPACE, "hydra.sweeper.rerun=[00_gaussiantalker_seed0]"])
 
 
 def test_a_trial_that_falls_behind_is_given_up(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from talksplat.training.console import log_to_console
 from talksplat.training.provenance import git_state
 
 logger = logging.getLogger(__name__)
+NOT_KEPT = ("hydra.sweep.dir", "hydra.sweeper.rerun")  # what each command says for itself
 EXTRAS = {"submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray", "joblib": "joblib"}
 
 
@@ -52,25 +53,28 @@ def run_sweep(arguments: Sequence[str]) -> bool:
     of_hydra = [one for one in overrides if one.key_or_group.startswith("hydra")]
     own = {one.key_or_group: one for one in overrides if one.key_or_group in ("resume", "dry_run")}
     settings = [one.input_line for one in overrides if one not in of_hydra and one.key_or_group not in own]
-    hydra = _hydra_node(overrides, of_hydra)
+    resume = "resume" in own and bool(own["resume"].value())
+    hydra = _hydra_node(_with_kept(overrides) if resume else overrides, of_hydra)
+    folder = SweepFolder(Path(hydra.sweep.dir).expanduser())
     sweeper = _build_sweeper(hydra.sweeper)
+    if sweeper.rerun and not resume:
+        raise UserError("hydra.sweeper.rerun goes with resume=true and hydra.sweep.dir=FOLDER of the sweep")
     if "dry_run" in own and own["dry_run"].value():
+        if resume:
+            raise UserError("dry_run=true checks a new sweep: leave resume=true out")
         _show(sweeper.dry_run(settings))
         return True
-    folder = SweepFolder(Path(hydra.sweep.dir).expanduser())
-    resume = "resume" in own and bool(own["resume"].value())
     launcher = build_launcher(hydra.launcher)
     with folder.held():
-        plan = _plan(folder, settings, resume)
+        plan = _plan(folder, settings, of_hydra, resume)
         logger.info("sweep folder %s", folder.path)
         sweep = Sweep(folder, plan.overrides, launcher, resume, plan)
         try:
             with _ended_by_sigterm():
                 sweeper.run(sweep)
-        except Interrupted as interruption:
-            raise Interrupted(
-                f"{interruption}; go on with: python train.py -m resume=true hydra.sweep.dir={folder.path}"
-            ) from None
+        except (Interrupted, KeyboardInterrupt) as interruption:
+            again = f"; go on with: python train.py -m resume=true hydra.sweep.dir={folder.path}"
+            raise Interrupted(f"{str(interruption) or 'interrupted'}{again if folder.has_plan() else ''}") from None
         finally:
             if folder.has_plan():
                 folder.write_status(plan.jobs)
@@ -93,6 +97,19 @@ def _hydra_node(overrides: Sequence[Override], of_hydra: Sequence[Override]) -> 
         raise
 
 
+def _with_kept(overrides: Sequence[Override]) -> list[Override]:
+    """What the sweep that goes on was asked for, and what is said now, which counts more."""
+    given = {one.get_key_element(): one for one in overrides}
+    folder = (
+        SweepFolder(Path(str(given["hydra.sweep.dir"].value())).expanduser()) if "hydra.sweep.dir" in given else None
+    )
+    if folder is None or not folder.has_plan():
+        return list(overrides)
+    plan = folder.read_plan()
+    kept = {one.get_key_element(): one for one in parse_overrides([*plan.hydra, *plan.overrides])}
+    return list((kept | given).values())
+
+
 def _build_sweeper(node: DictConfig):
     if not node["_target_"].startswith("talksplat."):
         kind = "a plugin" if node["_target_"].startswith(PLUGINS) else "basic"
@@ -105,7 +122,7 @@ def _build_sweeper(node: DictConfig):
         raise
 
 
-def _plan(folder: SweepFolder, settings: list[str], resume: bool) -> Plan:
+def _plan(folder: SweepFolder, settings: list[str], of_hydra: Sequence[Override], resume: bool) -> Plan:
     if not folder.has_plan():
         if resume:
             raise UserError(
@@ -114,7 +131,8 @@ def _plan(folder: SweepFolder, settings: list[str], resume: bool) -> Plan:
         if (folder.path / "config.yaml").exists():
             raise UserError(f"{folder.path} holds a run: give a sweep another hydra.sweep.dir")
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        return Plan(command, settings, os.getcwd(), git_state(), now())
+        kept = [one.input_line for one in of_hydra if one.key_or_group not in NOT_KEPT]
+        return Plan(command, settings, os.getcwd(), git_state(), now(), kept)
     plan = folder.read_plan()
     if not resume:
         raise UserError(

@@ -17,7 +17,7 @@ from talksplat.sweep.folder import Job, Plan, SweepFolder
 from talksplat.sweep.hydra_launcher import HydraLauncher
 from talksplat.sweep.monitor import Monitor
 from talksplat.sweep.processes import ProcessLauncher
-from talksplat.sweep.state import ENDED
+from talksplat.sweep.state import ENDED, RUNNING
 from talksplat.training.preflight import check_before_training
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,9 @@ class Sweep:
 
     def launch(self, jobs: Sequence[Job], gpus_wanted: int | None) -> None:
         """Run those of the jobs that have not ended."""
-        pending = [job.name for job in jobs if self.folder.state(job.name).state not in ENDED]
+        # What runs elsewhere by now, handed over by a command that was ended, is not handed over again.
+        skipped = ENDED if self.runs_here else (*ENDED, RUNNING)
+        pending = [job.name for job in jobs if self.folder.state(job.name).state not in skipped]
         self.folder.write_status(self.plan.jobs)
         if not pending:
             return
@@ -105,11 +107,14 @@ def compose_jobs(overrides: Sequence[list[str]], runs_here: bool = True) -> list
     return configs
 
 
-def gpus_wanted(configs: Sequence[DictConfig]) -> int | None:
-    """GPUs that each job's trainer uses: the most that one wants; None: all that it sees; 0: none."""
-    wanted = [
-        0 if config.trainer.get("accelerator") == "cpu" else config.trainer.get("devices", 1) for config in configs
-    ]
+def gpus_wanted(configs: Sequence[DictConfig], runs_here: bool = True) -> int | None:
+    """GPUs that each job's trainer uses: the most that one wants; None: all that it sees; 0: none.
+
+    Elsewhere `accelerator=auto` counts as none: a cluster without GPUs would never give one.
+    """
+    on_gpu = ("gpu", "auto") if runs_here else ("gpu",)
+    trainers = [config.trainer for config in configs]
+    wanted = [one.get("devices", 1) if one.get("accelerator") in on_gpu else 0 for one in trainers]
     return None if "auto" in wanted else max((int(count) for count in wanted), default=1)
 
 
@@ -123,6 +128,8 @@ def put_aside(folder: SweepFolder, names: Sequence[str], jobs: Sequence[Job]) ->
     for name in names:
         if name not in known:
             raise UserError(f"hydra.sweeper.rerun names {name!r}: the sweep has {', '.join(sorted(known))}")
+        if folder.state(name).state == RUNNING:
+            raise UserError(f"hydra.sweeper.rerun names {name}, which still runs: wait until it has ended")
         target = _free(folder.path / ".replaced" / name)
         if folder.job_dir(name).exists():
             target.parent.mkdir(exist_ok=True)

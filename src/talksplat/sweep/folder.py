@@ -44,6 +44,7 @@ class Plan:
     Args:
         command: as typed.
         overrides: settings of the command line that decide which jobs there are.
+        hydra: Hydra's own settings of the command line: launcher, sweeper.
         jobs: in their order; a search adds to them as it goes.
         cwd: where the command was given: relative paths count from there.
         git: commit of the code.
@@ -55,6 +56,7 @@ class Plan:
     cwd: str
     git: dict[str, Any]
     created: str
+    hydra: list[str] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
 
 

@@ -37,7 +37,7 @@ class Grid:
             sweep.folder.create(sweep.plan, [to_yaml(config) for config in configs])
         for config in configs:
             ensure_sample(config)  # once, before jobs that run at the same time would each make it
-        sweep.launch(sweep.plan.jobs, gpus_wanted(configs))
+        sweep.launch(sweep.plan.jobs, gpus_wanted(configs, sweep.runs_here))
 
     def dry_run(self, settings: Sequence[str]) -> list[list[str]]:
         """Jobs that would run, each checked."""

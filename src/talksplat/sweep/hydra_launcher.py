@@ -47,7 +47,7 @@ class HydraLauncher:
             JOB_CONFIG, [f"hydra.sweep.dir={_quoted(str(folder.path))}"], run_mode=RunMode.MULTIRUN
         )
         with open_dict(config):
-            config.hydra.launcher = self.node
+            config.hydra.launcher = _with_gpus(self.node, gpus_wanted)
             config.hydra.job.name = folder.path.name
         HydraConfig.instance().set_config(config)
         launcher = Plugins.instance().instantiate_launcher(
@@ -64,7 +64,22 @@ class HydraLauncher:
             raise Interrupted("interrupted; jobs that were handed over may go on") from error
         except Exception as error:
             kind = self.node["_target_"].rsplit(".", 1)[-1]
-            raise UserError(f"{kind} failed ({type(error).__name__}: {error}); see hydra.launcher.*") from error
+            raise UserError(
+                f"{kind} failed ({type(error).__name__}: {error}); other jobs may go on: once they have ended (status.csv), "
+                f"python train.py -m resume=true hydra.sweep.dir={folder.path}"
+            ) from error
+
+
+def _with_gpus(node: DictConfig, wanted: int | None) -> DictConfig:
+    """The launcher asks for the GPUs that a job needs, where it says nothing of them: submitit and Ray hide all others."""
+    node = node.copy()
+    if wanted:
+        with open_dict(node):
+            if "gpus_per_node" in node and node.gpus_per_node is None:
+                node.gpus_per_node = wanted
+            if "ray" in node:
+                node.ray.remote.setdefault("num_gpus", wanted)
+    return node
 
 
 def _quoted(text: str) -> str:

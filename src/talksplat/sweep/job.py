@@ -43,6 +43,11 @@ def run_job(folder: SweepFolder, job: Job) -> int:
         except (Interrupted, KeyboardInterrupt) as interruption:
             print(str(interruption) or "interrupted", flush=True)
             return EXIT_INTERRUPTED
+        except SystemExit as end:
+            if not isinstance(end.__context__, KeyboardInterrupt):
+                raise
+            print("interrupted", flush=True)  # Lightning answers a second Ctrl-C so
+            return EXIT_INTERRUPTED
         except UserError as error:
             print(f"error: {error}", flush=True)
             return EXIT_FAILED

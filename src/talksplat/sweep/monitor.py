@@ -55,15 +55,19 @@ class Monitor:
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join()
-        self._look()
-        if self._live:
-            self._live.stop()
+        try:
+            self._look()
+        except OSError as error:
+            logger.warning("cannot write the sweep's status.csv: %s", error)
+        finally:
+            if self._live:
+                self._live.stop()
 
     def _watch(self) -> None:
         while not self._end.wait(LOOK_SECONDS):
             try:
                 self._look()
-            except OSError as error:  # a full disk, a share that is away: the jobs must not suffer
+            except Exception as error:  # a full disk, a share that is away: the jobs must not suffer
                 logger.debug("cannot look at the sweep: %s", error)
 
     def _look(self) -> None:

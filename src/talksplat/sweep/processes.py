@@ -46,6 +46,8 @@ class ProcessLauncher:
         if not gpus:
             return self._cpu_slots()
         share = self.gpus_per_job or gpus_wanted or len(gpus)
+        if gpus_wanted and share < gpus_wanted:
+            raise UserError(f"hydra.launcher.gpus_per_job={share} is less than trainer.devices={gpus_wanted}")
         if share > len(gpus):
             raise UserError(f"a job wants {share} GPUs and this machine shows {len(gpus)}: lower trainer.devices")
         groups = [gpus[start : start + share] for start in range(0, len(gpus) - share + 1, share)]
@@ -74,8 +76,13 @@ class ProcessLauncher:
                 free.put(slot)
 
         with ThreadPoolExecutor(len(slots)) as pool:
-            futures = [pool.submit(work, supervisor) for supervisor in supervisors]
-            self._wait(futures, supervisors)
+            try:
+                futures = [pool.submit(work, supervisor) for supervisor in supervisors]
+                self._wait(futures, supervisors)
+            except BaseException:  # a Ctrl-C that came while another was answered
+                for supervisor in supervisors:
+                    supervisor.interrupt()
+                raise
         for future in futures:
             future.result()
 

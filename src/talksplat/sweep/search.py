@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial, TrialState, create_trial
 
 from talksplat.config import instantiate, to_yaml
 from talksplat.errors import UserError
@@ -24,6 +24,7 @@ from talksplat.sweep.state import DONE, ENDED, FAILED, PRUNED
 from talksplat.training.subject import ensure_sample
 
 logger = logging.getLogger(__name__)
+MAX_REFUSED = 20  # combinations of settings in a row that cannot be
 
 
 class Search:
@@ -67,19 +68,20 @@ class Search:
         """Go on until there are `n_trials`, and write `search.csv` and `search.png`."""
         fixed, space = self._space(sweep.settings)
         first = self._trial_config(fixed, {key: _first(values) for key, values in space.items()}, sweep)
-        wanted = gpus_wanted([first])
+        wanted = gpus_wanted([first], sweep.runs_here)
         ensure_sample(first)
         if sweep.resume:
             put_aside(sweep.folder, self.rerun, sweep.plan.jobs)
         else:
             sweep.folder.create(sweep.plan, [])
         study = self._open_study(sweep.folder)
+        self._open_again(study, sweep)
         sweep.launch(sweep.plan.jobs, wanted)
         self._tell(study, sweep)
+        self._report(study, sweep.folder)
         while len(sweep.plan.jobs) < self.n_trials:
             count = min(self.n_jobs or sweep.slots(wanted), self.n_trials - len(sweep.plan.jobs))
-            jobs = [self._ask(study, sweep, fixed, space) for _ in range(count)]
-            sweep.launch(jobs, wanted)
+            sweep.launch([self._ask(study, sweep, fixed, space) for _ in range(count)], wanted)
             self._tell(study, sweep)
             self._report(study, sweep.folder)
         self._say(study)
@@ -115,8 +117,16 @@ class Search:
         return study
 
     def _ask(self, study: optuna.Study, sweep: Sweep, fixed: list[str], space: dict[str, BaseDistribution]) -> Job:
-        trial = study.ask(space)
-        config = self._trial_config(fixed, trial.params, sweep)
+        for _ in range(MAX_REFUSED):
+            trial = study.ask(space)
+            try:
+                config = self._trial_config(fixed, trial.params, sweep)
+                break
+            except UserError as error:
+                logger.warning("trial %d cannot be: %s", trial.number, error)
+                study.tell(trial, state=TrialState.FAIL)
+        else:
+            raise UserError(f"{MAX_REFUSED} combinations in a row cannot be: narrow what is searched")
         overrides = [*fixed, *(f"{key}={value}" for key, value in trial.params.items())]
         address = {
             "study": str(sweep.folder.path / "study.journal"),
@@ -126,6 +136,17 @@ class Search:
         job = Job(job_name(len(sweep.plan.jobs), config), overrides, address)
         sweep.folder.add_job(sweep.plan, job, to_yaml(config))
         return job
+
+    @staticmethod
+    def _open_again(study: optuna.Study, sweep: Sweep) -> None:
+        """Jobs that run again have trials that were told to have ended: Optuna wants new ones with the same values."""
+        trials = {trial._trial_id: trial for trial in study.get_trials(deepcopy=False)}
+        for job in sweep.plan.jobs:
+            trial = trials.get((job.trial or {}).get("trial_id"))
+            if trial and trial.state.is_finished() and sweep.folder.state(job.name).state not in ENDED:
+                same = create_trial(state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions)
+                job.trial["trial_id"] = study._storage.create_new_trial(study._study_id, template_trial=same)
+        sweep.folder.write_plan(sweep.plan)
 
     @staticmethod
     def _trial_config(fixed: list[str], values: Mapping[str, Any], sweep: Sweep) -> Any:
@@ -175,7 +196,18 @@ class Search:
 
 
 def distribution(override: Override) -> BaseDistribution:
-    """What Optuna draws a setting from."""
+    """What Optuna draws a setting from.
+
+    Raises:
+        UserError: an empty range, or a logarithm of zero.
+    """
+    try:
+        return _distribution(override)
+    except ValueError as error:
+        raise UserError(f"{override.input_line} cannot be searched: {error}") from error
+
+
+def _distribution(override: Override) -> BaseDistribution:
     values = override.value()
     if isinstance(values, RangeSweep):
         start, stop, step = values.start, values.stop, values.step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ ENDED = (DONE, PRUNED)  # never run again
 EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PRUNED = 1, 75, 76  # of a job's process; 75 is EX_TEMPFAIL: try again
 PARENT_VARIABLE = "TALKSPLAT_SUPERVISOR"  # tells a job's process the id of its supervisor
 # The supervisor's covers the start of the job's process, the process's own its end, should its supervisor be killed.
+LOOK_SECONDS = 1.0
 SUPERVISOR_LOCK, JOB_LOCK = LOCKS = (".supervisor.lock", ".job.lock")
 
 
@@ -57,11 +58,31 @@ def write_state(run_dir: Path, state: JobState) -> None:
 
 
 @contextmanager
-def holding(run_dir: Path, lock: str) -> Iterator[None]:
-    """Hold one of `LOCKS` in a run folder; waits while another process does. The system frees the locks of a killed one."""
+def holding(run_dir: Path, lock: str, give_up: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+    """Hold one of `LOCKS` in a run folder; waits while another process does. The system frees the locks of a killed one.
+
+    Args:
+        run_dir: the run folder.
+        lock: one of `LOCKS`.
+        give_up: asked now and then while waiting.
+
+    Yields:
+        whether the lock is held: not where waiting was given up.
+    """
     run_dir.mkdir(parents=True, exist_ok=True)
-    with FileLock(run_dir / lock):
-        yield
+    file = FileLock(run_dir / lock)
+    while True:
+        try:
+            file.acquire(timeout=LOOK_SECONDS)
+            break
+        except Timeout:
+            if give_up():
+                yield False
+                return
+    try:
+        yield True
+    finally:
+        file.release()
 
 
 def is_held(run_dir: Path) -> bool:

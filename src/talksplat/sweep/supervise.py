@@ -54,14 +54,14 @@ class Supervisor:
         self.cwd = cwd
         self.environment = dict(environment or {})
         self.process: subprocess.Popen | None = None
-        self._stopped = False
+        self._asked = 0  # times that it was asked to stop
 
     def run(self) -> JobState:
         """Work on the job unless it has ended already."""
         run_dir = self.folder.job_dir(self.job)
-        with holding(run_dir, SUPERVISOR_LOCK):
+        with holding(run_dir, SUPERVISOR_LOCK, lambda: self._asked > 0) as held:
             before = read_state(run_dir)
-            if before.state in ENDED or self._stopped:
+            if not held or before.state in ENDED or self._asked:
                 return before
             began = time.perf_counter()
             state = JobState(
@@ -72,19 +72,23 @@ class Supervisor:
                 host=socket.gethostname(),
                 gpu=self.environment.get("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES")),
             )
-            code = self._run_process(run_dir, state)
+            try:
+                verdict = _verdict(self._run_process(run_dir, state), self.folder.log(self.job))
+            except OSError as error:  # no such folder there, no memory for a process, a full disk
+                verdict = {"state": FAILED, "error": f"cannot start its process: {error}"}
             seconds = (before.seconds or 0.0) + time.perf_counter() - began
-            state = replace(
-                read_state(run_dir), ended=now(), seconds=seconds, **_verdict(code, self.folder.log(self.job))
-            )
+            state = replace(read_state(run_dir), ended=now(), seconds=seconds, **verdict)
             write_state(run_dir, state)
             return state
 
     def interrupt(self) -> None:
-        """Ask the job to stop after the step in hand; asked again, it stops at once."""
-        self._stopped = True
+        """Ask the job to stop after the step in hand; asked again, it stops at once; asked a third time, it is killed."""
+        self._asked += 1
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            if self._asked < 3:
+                self.process.send_signal(signal.SIGINT)
+            else:  # the job has a session of its own, with whatever processes it started
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def _run_process(self, run_dir: Path, state: JobState) -> int:
         variables = {SWEEP_VARIABLE: self.folder.path.name, PARENT_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
@@ -104,8 +108,8 @@ class Supervisor:
                 start_new_session=True,
             )
             write_state(run_dir, replace(state, pid=self.process.pid))
-            if self._stopped:
-                self.interrupt()
+            if self._asked:
+                self.process.send_signal(signal.SIGINT)
             return self.process.wait()
 
 

@@ -95,6 +95,10 @@ def fit_stage(run: TrainingRun, place: Place) -> float:
     if is_first():
         facts = {"stage": name, "steps": stage.steps, "resumed_at": start, "seconds": seconds}
         run.folder.finish_stage(place.folder, facts)
+    if module.stop_wanted:  # in the last step or what follows it: the next stage must not begin
+        raise Interrupted(
+            f"interrupted after stage {name}; go on with: python train.py ... resume=true hydra.run.dir={run.folder.path}"
+        )
     return seconds
 
 

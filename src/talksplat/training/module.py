@@ -86,10 +86,15 @@ class TalkingHeadModule(pl.LightningModule):
         """Frames that all processes together see in a step."""
         return self.stage.batch_size * world_size()
 
+    @property
+    def stop_wanted(self) -> bool:
+        """Whether the fit was asked to end early."""
+        return self._stop_wanted
+
     def request_stop(self) -> None:
         """End the fit after this step; with several processes after the next exchange, so that all stop at the same one."""
         self._stop_wanted = True
-        if world_size() == 1:
+        if world_size() == 1 and self._trainer is not None:
             self.trainer.should_stop = True
 
     def render(self, batch: FrameBatch, sh_degree: int | None = None) -> RenderOutput:
@@ -171,6 +176,8 @@ class TalkingHeadModule(pl.LightningModule):
         return self.all_optimizers.networks
 
     def on_train_start(self) -> None:
+        if self._stop_wanted and world_size() == 1:
+            self.trainer.should_stop = True  # asked before the trainer was there to be told
         if self._resumed is not None:
             states = [self._resumed["random"], *self._resumed.get("random_of_others", [])]
             restore_random_state(states[rank()])
