@@ -12,14 +12,16 @@ from omegaconf import DictConfig
 
 from talksplat.config import CONF_DIR, chosen_of, compose, finish_config
 from talksplat.errors import UserError, exits_cleanly
-from talksplat.metrics.table import print_metrics
 from talksplat.sweep.command import is_sweep, run_sweep
-from talksplat.training.run import train
 
 
 @hydra.main(config_path=str(CONF_DIR), config_name="train", version_base="1.3")
 def run_one(config: DictConfig) -> None:
     """One run."""
+    # A sweep trains in other processes, and need not wait for these imports.
+    from talksplat.metrics.table import print_metrics
+    from talksplat.training.run import train
+
     hydra_config = HydraConfig.get()
     run_dir = Path(config.run_dir or hydra_config.runtime.output_dir)
     try:

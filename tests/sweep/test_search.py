@@ -18,7 +18,8 @@ from talksplat.sweep.expand import parse_overrides
 from talksplat.sweep.folder import Plan, SweepFolder
 from talksplat.sweep.processes import ProcessLauncher
 from talksplat.sweep.pruning import STUDY, Pruning, open_storage
-from talksplat.sweep.search import Search, distribution
+from talksplat.sweep.search import Search
+from talksplat.sweep.space import distribution
 from tests.sweep.fakes import use_program
 
 SAMPLER = {"_target_": "optuna.samplers.TPESampler", "seed": 0}

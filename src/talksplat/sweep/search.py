@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import Trial, TrialState, create_trial
 
 from talksplat.config import instantiate, to_yaml
@@ -20,6 +19,7 @@ from talksplat.sweep.engine import Sweep, compose_jobs, gpus_wanted, put_aside
 from talksplat.sweep.expand import job_name, merged_overrides
 from talksplat.sweep.folder import Job, SweepFolder
 from talksplat.sweep.pruning import STUDY, open_storage
+from talksplat.sweep.space import distribution, first_value
 from talksplat.sweep.state import DONE, ENDED, FAILED, PRUNED
 from talksplat.training.subject import ensure_sample
 
@@ -67,7 +67,7 @@ class Search:
     def run(self, sweep: Sweep) -> None:
         """Go on until there are `n_trials`, and write `search.csv` and `search.png`."""
         fixed, space = self._space(sweep.settings)
-        first = self._trial_config(fixed, {key: _first(values) for key, values in space.items()}, sweep)
+        first = self._trial_config(fixed, {key: first_value(values) for key, values in space.items()}, sweep)
         wanted = gpus_wanted([first], sweep.runs_here)
         ensure_sample(first)
         if sweep.resume:
@@ -89,7 +89,7 @@ class Search:
     def dry_run(self, settings: Sequence[str]) -> list[list[str]]:
         """The first values of the search's choices, checked."""
         fixed, space = self._space(settings)
-        job = [*fixed, *(f"{key}={_first(values)}" for key, values in space.items())]
+        job = [*fixed, *(f"{key}={first_value(values)}" for key, values in space.items())]
         compose_jobs([job])
         return [job]
 
@@ -193,34 +193,3 @@ class Search:
             return
         settings = " ".join(f"{key}={value}" for key, value in study.best_params.items())
         logger.info("best of %d trials: %s %.4f with %s", len(study.trials), self.metric, study.best_value, settings)
-
-
-def distribution(override: Override) -> BaseDistribution:
-    """What Optuna draws a setting from.
-
-    Raises:
-        UserError: an empty range, or a logarithm of zero.
-    """
-    try:
-        return _distribution(override)
-    except ValueError as error:
-        raise UserError(f"{override.input_line} cannot be searched: {error}") from error
-
-
-def _distribution(override: Override) -> BaseDistribution:
-    values = override.value()
-    if isinstance(values, RangeSweep):
-        start, stop, step = values.start, values.stop, values.step
-        if all(isinstance(number, int) for number in (start, stop, step)):
-            return IntDistribution(start, start + (stop - 1 - start) // step * step, step=step)
-        return FloatDistribution(float(start), float(stop), step=float(step))
-    if isinstance(values, IntervalSweep):
-        log = "log" in values.tags
-        if isinstance(values.start, int) and isinstance(values.end, int):
-            return IntDistribution(values.start, values.end, log=log)
-        return FloatDistribution(float(values.start), float(values.end), log=log)
-    return CategoricalDistribution([text for text in override.sweep_string_iterator()])
-
-
-def _first(values: BaseDistribution) -> Any:
-    return values.choices[0] if isinstance(values, CategoricalDistribution) else values.low
