@@ -9,7 +9,7 @@ from talksplat.config import to_yaml
 from talksplat.sweep.engine import Sweep, compose_jobs, gpus_wanted, put_aside
 from talksplat.sweep.expand import grid_jobs, job_name
 from talksplat.sweep.folder import Job
-from talksplat.training.subject import ensure_sample
+from talksplat.training.sample import ensure_sample
 
 
 class Grid:

@@ -21,7 +21,7 @@ from talksplat.sweep.folder import Job, SweepFolder
 from talksplat.sweep.pruning import STUDY, open_storage
 from talksplat.sweep.space import distribution, first_value
 from talksplat.sweep.state import DONE, ENDED, FAILED, PRUNED
-from talksplat.training.subject import ensure_sample
+from talksplat.training.sample import ensure_sample
 
 logger = logging.getLogger(__name__)
 MAX_REFUSED = 20  # combinations of settings in a row that cannot be

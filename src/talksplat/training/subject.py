@@ -17,6 +17,7 @@ from talksplat.data.subject import Subject
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import project
 from talksplat.models.subject_statistics import SubjectStatistics
+from talksplat.training.sample import ensure_sample
 
 logger = logging.getLogger(__name__)
 MOUTH_FRAMES, MOUTH_POINTS = 40, 20  # that its place is found from
@@ -34,14 +35,6 @@ def open_subject(config: DictConfig) -> PortraitDataModule:
     data = instantiate(config.dataset.loader)
     data.prepare()
     return data
-
-
-def ensure_sample(config: DictConfig) -> None:
-    """Make the embedded sample where a configuration asks for it and it is not there yet."""
-    root = config.dataset.root
-    if config.dataset.sample is not None and root is not None and not Path(root).exists():
-        logger.info("making the embedded sample in %s", root)
-        instantiate(config.dataset.sample)(root=Path(root))
 
 
 def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
