@@ -21,11 +21,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 5
-TABLES_ALONE = """
-from talksplat.compare import __main__, report
-report._write_pictures = lambda *arguments: []
-__main__.main()
-"""
 
 
 def main() -> None:
@@ -35,14 +30,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--frames", type=int, default=480)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--without-pictures", action="store_true", help="tables alone: no plots, no video")
     arguments, settings = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         run = arguments.run or train_one(folder / "one")
         for number in range(arguments.runs):
             copy_run(run, folder / "runs" / f"{number:03d}", number, arguments.frames)
-        times = [compare(folder, settings, arguments.without_pictures) for _ in range(arguments.repeat)]
+        times = [compare(folder, settings) for _ in range(arguments.repeat)]
         for path in sorted((folder / "out").iterdir()):
             print(f"{path.stat().st_size:>9} bytes  {path.name}")
     print(
@@ -75,9 +69,8 @@ def copy_run(run: Path, copy: Path, number: int, frames: int) -> None:
         values = [frame[name] for frame in metrics["frames"] if frame.get(name) is not None]
         metrics["mean"][name] = float(np.mean(values)) if values else metrics["mean"][name]
     (copy / "metrics.json").write_text(json.dumps(metrics, indent=2))
-    if (run / "test" / "render.mp4").is_file():
-        (copy / "test").mkdir()
-        shutil.copy(run / "test" / "render.mp4", copy / "test")
+    if (run / "metrics.csv").is_file():
+        shutil.copy(run / "metrics.csv", copy)
 
 
 def varied(frame: dict, number: int, setting: int, rng: np.random.Generator) -> dict:
@@ -89,10 +82,17 @@ def varied(frame: dict, number: int, setting: int, rng: np.random.Generator) -> 
     }
 
 
-def compare(folder: Path, settings: list[str], without_pictures: bool) -> tuple[float, float]:
+def compare(folder: Path, settings: list[str]) -> tuple[float, float]:
     """Seconds of the command, Python's start included: of the clock, and of a processor."""
-    program = ["-c", TABLES_ALONE] if without_pictures else ["-m", "talksplat.compare"]
-    command = [sys.executable, *program, f"runs={folder}/runs", f"out={folder}/out", "overwrite=true", *settings]
+    command = [
+        sys.executable,
+        "-m",
+        "talksplat.compare",
+        f"runs={folder}/runs",
+        f"out={folder}/out",
+        "overwrite=true",
+        *settings,
+    ]
     began, used = time.perf_counter(), processor_seconds()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began, processor_seconds() - used
