@@ -66,7 +66,8 @@ def test_killed_sweep_goes_on_and_is_compared(
         "goes on at step" in (second / "job.log").read_text() or "finished already" in (second / "job.log").read_text()
     )
     for seed, path in enumerate((first, second)):
-        assert json.loads((path / "run_info.json").read_text())["seed"] == seed
+        info = json.loads((path / "run_info.json").read_text())
+        assert info["seed"] == seed and info["command"].startswith(f"train.py seed={seed} ")
         chosen = yaml.safe_load((path / "config.yaml").read_text())["chosen"]
         assert f"seed={seed}" in chosen["overrides"] and chosen["groups"]["model"] == "gaussiantalker"
         metrics = json.loads((path / "metrics.json").read_text())

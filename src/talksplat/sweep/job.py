@@ -86,6 +86,7 @@ def main() -> None:
     log_to_console()
     logging.captureWarnings(True)
     job = next(job for job in folder.read_plan().jobs if job.name == name)
+    sys.argv = ["train.py", *job.overrides]  # what the run notes as its command: it makes the same run by itself
     sys.exit(run_job(folder, job))
 
 
