@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 
 from talksplat.config import compose
 from talksplat.config.compose import compose_unchecked
 from talksplat.errors import UserError
+from talksplat.sweep.command import run_sweep
 from talksplat.sweep.expand import equal_jobs, grid_jobs, job_name
 from tests.config.test_experiments import ROWS
 from tests.helpers.experiments import names
@@ -83,3 +88,18 @@ def test_names_of_jobs() -> None:
     paper = ["experiment=[egstalker/paper,egstalker/no_ppe]", "loss=default"]
     assert job_name(0, compose("train", paper)) == "00_paper+no_ppe_seed0"
     assert job_name(12, compose("train", ["model=static", "seed=2"])) == "12_static_seed2"
+
+
+@pytest.mark.parametrize(
+    ("choice", "extra"),
+    [("hydra/launcher=submitit_slurm", "submitit"), ("hydra/launcher=ray", "ray"), ("hydra/launcher=joblib", "joblib")],
+)
+def test_a_launcher_that_is_not_installed_names_its_extra(
+    choice: str, extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Plugins.instance()  # registers what is installed
+    config_store = ConfigStore.instance().repo["hydra"]["launcher"]
+    monkeypatch.delitem(config_store, f"{choice.partition('=')[2]}.yaml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=rf"not installed: pip install -e '\.\[{extra}\]'"):
+        run_sweep(["-m", "seed=0,1", choice])
