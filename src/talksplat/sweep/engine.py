@@ -40,7 +40,6 @@ class Sweep:
         launcher: runs the jobs.
         resume: go on with what is in the folder.
         plan: what to note in it; of a sweep that goes on, what was noted.
-        rerun: jobs to run again although they have ended.
     """
 
     folder: SweepFolder
@@ -48,7 +47,6 @@ class Sweep:
     launcher: Launcher
     resume: bool
     plan: Plan
-    rerun: Sequence[str] = ()
 
     def launch(self, jobs: Sequence[Job], gpus_wanted: int | None) -> None:
         """Run those of the jobs that have not ended."""
