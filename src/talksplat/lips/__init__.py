@@ -1,0 +1,21 @@
+"""Lips from sound by a prior that is learned from other people: a small linear map, fixed afterwards.
+
+It tells what lips do at new sound before a person's own clip can teach it, and how late a clip's sound is. Rows of audio
+features come at 50 a second, frames at 25; this package computes neither, and imports nothing that does.
+"""
+
+from talksplat.lips.fit import LipClip, Recipe
+from talksplat.lips.measures import TARGETS, lip_measures, lip_numbers
+from talksplat.lips.prior import LipPrior
+from talksplat.lips.sync import SoundOffset, find_offset
+
+__all__ = [
+    "TARGETS",
+    "LipClip",
+    "LipPrior",
+    "Recipe",
+    "SoundOffset",
+    "find_offset",
+    "lip_measures",
+    "lip_numbers",
+]
