@@ -10,5 +10,14 @@ from talksplat.preprocess.audio_features.base import ROW_SAMPLES, VIDEO_FPS, Aud
 from talksplat.preprocess.audio_features.mel import MelFeatures
 from talksplat.preprocess.audio_features.speech_model import SpeechModelFeatures
 from talksplat.preprocess.audio_features.waveform import WaveformFeatures
+from talksplat.preprocess.audio_features.whisper import WhisperFeatures
 
-__all__ = ["ROW_SAMPLES", "VIDEO_FPS", "AudioFeatures", "MelFeatures", "SpeechModelFeatures", "WaveformFeatures"]
+__all__ = [
+    "ROW_SAMPLES",
+    "VIDEO_FPS",
+    "AudioFeatures",
+    "MelFeatures",
+    "SpeechModelFeatures",
+    "WaveformFeatures",
+    "WhisperFeatures",
+]

@@ -15,6 +15,7 @@ from talksplat.preprocess.cache import settings_of
 VIDEO_FPS = 25
 ROW_RATE = 50  # rows a second in the shared layout
 ROW_SAMPLES = SAMPLE_RATE // ROW_RATE
+SAME = 0.01  # relative difference of two fingerprints: float16 weights make 1e-4, another model about 1
 
 
 class AudioFeatures(ABC):
@@ -27,6 +28,9 @@ class AudioFeatures(ABC):
         first_row: the window of frame k begins at row (rate / 25) k + first_row; None: half a window before the frame,
             so that the frame lies in its middle.
     """
+
+    english_only = False  # learned on English speech alone
+    wide = False  # windows of hundreds of numbers a row fill disks: `stored` keeps their rows
 
     def __init__(self, width: int, window: int, rate: int = ROW_RATE, first_row: int | None = None) -> None:
         if first_row is None and (window < 2 or window % 2):
@@ -46,6 +50,20 @@ class AudioFeatures(ABC):
         """JSON values that determine the features of a recording."""
         return settings_of(self)
 
+    def fingerprint(self) -> Float[np.ndarray, " width"]:
+        """Mean row of a fixed sound: tells features apart that have the same shape. Copies of one speech model in other
+        formats and precisions agree within `SAME`."""
+        time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+        sweep = np.sin(2 * np.pi * 100 * time * (1 + 15 * time))  # from 100 to 3,100 Hz: the band of speech
+        return self.rows((0.3 * sweep * np.sin(4 * np.pi * time) ** 2).astype(np.float32)).mean(0)
+
+    def stored(self, samples: Float[np.ndarray, " sample"], num_frames: int) -> Float[np.ndarray, "frame row width"]:
+        """What a subject folder keeps: the windows, or, where these are `wide`, the two rows of 20 ms of each frame, of which
+        `data.audio_windows` makes them again."""
+        if not self.wide:
+            return self(samples, num_frames)
+        return take_or_zero(self._checked_rows(samples), np.arange(2 * num_frames).reshape(-1, 2))
+
     def __call__(
         self, samples: Float[np.ndarray, " sample"], num_frames: int | None = None
     ) -> Float[np.ndarray, "frame window width"]:
@@ -56,17 +74,25 @@ class AudioFeatures(ABC):
         Raises:
             UserError: samples that are not one channel, empty or not finite; what `rows` raises.
         """
-        samples = np.asarray(samples, np.float32)
-        if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
-            raise UserError(f"audio must be one channel of finite samples, not an array of shape {samples.shape}")
-        rows = self.rows(samples)
+        rows = self._checked_rows(samples)
         stride = self.rate // VIDEO_FPS
         if num_frames is None:
             num_frames = -(-len(rows) // stride)
-        return _take_or_zero(rows, stride * np.arange(num_frames)[:, None] + self.first_row + np.arange(self.window))
+        return take_or_zero(rows, stride * np.arange(num_frames)[:, None] + self.first_row + np.arange(self.window))
+
+    def _checked_rows(self, samples: Float[np.ndarray, " sample"]) -> Float[np.ndarray, "row width"]:
+        samples = np.asarray(samples, np.float32)
+        if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
+            raise UserError(f"audio must be one channel of finite samples, not an array of shape {samples.shape}")
+        return self.rows(samples)
 
 
-def _take_or_zero(array: np.ndarray, index: np.ndarray) -> np.ndarray:
+def same_features(a: Float[np.ndarray, " width"], b: Float[np.ndarray, " width"]) -> bool:
+    """Whether two fingerprints are of the same features."""
+    return a.shape == b.shape and bool(np.linalg.norm(a - b) <= SAME * np.linalg.norm(b))
+
+
+def take_or_zero(array: np.ndarray, index: np.ndarray) -> np.ndarray:
     """`array[index]`, with zeros where an index lies outside."""
     inside = (index >= 0) & (index < len(array))
     taken = array[np.where(inside, index, 0)]

@@ -28,7 +28,7 @@ def transformers() -> ModuleType:
         import transformers
     except ImportError as error:
         raise UserError(
-            f"wav2vec 2.0, HuBERT and WavLM need the package transformers, which cannot be imported here ({error}): "
+            f"speech models of Hugging Face need the package transformers, which cannot be imported here ({error}): "
             'pip install "talksplat[speech]"'
         ) from error
     transformers.logging.set_verbosity_error()
@@ -36,7 +36,7 @@ def transformers() -> ModuleType:
     return transformers
 
 
-def find_checkpoint(name: str, assets: Path | str | None = None) -> Path:
+def find_checkpoint(name: str, assets: Path | str | None = None, download: bool = True) -> Path:
     """Folder of a checkpoint: `name` itself, or of that name in `assets` or in the folder that TALKSPLAT_ASSETS names,
     or in Hugging Face's cache, into which it is downloaded once.
 
@@ -52,30 +52,34 @@ def find_checkpoint(name: str, assets: Path | str | None = None) -> Path:
     for place in places:
         if (place / folder.name / "config.json").is_file():
             return place / folder.name
-    return _from_hub(name, places)
+    return _from_hub(name, places, download)
 
 
-def _from_hub(name: str, places: list[Path]) -> Path:
-    transformers()
-    from huggingface_hub import snapshot_download
-
+def _from_hub(name: str, places: list[Path], download: bool) -> Path:
+    try:
+        from huggingface_hub import snapshot_download  # comes with transformers, but is quicker to import
+    except ImportError:
+        transformers()
+        raise
     try:
         # What is there already is used as it is: no request, and always the same revision.
         found = Path(snapshot_download(name, local_files_only=True))
-        if _weight_files(found):
+        if weight_files(found):
             return found
     except (OSError, ValueError):
         pass  # not there yet
     try:
+        if not download:
+            raise FileNotFoundError(name)
         for pattern in WEIGHTS:
             found = Path(snapshot_download(name, allow_patterns=[*SETTINGS, pattern], etag_timeout=5))
-            if _weight_files(found):
+            if weight_files(found):
                 break
         return found
     except Exception as error:
         place = places[0] / Path(name).name if places else f"FOLDER/{Path(name).name}, and set TALKSPLAT_ASSETS=FOLDER"
         raise UserError(
-            f"the speech model {name} is not here and could not be downloaded ({type(error).__name__}): get config.json, "
+            f"the speech model {name} is not here and was not downloaded ({type(error).__name__}): get config.json, "
             f"preprocessor_config.json and model.safetensors (or pytorch_model.bin) from https://huggingface.co/{name} "
             f"and put them into {place}, or give their folder instead of the name"
         ) from error
@@ -113,12 +117,12 @@ def wants_normalized(folder: Path) -> bool:
 def content_of(folder: Path) -> str:
     """SHA-256 of what determines a checkpoint's output: settings and weights."""
     digest = hashlib.sha256()
-    for path in [folder / name for name in SETTINGS if (folder / name).is_file()] + _weight_files(folder):
+    for path in [folder / name for name in SETTINGS if (folder / name).is_file()] + weight_files(folder):
         digest.update(f"{path.name} {content_hash(path)}\n".encode())
     return digest.hexdigest()
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     return next((found for kind in WEIGHTS if (found := sorted(folder.glob(kind)))), [])
 
 
@@ -129,7 +133,7 @@ def load_weights(folder: Path, ctc: bool) -> Any:
         UserError: weights that are missing, damaged, incomplete or of another shape, or have no CTC head.
     """
     library = transformers()
-    if not _weight_files(folder):
+    if not weight_files(folder):
         raise UserError(f"{folder} has no weights (model.safetensors or pytorch_model.bin): put them there")
     kind = library.AutoModelForCTC if ctc else library.AutoModel
     try:

