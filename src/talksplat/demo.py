@@ -30,6 +30,7 @@ def run_demo(out: Path) -> None:
             it stopped; sentence and comparison are made anew.
     """
     began = time.perf_counter()
+    print("audio features: mel (the embedded sample needs no download; real clips get Whisper's where its weights are)")
     for number, model in enumerate(MODELS, 1):
         _train(model, out / model, f"{number} of {len(MODELS)}")
     talking = out / "talking.mp4"

@@ -99,6 +99,16 @@ def check_speech_models() -> Finding:
     return Finding("speech models", "ok", f"transformers {transformers().__version__} reads wav2vec2, hubert and wavlm")
 
 
+def check_whisper() -> Finding:
+    from talksplat.preprocess.audio_features.whisper_checkpoint import GET, find_whisper
+
+    try:
+        folder = find_whisper("openai/whisper-tiny.en", _assets(), download=False)
+    except UserError:
+        return Finding("whisper", "missing", "no weights of Whisper tiny.en (best features for lips): mel is used", GET)
+    return Finding("whisper", "ok", f"tiny.en in {folder}")
+
+
 def check_speech() -> Finding:
     from talksplat.preprocess.speech import SPEECH_RATE, speak
 
@@ -150,6 +160,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "video": check_video,
     "audio": check_audio,
     "speech models": check_speech_models,
+    "whisper": check_whisper,
     "speech": check_speech,
     "face model": check_face_model,
     "LPIPS (AlexNet)": lambda: check_backbone("LPIPS (AlexNet)", "alex", "the LPIPS metric"),

@@ -50,6 +50,11 @@ class Conditions(TensorBundle):
         return self.viewmats.shape[0]
 
 
+def frames_before(context: int, ahead: int | None) -> int:
+    """How many of a frame's audio windows lie before its own; `ahead` lie after it (None: the original, one less than half)."""
+    return context // 2 if ahead is None else context - 1 - ahead
+
+
 @dataclass
 class FrameBatch(TensorBundle):
     """B frames of a subject. `target` is what the losses compare with, `original` what the metrics compare with."""

@@ -55,6 +55,18 @@ def test_max_frames_keeps_held_out_frames_held_out(tiny_root: Path, max_frames: 
     assert batch.frame_ids.tolist() == [20]
 
 
+@pytest.mark.parametrize(("seconds", "train"), [(0.4, 10), (0.04, 1), (60, 20)])
+def test_train_seconds_keeps_the_first_and_all_held_out_frames(tiny_root: Path, seconds: float, train: int):
+    module = PortraitDataModule(str(tiny_root), ["aud_mel.npy"], 8, 16, train_seconds=seconds)
+    module.prepare()
+    subject = module.subject
+    assert subject.frame_ids[subject.train].tolist() == list(range(train))
+    assert subject.frame_ids[subject.val].tolist() == [20, 21]
+    assert any(f"{train} of 20 training frames" in note for note in module.notes)
+    with pytest.raises(UserError, match="dataset.train_seconds=0 must be positive"):
+        PortraitDataModule(str(tiny_root), ["aud_mel.npy"], 8, 16, train_seconds=0)
+
+
 def test_description_is_plain_json(data: PortraitDataModule):
     description = json.loads(json.dumps(data.describe()))
     assert description["num_train"] == 20 and description["audio_shape"] == [22, 16, 8]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from talksplat.data.audio_windows import audio_windows, rewindow
+from talksplat.data.audio_windows import audio_windows, read_fingerprint, rewindow
 from talksplat.data.labels import Label, decode_parsing, encode_parsing
 from talksplat.data.landmarks import lip_box
+from talksplat.errors import UserError
 
 
 def test_parsing_colours_round_trip_and_match_exactly():
@@ -52,6 +53,24 @@ def test_audio_windows_are_centred_and_padded_with_zeros(context: int):
     for i, center in enumerate((0, 3, 5, 9)):
         rows = range(center - context // 2, center - context // 2 + context)
         assert windows[i, :, 0, 0].tolist() == [row + 1 if 0 <= row < 6 else 0 for row in rows]
+
+
+def test_windows_ahead_of_the_frame_are_a_setting():
+    features = torch.arange(1.0, 13.0)[:, None, None]
+    windows = audio_windows(features, torch.tensor([6]), 4, ahead=0)
+    assert windows[0, :, 0, 0].tolist() == [4, 5, 6, 7]
+    assert torch.equal(
+        audio_windows(features, torch.tensor([6]), 8, ahead=3), audio_windows(features, torch.tensor([6]))
+    )
+
+
+def test_what_made_features_is_read_beside_them(tmp_path):
+    assert read_fingerprint(tmp_path / "aud_x.npy") is None
+    (tmp_path / "aud_x.json").write_text('{"fingerprint": [1.5, 2]}')
+    assert read_fingerprint(tmp_path / "aud_x.npy").tolist() == [1.5, 2]
+    (tmp_path / "aud_x.json").write_text('{"fingerprint": ')
+    with pytest.raises(UserError, match="aud_x.json.*make the features again"):
+        read_fingerprint(tmp_path / "aud_x.npy")
 
 
 def test_rewindow_follows_the_layout():

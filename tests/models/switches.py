@@ -149,6 +149,7 @@ SWITCHES = [
     ),
     switch(G, "model.expression=null", "expression", "expression", base=("dataset.action_units=[AU01_r]",)),
     plain(G, "reach=null", "reach"),
+    plain(G, "unit_dropout=0.2", "unit_dropout", shown="training"),
     plain(G, "reach.inner=0.1"),
     plain(G, "reach.width=1.0"),
     switch(

@@ -29,6 +29,29 @@ def test_any_feature_fits(width, window, smoothing):
     assert encoder(torch.randn(3, 8, window, width)).shape == (3, 32)
 
 
+def test_components_are_the_training_rows_whitened():
+    rows = torch.randn(500, 40) @ torch.randn(40, 40)  # some directions vary far more than others
+    encoder = AudioEncoder(40, 4, components=6)
+    encoder.fit(rows[:, None])
+    seen = []
+    encoder.convolutions[0].register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    encoder(rows[:480].reshape(15, 8, 4, 40))
+    kept = seen[0].mT.reshape(-1, 6)
+    assert torch.allclose(kept.std(0), torch.ones(6), atol=0.1) and kept.mean(0).abs().max() < 0.1
+    scaled = (rows - rows.mean(0)) / rows.std(0)
+    _, singular, _ = torch.linalg.svd(scaled, full_matrices=False)
+    explained = (scaled @ encoder.basis).std(0) / encoder.basis.norm(dim=0)  # deviation along each axis
+    assert torch.allclose(explained.sort(descending=True)[0], singular[:6] / 500**0.5, rtol=0.02)
+    with pytest.raises(UserError, match="audio.components=41"):
+        AudioEncoder(40, 4, components=41)
+
+
+def test_the_frames_own_window_counts_most_at_the_start():
+    for context, ahead, center in ((8, None, 4), (8, 0, 7), (8, 3, 4), (9, 2, 6)):
+        scores = AudioEncoder(29, 16, context, ahead=ahead).smoothing.scores.bias
+        assert scores.argmax() == center
+
+
 def test_frames_do_not_mix_and_all_windows_count():
     encoder = AudioEncoder(29, 16)
     audio = torch.randn(4, 8, 16, 29).requires_grad_()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from talksplat.errors import UserError
+from talksplat.lips.sync import SoundOffset
 from talksplat.preprocess.clip_plan import find_cuts, frame_list, plan_clip
 from talksplat.preprocess.faces import FaceStream
-from talksplat.preprocess.lip_sync import LipSync
 from talksplat.preprocess.verdicts import judge
 from tests.preprocess.face_fixtures import landmarks_of, make_track
 
@@ -147,8 +147,8 @@ def verdicts(**changes):
     return [check.sentence for check in judge(**{**good, **changes}) if check.good is False]
 
 
-def in_sync(offset: float | None, confident: bool = True) -> LipSync:
-    return LipSync(offset, confident, 0.5, 0.1, np.zeros(1), np.zeros(1))
+def in_sync(offset: float | None, confident: bool = True) -> SoundOffset:
+    return SoundOffset(offset, confident, 0.5, 0.02, np.linspace(-0.5, 0.5, 3), np.array([0.1, 0.2, 0.5]))
 
 
 def test_verdicts_name_what_a_clip_breaks():
@@ -166,9 +166,11 @@ def test_verdicts_name_what_a_clip_breaks():
         "hardly any sound": {"samples": np.zeros(16000)},
         "large face": {"face_height": np.full(2500, 0.6)},
         "left out": {"unusable": 60},
-        "out of sync: the sound is 200 ms late": {"sync": in_sync(0.2)},
-        "out of sync: the sound is 80 ms early": {"sync": in_sync(-0.08)},
+        "out of sync: the sound came 200 ms late": {"sync": in_sync(0.2)},
+        "out of sync: the sound came 80 ms early": {"sync": in_sync(-0.08)},
     }.items():
         found = verdicts(**change)
         assert len(found) == 1 and expected in found[0], (expected, found)
+    assert verdicts(sync=in_sync(0.2), shift=200) == []  # moved since
+    assert "moved 400 ms earlier" in verdicts(sync=in_sync(0.2), shift=400)[0]
     assert verdicts(sync=in_sync(0.3, confident=False)) == [] and verdicts(sync=in_sync(None, confident=False)) == []

@@ -77,7 +77,10 @@ def test_the_command_adds_a_file_and_changes_nothing_else(hubert: Path, folder: 
     main(settings)
     assert np.load(folder / "aud_hu.npy").shape == (22, 2, HIDDEN)
     after = state(folder)
-    assert {name: after[name] for name in before} == before and after.keys() - before.keys() == {"aud_hu.npy"}
+    assert {name: after[name] for name in before} == before and after.keys() - before.keys() == {
+        "aud_hu.npy",
+        "aud_hu.json",
+    }
     assert not folder.with_name("clip.work").exists()
     samples = read_audio(folder / "aud.wav")
     expected = SpeechModelFeatures(str(hubert), HIDDEN, 2, 0, -1)(samples, 22)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from talksplat.data.labels import Label
+from talksplat.lips.sync import SoundOffset
 from talksplat.preprocess import report
-from talksplat.preprocess.lip_sync import LipSync
 from talksplat.preprocess.report.facts import stretches, with_gaps
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.verdicts import Check
@@ -41,7 +41,7 @@ def facts(**changes) -> report.Facts:
         left_out={"no face": list(range(40, 55)), "covered": []},
         opening=np.full(90, np.nan),
         loudness=np.zeros(90),
-        sync=LipSync(None, False, 0.0, 0.0, np.linspace(-0.5, 0.5, 11), np.zeros(11)),
+        sync=SoundOffset(None, False, 0.0, 1.0, np.linspace(-0.5, 0.5, 11), np.zeros(11)),
         durations={"faces": 1.0, "writing": 2.0},
     )
     return report.Facts(**{**values, **changes})

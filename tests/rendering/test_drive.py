@@ -5,6 +5,7 @@ import pytest
 import soxr
 from omegaconf import OmegaConf
 
+from talksplat.data.audio_windows import rewindow
 from talksplat.errors import UserError
 from talksplat.preprocess.audio_features import MelFeatures
 from talksplat.preprocess.audio_io import read_audio, write_wav
@@ -30,6 +31,20 @@ def test_a_recording_gives_the_features_the_avatar_was_trained_on(tmp_path):
     np.testing.assert_array_equal(drive.features, expected)
     assert len(drive) == len(expected)
     assert abs(len(drive.sound) / drive.sound_rate - len(speech) / 24000) < 1e-3
+
+
+def test_features_of_another_model_are_refused(tmp_path):
+    write_wav(tmp_path / "a.wav", 0.1 * np.sin(np.arange(8000)))
+    own = MelFeatures(num_mels=20).fingerprint()
+    assert len(drive_from_audio(tmp_path / "a.wav", MEL, fingerprint=own)) == 13
+    with pytest.raises(UserError, match="others than this avatar was trained with.*speech_model"):
+        drive_from_audio(tmp_path / "a.wav", MEL, fingerprint=1.1 * own)
+
+
+def test_rows_of_a_subject_folder_are_windowed(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(60, 29)).astype(np.float32)
+    np.save(tmp_path / "f.npy", rows.reshape(30, 2, 29))
+    assert np.array_equal(drive_from_audio(tmp_path / "f.npy", STORED).features, rewindow(rows, 16))
 
 
 def test_text_is_spoken():

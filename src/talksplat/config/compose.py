@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from talksplat.config.auto_audio import resolve_audio
 from talksplat.config.chosen import chosen_of
 from talksplat.config.schema import schema_of
 from talksplat.config.schema_preprocess import validate_preprocess
@@ -110,6 +111,8 @@ def finish_config(config_name: str, config: DictConfig, chosen: dict[str, Any]) 
     """
     raw = OmegaConf.to_container(config, resolve=False)  # without Hydra's flags
     raw.pop("hydra", None)
+    if "audio" in raw:
+        raw["audio"] = resolve_audio(config_name, config, chosen, CONF_DIR)
     if config_name == "train":
         raw["chosen"] = chosen
     missing = list(_missing(raw, ""))

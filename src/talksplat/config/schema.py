@@ -13,6 +13,7 @@ SCHEMAS = {
     "render": "talksplat.config.schema_render.RenderConfig",
     "preprocess": "talksplat.config.schema_preprocess.PreprocessConfig",
     "compare": "talksplat.config.schema_compare.CompareConfig",
+    "learn_lips": "talksplat.config.schema_learn_lips.LearnLipsConfig",
 }
 
 
@@ -25,6 +26,10 @@ class AudioConfig:
     width: int = MISSING  # numbers in one feature row
     window: int = MISSING  # feature rows in one window
     context: int = 8  # windows around a frame
+    ahead: int | None = None  # of them after the frame; null: context/2 - 1, as the original
+    components: int | None = (
+        None  # principal components of the training frames' rows that the model sees; null: the rows
+    )
     extractor: Any = None  # computes the features from a recording; null: only stored features work
 
 
@@ -37,6 +42,7 @@ class DatasetConfig:
     cache: str = "memory"
     cache_dir: str | None = None
     max_frames: int | None = None
+    train_seconds: float | None = None
     audio_across_split: bool = True
     motion_lags: list[float] = field(default_factory=list)
     action_units: list[str] = field(default_factory=list)

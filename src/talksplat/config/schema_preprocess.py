@@ -16,7 +16,8 @@ class ClipConfig:
     """Which clips are accepted."""
 
     min_seconds: float = 2.0
-    on_cut: str = "longest"  # longest | fail
+    on_cut: str = "longest"  # longest | keep | fail
+    sound_shift_ms: Any = "auto"  # move the sound earlier by so much | auto: by what is found for certain
 
 
 @dataclass

@@ -90,6 +90,8 @@ def _audio_widths(config: DictConfig) -> None:
                 )
     if audio.context < 1:
         raise UserError(f"audio.context must be at least 1, not {audio.context}")
+    if audio.ahead is not None and not 0 <= audio.ahead < audio.context:
+        raise UserError(f"audio.ahead={audio.ahead} must be 0 to audio.context - 1 = {audio.context - 1}")
 
 
 def _expression(config: DictConfig) -> None:

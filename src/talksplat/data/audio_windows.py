@@ -6,6 +6,7 @@ frames around it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,25 +16,33 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from talksplat.errors import UserError
+from talksplat.types import frames_before
 
 MAX_MISSING_ROWS = 3  # video and audio encoders disagree by this many frames at the end of a clip
 ROWS_PER_FRAME = 2  # 50 rows a second, 25 frames
 
 
 def context_rows(
-    rows: Int[Tensor, " frame"], context: int, start: int | Int[Tensor, " frame"], stop: int | Int[Tensor, " frame"]
+    rows: Int[Tensor, " frame"],
+    context: int,
+    start: int | Int[Tensor, " frame"],
+    stop: int | Int[Tensor, " frame"],
+    ahead: int | None = None,
 ) -> Int[Tensor, "frame context"]:
-    """Rows [k - context/2, k + context/2) around each row k; -1 where they fall outside [start, stop)."""
-    around = rows[:, None] + torch.arange(context, device=rows.device) - context // 2
+    """`context` rows around each row k, of which `ahead` after it; -1 where they fall outside [start, stop)."""
+    around = rows[:, None] + torch.arange(context, device=rows.device) - frames_before(context, ahead)
     start, stop = (bound[:, None] if isinstance(bound, Tensor) else bound for bound in (start, stop))
     return torch.where((around >= start) & (around < stop), around, -1)
 
 
 def audio_windows(
-    features: Float[Tensor, "row window feature"], positions: Int[Tensor, " frame"], context: int = 8
+    features: Float[Tensor, "row window feature"],
+    positions: Int[Tensor, " frame"],
+    context: int = 8,
+    ahead: int | None = None,
 ) -> Float[Tensor, "frame context window feature"]:
-    """Windows [k - context/2, k + context/2) around each position k, zeros outside the array; on any device."""
-    rows = context_rows(positions, context, 0, len(features))
+    """`context` windows around each position, of which `ahead` after it, zeros outside the array; on any device."""
+    rows = context_rows(positions, context, 0, len(features), ahead)
     return torch.where(rows[..., None, None] >= 0, features[rows.clamp(min=0)], 0)
 
 
@@ -45,6 +54,22 @@ def rewindow(rows: Float[np.ndarray, "row feature"], window: int) -> Float[np.nd
     padded[half : half + len(rows)] = rows
     first = ROWS_PER_FRAME * np.arange(num_frames)
     return padded[first[:, None] + np.arange(window)]
+
+
+def about_path(features: Path) -> Path:
+    """File beside a feature file that says what made it; foreign folders have none."""
+    return features.with_suffix(".json")
+
+
+def read_fingerprint(features: Path) -> Float[np.ndarray, " width"] | None:
+    """Fingerprint of the features in a file; None where nothing beside it tells. Raises UserError for a damaged one."""
+    path = about_path(features)
+    if not path.is_file():
+        return None
+    try:
+        return np.array(json.loads(path.read_text())["fingerprint"], dtype=np.float32)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"cannot read {path} ({error}): make the features again, or remove it") from error
 
 
 def find_audio_file(root: Path, names: Sequence[str]) -> Path:
@@ -81,7 +106,8 @@ def read_audio_features(
     features = features.astype(np.float32)
     if features.shape[1:] == (ROWS_PER_FRAME, width) and window != ROWS_PER_FRAME:
         features = rewindow(features.reshape(-1, width), window)
-        notes.append(f"{path.name} has two rows a frame: windows of {window} rows were made of them")
+        if not about_path(path).is_file():  # not stored so by this project
+            notes.append(f"{path.name} has two rows a frame: windows of {window} rows were made of them")
     if features.shape[1:] != (window, width):
         raise UserError(
             f"{path} has windows of {features.shape[1]} rows of width {features.shape[2]}, but the audio setting "

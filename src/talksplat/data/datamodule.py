@@ -27,8 +27,9 @@ class PortraitDataModule(pl.LightningDataModule):
     """Frames, audio windows and conditions of one portrait.
 
     `audio_files`: feature files to look for, the first one found is used; `audio_width` and `audio_window`: their width
-    and rows a window; `audio_context`: windows around each frame. `cache`, `cache_dir` and `audio_across_split` are
+    and rows a window; `audio_context`: windows around each frame, of which `audio_ahead` after it (None: one less than half). `cache`, `cache_dir` and `audio_across_split` are
     explained in FrameStore. `max_frames` keeps the first frames of both splits, in the proportion 10 to 1.
+    `train_seconds` trains on the first seconds of the training frames only; the held-out ones stay.
     `action_units`: columns of `au.csv` that go into the conditions beside the blink. `soft_masks` cuts heads out along the
     folder's `alpha/`, if it has that; without it, or with false, along `parsing/`.
     """
@@ -47,6 +48,8 @@ class PortraitDataModule(pl.LightningDataModule):
         motion_lags: Sequence[float] = (),
         action_units: Sequence[str] = (),
         soft_masks: bool = True,
+        audio_ahead: int | None = None,
+        train_seconds: float | None = None,
     ):
         """Raises UserError for a setting out of range; the folder itself is read by `prepare`."""
         super().__init__()
@@ -54,9 +57,13 @@ class PortraitDataModule(pl.LightningDataModule):
             raise UserError(f"dataset.cache={cache} is unknown: choose one of {', '.join(CACHES)}")
         if max_frames is not None and max_frames < 2:
             raise UserError(f"dataset.max_frames={max_frames} must be at least 2: one frame to train, one to test")
+        if train_seconds is not None and train_seconds <= 0:
+            raise UserError(f"dataset.train_seconds={train_seconds} must be positive")
         self.root = Path(root).expanduser()
         self.audio_files = tuple(audio_files)
         self.audio_width, self.audio_window, self.audio_context = audio_width, audio_window, audio_context
+        self.audio_ahead = audio_ahead
+        self.train_seconds = train_seconds
         self.cache, self.cache_dir = cache, cache_dir
         self.max_frames = max_frames
         self.audio_across_split = audio_across_split
@@ -75,12 +82,20 @@ class PortraitDataModule(pl.LightningDataModule):
         )
         if self.max_frames is not None and self.max_frames < len(subject.frame_ids):
             subject = _first_frames(subject, self.max_frames)
+        if self.train_seconds is not None:
+            subject = _first_seconds(subject, self.train_seconds)
         if not len(subject.vertices):
             subject = with_head_cloud(subject)
         for note in subject.notes:
             logger.warning("%s: %s", self.root, note)
         self._store = FrameStore(
-            subject, self.cache, self.cache_dir, self.audio_context, self.audio_across_split, self.motion_lags
+            subject,
+            self.cache,
+            self.cache_dir,
+            self.audio_context,
+            self.audio_across_split,
+            self.motion_lags,
+            self.audio_ahead,
         )
         self._subject = subject
 
@@ -175,4 +190,15 @@ def _first_frames(subject: Subject, max_frames: int) -> Subject:
     limited.notes.append(
         f"dataset.max_frames={max_frames}: {num_train} training and {num_val} held-out frames are used"
     )
+    return limited
+
+
+def _first_seconds(subject: Subject, seconds: float) -> Subject:
+    """The training frames of the first seconds, and all held-out ones. Raises UserError if no training frame is left."""
+    numbers = subject.frame_ids[subject.train]
+    kept = subject.train[numbers < numbers[:1] + seconds * subject.fps]
+    if not len(kept):
+        raise UserError(f"dataset.train_seconds={seconds} leaves no training frame in {subject.root}")
+    limited = subject.subset(np.sort(np.concatenate([kept, subject.val])))
+    limited.notes.append(f"dataset.train_seconds={seconds:g}: {len(kept)} of {len(numbers)} training frames are used")
     return limited

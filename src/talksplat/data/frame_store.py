@@ -39,6 +39,7 @@ class FrameStore:
         audio_context: int = 8,
         audio_across_split: bool = True,
         motion_lags: Sequence[float] = (),
+        audio_ahead: int | None = None,
     ):
         if cache not in CACHES:
             raise UserError(f"dataset.cache={cache} is unknown: choose one of {', '.join(CACHES)}")
@@ -47,7 +48,8 @@ class FrameStore:
         self.subject = subject
         self.cache = cache
         self.motion_lags = motion_lags
-        self._tables = {torch.device("cpu"): _condition_tables(subject, audio_context, audio_across_split, motion_lags)}
+        tables = _condition_tables(subject, audio_context, audio_ahead, audio_across_split, motion_lags)
+        self._tables = {torch.device("cpu"): tables}
         if cache == "disk":
             folder = subject.root / ".cache" if cache_dir is None else Path(cache_dir).expanduser()
             self._packed = frame_cache.load_to_disk(subject, folder)
@@ -133,7 +135,11 @@ class FrameStore:
 
 
 def _condition_tables(
-    subject: Subject, audio_context: int, audio_across_split: bool, motion_lags: Sequence[float]
+    subject: Subject,
+    audio_context: int,
+    audio_ahead: int | None,
+    audio_across_split: bool,
+    motion_lags: Sequence[float],
 ) -> dict[str, Tensor]:
     """Everything but images, by position. `audio` ends with a window of zeros, where rows outside point to."""
     audio = torch.from_numpy(subject.audio)
@@ -144,7 +150,7 @@ def _condition_tables(
         for positions in (subject.train, subject.val):
             numbers = subject.frame_ids[positions]
             start[positions], stop[positions] = int(numbers.min()), int(numbers.max()) + 1
-    rows = context_rows(frame_ids, audio_context, start, stop)
+    rows = context_rows(frame_ids, audio_context, start, stop, audio_ahead)
     viewmats = torch.from_numpy(subject.viewmats)
     return {
         "frame_ids": frame_ids,

@@ -41,6 +41,7 @@ class Subject:
     vertex_colors: UInt8[np.ndarray, "vertex 3"] | None
     audio: Float[np.ndarray, "row window feature"]  # by frame number: also for frames without a pose
     audio_file: str
+    audio_fingerprint: Float[np.ndarray, " feature"] | None  # of the features; None where the folder does not tell
     true_signals: dict[str, Float[np.ndarray, " frame"]]
     manifest: dict
     swapped_parsing: bool = False  # red and blue of the semantic maps are exchanged
@@ -107,6 +108,7 @@ def read_subject(
         vertex_colors=tracked.vertex_colors,
         audio=audio_windows.read_audio_features(audio_file, audio_width, audio_window, int(frame_ids[-1]) + 1, notes),
         audio_file=audio_file.name,
+        audio_fingerprint=audio_windows.read_fingerprint(audio_file),
         true_signals=action_units.read_signals(root / "true_signals.csv", frame_ids),
         manifest=manifest,
         swapped_parsing=subject_files.parsing_is_swapped(root, frame_ids, points, notes),

@@ -173,13 +173,17 @@ class SubjectWriter:
             file.writeframes((samples.clip(-1, 1) * 32767).round().astype("<i2").tobytes())
         self._write(name, buffer.getvalue())
 
-    def write_features(self, name: str, features: Float[np.ndarray, "row window feature"]) -> None:
-        """Audio windows by frame number, as `aud_{name}.npy` (float32)."""
+    def write_features(
+        self, name: str, features: Float[np.ndarray, "row window feature"], about: bytes | None = None
+    ) -> None:
+        """Audio windows by frame number, as `aud_{name}.npy` (float32), and what made them as `aud_{name}.json`."""
         if features.ndim != 3 or not np.isfinite(features).all():
             raise ValueError(f"features {name} have shape {features.shape} or values that are no numbers")
         buffer = io.BytesIO()
         np.save(buffer, np.asarray(features, dtype=np.float32))
         self._write(f"aud_{name}.npy", buffer.getvalue())
+        if about is not None:
+            self._write(f"aud_{name}.json", about)
 
     def write_action_units(self, frame_ids: Int[np.ndarray, " frame"], columns: Mapping[str, np.ndarray]) -> None:
         """`au.csv` with OpenFace's column names and scale (intensities 0 to 5; an eye is shut at AU45_r = 2)."""

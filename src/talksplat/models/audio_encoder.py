@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
+from talksplat.types import frames_before
 
 SLOPE = 0.02  # of every LeakyReLU here
 MIN_DEVIATION = 1e-2  # of a feature that hardly moves in the clip
@@ -30,6 +31,9 @@ class AudioEncoder(nn.Module):
             step; original: off, where its variation starts at a thousandth of the null token.
         center_bias: added to the start score of the frame's own window; original 0, which begins with a mean over all
             windows, i.e. with 0.6 s of sound.
+        ahead: windows of the context after the frame's own; None: one less than half of them.
+        components: take so many principal components of the training frames' rows instead of the rows themselves, each
+            with deviation 1: wide features of a few seconds would be learned by heart. None: the rows.
     """
 
     def __init__(
@@ -43,13 +47,19 @@ class AudioEncoder(nn.Module):
         normalize: bool = True,
         he_init: bool = True,
         center_bias: float = 3.0,
+        ahead: int | None = None,
+        components: int | None = None,
     ):
         super().__init__()
         if min(width, window, context) < 1:
             raise UserError(f"audio: width={width}, window={window} and context={context} must be positive")
         self.width, self.window, self.context, self.out_features = width, window, context, out_features
+        if components is not None and not (normalize and 1 <= components <= width):
+            raise UserError(f"audio.components={components} must be 1 to audio.width={width}, and normalize must be on")
+        self.center = frames_before(context, ahead)
+        self.components = components
         depth = max((window - 1).bit_length(), 1)
-        sizes = [width] + [channels // 2] * (depth // 2) + [channels] * (depth - depth // 2)
+        sizes = [components or width] + [channels // 2] * (depth // 2) + [channels] * (depth - depth // 2)
         layers: list[nn.Module] = []
         for before, after in zip(sizes, sizes[1:]):
             layers += [nn.Conv1d(before, after, 3, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
@@ -57,20 +67,28 @@ class AudioEncoder(nn.Module):
         self.projection = nn.Sequential(
             nn.Linear(channels, channels), nn.LeakyReLU(SLOPE), nn.Linear(channels, out_features)
         )
-        self.smoothing = WindowSmoothing(out_features, context, center_bias) if smoothing else None
+        self.smoothing = WindowSmoothing(out_features, context, self.center, center_bias) if smoothing else None
         self.normalize = normalize
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("deviation", torch.ones(width))
+        if components is not None:
+            self.register_buffer("basis", torch.eye(width, components))
         if he_init:
             _he_init(self.convolutions)
             _he_init(self.projection)
 
     def fit(self, features: Float[Tensor, "frame window feature"]) -> None:
-        """Take mean and deviation of each feature from the training frames' windows."""
-        if self.normalize:
-            rows = features.flatten(0, 1).float()
-            self.mean.copy_(rows.mean(0))
-            self.deviation.copy_(rows.std(0).clamp_min(MIN_DEVIATION))
+        """Take mean and deviation of each feature, and the principal components, from the training frames' windows."""
+        if not self.normalize:
+            return
+        rows = features.flatten(0, 1).float()
+        self.mean.copy_(rows.mean(0))
+        self.deviation.copy_(rows.std(0).clamp_min(MIN_DEVIATION))
+        if self.components is not None:
+            rows = (rows - self.mean) / self.deviation
+            variances, axes = torch.linalg.eigh((rows.mT @ rows / len(rows)).double())
+            kept = slice(-self.components, None)
+            self.basis.copy_(axes[:, kept] / variances[kept].clamp_min(MIN_DEVIATION**2).sqrt())
 
     def forward(self, audio: Float[Tensor, "frame context window feature"]) -> Float[Tensor, "frame out"]:
         """All windows of all frames in one pass.
@@ -84,18 +102,20 @@ class AudioEncoder(nn.Module):
                 f"{(self.context, self.window, self.width)}; choose the audio group it was trained with"
             )
         if self.smoothing is None:
-            return self._encode(audio[:, self.context // 2])
+            return self._encode(audio[:, self.center])
         return self.smoothing(self._encode(audio.flatten(0, 1)).unflatten(0, audio.shape[:2]))
 
     def _encode(self, windows: Float[Tensor, "item window feature"]) -> Float[Tensor, "item out"]:
         windows = (windows - self.mean) / self.deviation
+        if self.components is not None:
+            windows = windows @ self.basis
         return self.projection(self.convolutions(windows.mT).squeeze(-1))
 
 
 class WindowSmoothing(nn.Module):
     """Softmax weights over the context windows from their own vectors; returns the weighted sum."""
 
-    def __init__(self, features: int, context: int, center_bias: float = 0.0):
+    def __init__(self, features: int, context: int, center: int, center_bias: float = 0.0):
         super().__init__()
         sizes = [features]
         while sizes[-1] > 1:
@@ -106,7 +126,7 @@ class WindowSmoothing(nn.Module):
         self.convolutions = nn.Sequential(*layers)
         self.scores = nn.Linear(context, context)
         with torch.no_grad():
-            self.scores.bias[context // 2] += center_bias
+            self.scores.bias[center] += center_bias
 
     def forward(self, vectors: Float[Tensor, "frame context feature"]) -> Float[Tensor, "frame feature"]:
         """Weighted sum over the context."""

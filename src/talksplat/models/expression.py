@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -58,6 +59,13 @@ class ExpressionOffsets(nn.Module):
         with without_autocast(features):
             shapes = self.network(features.float()).unflatten(-1, (3, len(self.units)))
             return torch.einsum("niu,bu->bni", shapes, intensities(conditions, self.units))
+
+
+def at_rest(conditions: Conditions, share: float) -> Conditions:
+    """Conditions with blink and action units of a random `share` of the frames set to 0."""
+    kept = (torch.rand_like(conditions.eye, dtype=torch.float32) >= share).to(conditions.eye.dtype)
+    units = conditions.action_units
+    return replace(conditions, eye=conditions.eye * kept, action_units=None if units is None else units * kept[:, None])
 
 
 def intensities(conditions: Conditions, units: Sequence[str]) -> Float[Tensor, "frame unit"]:

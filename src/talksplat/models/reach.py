@@ -12,7 +12,7 @@ from talksplat.errors import UserError
 
 
 class AudioReach(nn.Module):
-    """Logit of the audio token, falling with the distance from the mouth: -(max(d - inner, 0) / width)^2.
+    """Logit of the tokens made of sound, falling with the distance from the mouth: -(max(d - inner, 0) / width)^2.
 
     On a short clip the sound tells every frame from every other, so hair and forehead would learn their state in each
     training frame by heart from it, and move at random with new speech.
@@ -42,4 +42,6 @@ class AudioReach(nn.Module):
         """To be added to the attention's logits; zero where the mouth's place is unknown."""
         distance = (means - self.center).norm(dim=-1)
         logit = -(((distance - self.inner).clamp_min(0) / self.width) ** 2).nan_to_num(0.0)
-        return torch.stack([logit if name == "audio" else torch.zeros_like(logit) for name in token_names], dim=-1)
+        return torch.stack(
+            [logit if name in ("audio", "lips") else torch.zeros_like(logit) for name in token_names], dim=-1
+        )

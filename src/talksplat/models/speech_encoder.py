@@ -51,6 +51,8 @@ class SpeechEncoder(nn.Module):
         normalize: bool = True,
         he_init: bool = True,
         center_bias: float = 3.0,
+        ahead: int | None = None,
+        components: int | None = None,
         assets: str | None = None,
     ):
         super().__init__()
@@ -58,6 +60,10 @@ class SpeechEncoder(nn.Module):
             raise UserError(
                 f"a speech model inside the avatar hears raw samples, not features of [{window}, {width}]: choose "
                 "audio=waveform"
+            )
+        if ahead is not None:
+            raise UserError(
+                f"audio.ahead={ahead}: a speech model inside the avatar hears both sides of a frame; set it to null"
             )
         if not 1 <= listen <= context:
             raise UserError(f"audio encoder: listen={listen} must be 1 to context={context} frames")
@@ -72,7 +78,16 @@ class SpeechEncoder(nn.Module):
             )
         hidden = self.backbone.config.hidden_size
         self.head = AudioEncoder(
-            hidden, ROWS, listen, channels, out_features, smoothing, normalize, he_init, center_bias
+            hidden,
+            ROWS,
+            listen,
+            channels,
+            out_features,
+            smoothing,
+            normalize,
+            he_init,
+            center_bias,
+            components=components,
         )
         self.out_features = out_features
         self._open = 0

@@ -18,4 +18,5 @@ class SubjectStatistics(TensorBundle):
     viewmats: Float[Tensor, "frame 4 4"]  # of the training frames only
     vertex_colors: UInt8[Tensor, "point 3"] | None = None  # None: grey
     audio: Float[Tensor, "frame window feature"] | None = None  # of the training frames; None: not standardised
+    audio_fingerprint: Float[Tensor, " feature"] | None = None  # of these features; None: the folder does not tell
     mouth: Float[Tensor, 3] | None = None  # middle of the lips, dm; None: unknown

@@ -131,7 +131,7 @@ class NullToken(nn.Module):
 
 
 class ConditionTokens(nn.Module):
-    """The tokens of a frame, in the order audio, eye, expression, camera, null. A token set to null in the
+    """The tokens of a frame, in the order audio, lips, eye, expression, camera, null. A token set to null in the
     configuration is left out (ablation).
 
     Args:
@@ -147,6 +147,7 @@ class ConditionTokens(nn.Module):
         self,
         network: Callable[[int], nn.Module],
         audio: nn.Module | None = None,
+        lips: nn.Module | None = None,
         eye: nn.Module | None = None,
         expression: nn.Module | None = None,
         camera: nn.Module | None = None,
@@ -154,7 +155,14 @@ class ConditionTokens(nn.Module):
         position_code: nn.Module | None = None,
     ):
         super().__init__()
-        sources = {"audio": audio, "eye": eye, "expression": expression, "camera": camera, "null": null_token}
+        sources = {
+            "audio": audio,
+            "lips": lips,
+            "eye": eye,
+            "expression": expression,
+            "camera": camera,
+            "null": null_token,
+        }
         self.sources = nn.ModuleDict({name: source for name, source in sources.items() if source is not None})
         if not self.sources:
             raise UserError(
@@ -175,10 +183,14 @@ class ConditionTokens(nn.Module):
         if "camera" in self.sources:
             self.sources["camera"].fit(viewmats)
 
-    def fit_audio(self, features: Float[Tensor, "frame window feature"]) -> None:
-        """Hand the training frames' audio windows to the audio token."""
+    def fit_audio(
+        self, features: Float[Tensor, "frame window feature"], fingerprint: Float[Tensor, " feature"] | None
+    ) -> None:
+        """Hand the training frames' audio windows, and what tells their kind, to the tokens made of them."""
         if "audio" in self.sources:
             self.sources["audio"].encoder.fit(features)
+        if "lips" in self.sources:
+            self.sources["lips"].fit(features, None if fingerprint is None else fingerprint.cpu().numpy())
 
     @property
     def speech_encoder(self) -> SpeechEncoder | None:

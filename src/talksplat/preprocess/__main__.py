@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 @exits_cleanly
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; bad input is one line on stderr and exit status 2."""
-    config = compose("preprocess", sys.argv[1:] if arguments is None else arguments)
+    config_overrides = sys.argv[1:] if arguments is None else arguments
+    config = compose("preprocess", config_overrides)
     if config.check is not None:
         from talksplat.preprocess.check import check_folder
 
         if not check_folder(Path(config.check), Console()):
             sys.exit(2)
         return
+    from talksplat.config.auto_audio import FALLBACK
+    from talksplat.preprocess.audio_features.whisper_checkpoint import GET
     from talksplat.preprocess.feature_step import feature_name
     from talksplat.preprocess.pipeline import Preprocessor
     from talksplat.preprocess.progress import ProgressBars
@@ -45,6 +48,10 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
+    if config.audio.name == FALLBACK and not any(text.startswith("audio=") for text in config_overrides):
+        logging.getLogger(__name__).warning(
+            "audio=mel: the weights of Whisper, on which lips follow the sound better, are not here; %s", GET
+        )
     if config.features is not None:
         return _add_features(config, features, name)
     preprocessor = Preprocessor(
@@ -56,6 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
         resolution=config.resolution,
         min_seconds=config.clip.min_seconds,
         on_cut=config.clip.on_cut,
+        sound_shift_ms=config.clip.sound_shift_ms,
         points=config.points,
         composites=config.composites,
         workers=config.workers,

@@ -74,11 +74,12 @@ def _decode(container: av.container.InputContainer, rate: int) -> np.ndarray:
     samples = gain * np.concatenate(blocks)
     picture = picture_stream(container)
     if picture is not None and picture.start_time is not None:
-        samples = _shift(samples, round((start - float(picture.start_time * picture.time_base)) * rate))
+        samples = shifted(samples, round((start - float(picture.start_time * picture.time_base)) * rate))
     return samples.astype(np.float32, copy=False)
 
 
-def _shift(samples: np.ndarray, offset: int) -> np.ndarray:
+def shifted(samples: np.ndarray, offset: int) -> np.ndarray:
+    """Sound that comes `offset` samples later, with silence before it; or earlier, with its beginning cut off."""
     if offset >= 0:
         return np.concatenate([np.zeros(offset, np.float32), samples])
     return samples[-offset:]

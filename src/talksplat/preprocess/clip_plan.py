@@ -78,7 +78,7 @@ def plan_clip(
     faces: FaceStream,
     resolution: int = 512,
     min_seconds: float = 2.0,
-    on_cut: Literal["longest", "fail"] = "longest",
+    on_cut: Literal["longest", "keep", "fail"] = "longest",
     name: str = "the video",
 ) -> ClipPlan:
     """Choose frames and crop.
@@ -86,7 +86,7 @@ def plan_clip(
     Args:
         resolution: side of the result; less if the face region is so small that it would be enlarged wildly.
         min_seconds: shortest usable length.
-        on_cut: keep the longest scene, or refuse clips with cuts.
+        on_cut: take the longest scene, keep all (of one person before one camera), or refuse clips with cuts.
 
     Raises:
         UserError: too short, no face in most frames, two people throughout, a cut with on_cut="fail".
@@ -99,7 +99,7 @@ def plan_clip(
         raise UserError(
             f"{name} has a cut at frame {frame_list(cuts)}: cut the video to one scene, or set clip.on_cut=longest"
         )
-    start, end = _longest_scene(cuts, found)
+    start, end = (0, len(found)) if on_cut == "keep" else _longest_scene(cuts, found)
     strange = strangeness(faces.landmarks[start:end], faces.tones[start:end])
     hidden = covered(strange)
     used = found[start:end] & ~hidden
@@ -113,7 +113,8 @@ def plan_clip(
     second = second_person(faces)
     notes = []
     if cuts:
-        notes.append(f"cut at frame {frame_list(cuts)}: only the longest scene, frames {start}-{end - 1}, is used")
+        used_part = "all scenes are" if on_cut == "keep" else f"only the longest scene, frames {start}-{end - 1}, is"
+        notes.append(f"cut at frame {frame_list(cuts)}: {used_part} used")
     lost = [int(i) for i in np.arange(start, end)[~found[start:end]]]
     if lost:
         notes.append(f"no face in {len(lost)} frames, which are left out: {frame_list(lost)}")

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from talksplat.data.audio_windows import about_path
 from talksplat.data.images import ORIGINAL_SUFFIXES
 from talksplat.errors import UserError
 from talksplat.preprocess.audio_features import AudioFeatures
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.preprocess.cache import StepCache, StepResult, write_atomic
 
-VERSION = 1  # raised whenever the code gives other features
+VERSION = 2  # raised whenever the code gives other features
 FEATURES_FILE = "features.npy"
+ABOUT_FILE = "about.json"
 SILENCE = 1e-4  # three steps of 16-bit PCM: nothing was recorded
 
 
@@ -37,13 +40,14 @@ def keep_features(
     num_frames: int,
     source: Path,
 ) -> StepResult:
-    """A folder with `features.npy` [num_frames, window, width], made again only for another sound, frame count, kind of
+    """A folder with `features.npy` as a subject folder keeps them and `about.json` (`about`), made again only for another sound, frame count, kind of
     features, setting or checkpoint. Raises UserError if `source` is silent, and what the features raise."""
 
     def compute(folder: Path) -> dict:
         windows = _windows(features, samples, num_frames, source)
         write_atomic(folder / FEATURES_FILE, _npy(windows))
-        return {"windows": len(windows), "rows": features.window, "width": features.width}
+        write_atomic(folder / ABOUT_FILE, about(features))
+        return {"windows": len(windows), "rows": windows.shape[1], "width": features.width}
 
     sound = hashlib.sha256(np.ascontiguousarray(samples, np.float32).tobytes()).hexdigest()
     inputs = {"sound": sound, "frames": num_frames, "features": features.identity()}
@@ -53,7 +57,7 @@ def keep_features(
 def add_features(
     root: Path, features: AudioFeatures, name: str, overwrite: bool = False, work: Path | None = None
 ) -> tuple[Path, tuple[int, ...]]:
-    """Write `aud_{name}.npy` into a subject folder, from its `aud.wav`; nothing else changes there.
+    """Write `aud_{name}.npy` and `aud_{name}.json` into a subject folder, from its `aud.wav`; nothing else changes there.
 
     Args:
         root: subject folder of this project or of one that shares its layout.
@@ -82,17 +86,24 @@ def add_features(
     num_frames = max(max(numbers) + 1, -(-len(samples) * 25 // SAMPLE_RATE))
     kept = root.with_name(root.name + ".work") if work is None else work
     if work is None and not kept.is_dir():
-        data = _npy(_windows(features, samples, num_frames, source))
+        data, words = _npy(_windows(features, samples, num_frames, source)), about(features)
     else:
         step = keep_features(StepCache(kept), name, features, samples, num_frames, source)
-        data = (step.folder / FEATURES_FILE).read_bytes()
+        data, words = ((step.folder / file).read_bytes() for file in (FEATURES_FILE, ABOUT_FILE))
+    write_atomic(about_path(target), words)
     write_atomic(target, data)
     return target, (num_frames, features.window, features.width)
 
 
+def about(features: AudioFeatures) -> bytes:
+    """JSON beside a feature file: what made it, and the fingerprint by which features of one shape are told apart."""
+    fingerprint = [float(f"{value:.6g}") for value in features.fingerprint()]
+    return json.dumps({"features": features.identity(), "fingerprint": fingerprint}).encode()
+
+
 def _windows(features: AudioFeatures, samples: np.ndarray, num_frames: int, source: Path) -> np.ndarray:
     check_sound(samples, source)
-    windows = features(samples, num_frames)
+    windows = features.stored(samples, num_frames)
     if not np.isfinite(windows).all():
         raise UserError(f"the {type(features).__name__} of {source} are not finite: the checkpoint is damaged")
     return windows

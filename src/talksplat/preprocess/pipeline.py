@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import logging
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from talksplat.errors import UserError
+from talksplat.lips.sync import SoundOffset
 from talksplat.preprocess import steps
 from talksplat.preprocess.alignment.base import Alignment
 from talksplat.preprocess.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
 from talksplat.preprocess.audio_features import AudioFeatures
 from talksplat.preprocess.audio_io import read_audio
 from talksplat.preprocess.cache import StepCache, StepResult, content_hash, settings_of
-from talksplat.preprocess.clip_plan import FPS, plan_clip
+from talksplat.preprocess.clip_plan import FPS, ClipPlan, plan_clip
 from talksplat.preprocess.face_tracker.base import FaceTracker
 from talksplat.preprocess.faces import FaceStream
 from talksplat.preprocess.feature_step import check_sound, keep_features
 from talksplat.preprocess.image_transfer import Imported
 from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import ClipImages, Segmenter
+from talksplat.preprocess.sound_sync import AUTO, SoundSync, load_offset, move_earlier, save_offset, shift_for
 from talksplat.preprocess.subject_folder import Made, Source, write_subject
 from talksplat.preprocess.video import probe
 
 logger = logging.getLogger(__name__)
+MOST_SHIFT = 2000  # ms
 LEAST_POINTS = 1500  # the face alone has 468 landmarks
 
 # Raised whenever a step's code gives other results; kept results of older versions are made again.
-VERSIONS = {"faces": 3, "frames": 1, "track": 3, "labels": 6, "plate": 3, "points": 1, "align": 1}
+VERSIONS = {"faces": 3, "frames": 1, "track": 3, "labels": 6, "plate": 3, "points": 1, "align": 1, "sync": 1}
 
 
 class Preprocessor:
@@ -43,7 +51,8 @@ class Preprocessor:
         feature_name: name of those features.
         resolution: side of the square frames in pixels.
         min_seconds: shortest usable clip.
-        on_cut: "longest" keeps the longest scene of a clip with cuts, "fail" refuses it.
+        on_cut: "longest" takes the longest scene of a clip with cuts, "keep" all of them, "fail" refuses it.
+        sound_shift_ms: move the sound earlier by so much; "auto": by what is found, where that is certain.
         points: number of start points.
         composites: also write `gt_imgs`, which only other projects read.
         workers: threads for segmentation; None: one for each processor.
@@ -60,7 +69,8 @@ class Preprocessor:
         feature_name: str = "mel",
         resolution: int = 512,
         min_seconds: float = 2.0,
-        on_cut: Literal["longest", "fail"] = "longest",
+        on_cut: Literal["longest", "keep", "fail"] = "longest",
+        sound_shift_ms: str | int = "auto",
         points: int = 30000,
         composites: bool = False,
         workers: int | None = None,
@@ -71,8 +81,12 @@ class Preprocessor:
             raise UserError(f"resolution={resolution} must be even and at least 64")
         if points < LEAST_POINTS:
             raise UserError(f"points={points} must be at least {LEAST_POINTS}: fewer make a poor avatar")
-        if on_cut not in ("longest", "fail"):
-            raise UserError(f"clip.on_cut={on_cut!r}: use longest or fail")
+        if on_cut not in ("longest", "keep", "fail"):
+            raise UserError(f"clip.on_cut={on_cut!r}: use longest, keep or fail")
+        if sound_shift_ms != AUTO and not (isinstance(sound_shift_ms, int) and abs(sound_shift_ms) <= MOST_SHIFT):
+            raise UserError(
+                f"clip.sound_shift_ms={sound_shift_ms}: use auto, or milliseconds from -{MOST_SHIFT} to {MOST_SHIFT}"
+            )
         self.face_tracker = face_tracker
         self.segmenter = segmenter
         self.alignment = alignment
@@ -81,6 +95,7 @@ class Preprocessor:
         self.resolution = resolution
         self.min_seconds = min_seconds
         self.on_cut = on_cut
+        self.sound_shift_ms = sound_shift_ms
         self.points = points
         self.composites = composites
         self.workers = workers or os.cpu_count() or 1
@@ -115,6 +130,8 @@ class Preprocessor:
         found = step("faces", seen, lambda f: steps.detect_faces(f, video, source.info, model, self.bars))
         faces = FaceStream.load(found.folder / "faces.npz")
         plan = plan_clip(faces, self.resolution, self.min_seconds, self.on_cut, str(video))
+        sync, shift = self._synchronise(step, source, plan, faces, found.key)
+        source = replace(source, samples=move_earlier(source.samples, shift))
         heard = keep_features(
             cache, self.feature_name, self.features, source.samples, len(faces.light), Path(audio or video)
         )
@@ -149,8 +166,32 @@ class Preprocessor:
             "alignment": settings_of(self.alignment),
         }
         return write_subject(
-            subject, made, self.features, self.feature_name, settings, self.workers, self.bars, self.composites
+            subject,
+            made,
+            self.features,
+            self.feature_name,
+            settings,
+            self.workers,
+            self.bars,
+            self.composites,
+            sync,
+            shift,
         )
+
+    def _synchronise(
+        self, step: Callable[..., StepResult], source: Source, plan: ClipPlan, faces: FaceStream, faces_key: str
+    ) -> tuple[SoundOffset, int]:
+        """Offset of the sound as it came, and the milliseconds by which it is moved earlier."""
+        finder = SoundSync(self.features, self.assets)
+        sound = hashlib.sha256(np.ascontiguousarray(source.samples, np.float32).tobytes()).hexdigest()
+        frames = hashlib.sha256(plan.frame_ids.tobytes()).hexdigest()
+        inputs = {"sound": sound, "faces": faces_key, "frames": frames, "finder": finder.identity()}
+        kept = step("sync", inputs, lambda f: save_offset(f, finder.find(source.samples, plan, faces)))
+        offset = load_offset(kept.folder)
+        shift = shift_for(self.sound_shift_ms, offset)
+        if shift:
+            logger.info("the sound is moved %d ms %s", abs(shift), "earlier" if shift > 0 else "later")
+        return offset, shift
 
     def _align(self, folder: Path, clip: ClipImages, labels: Path, points: Path) -> dict[str, Any]:
         return steps.align(folder, clip, labels, points, self.alignment, self.workers, self.bars)

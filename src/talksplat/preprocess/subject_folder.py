@@ -12,14 +12,15 @@ import numpy as np
 
 import talksplat
 from talksplat.data.writer import SubjectWriter
-from talksplat.preprocess import lip_sync, report, steps
+from talksplat.lips.sync import SoundOffset
+from talksplat.preprocess import report, sound_sync, steps
 from talksplat.preprocess.action_units import action_units
 from talksplat.preprocess.audio_features import AudioFeatures
 from talksplat.preprocess.audio_io import fit_to_length
 from talksplat.preprocess.cache import StepResult, settings_of
 from talksplat.preprocess.clip_plan import FPS, ClipPlan
 from talksplat.preprocess.faces import FaceStream
-from talksplat.preprocess.feature_step import FEATURES_FILE
+from talksplat.preprocess.feature_step import ABOUT_FILE, FEATURES_FILE
 from talksplat.preprocess.landmarks import DLIB68
 from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import ClipImages
@@ -75,10 +76,13 @@ def write_subject(
     settings: dict[str, Any],
     workers: int,
     bars: ProgressBars,
-    composites: bool = False,
+    composites: bool,
+    sync: SoundOffset,
+    shift: int,
 ) -> dict[str, Any]:
     """Write the folder and return its manifest; nothing is left behind if that fails, all frames if it is killed.
 
+    `sync` is the offset of the sound as it came, `shift` the milliseconds by which that of `made` is earlier.
     Audio windows are written for every frame number of the video, so that row k belongs to frame k.
     """
     clip, track, size = made.clip, made.clip.track, made.plan.resolution
@@ -90,7 +94,6 @@ def write_subject(
     units = action_units(shapes)
     num_frames = len(made.faces.light)
     samples, note = fit_to_length(made.source.samples, num_frames / FPS)
-    sync = lip_sync.estimate(samples, made.faces.landmarks)
 
     with SubjectWriter(subject, size, size, FPS, key=f"{made.key}{int(composites)}") as writer:
 
@@ -108,20 +111,21 @@ def write_subject(
         writer.write_track(ids, track.viewmats, track.focal, points, colors)
         writer.write_background(plate)
         writer.write_audio(samples)
-        writer.write_features(feature_name, np.load(made.features / FEATURES_FILE))
+        about = (made.features / ABOUT_FILE).read_bytes()
+        writer.write_features(feature_name, np.load(made.features / FEATURES_FILE), about)
         writer.write_action_units(ids, units)
         durations = {result.name: result.seconds for result in made.steps}
         durations["writing"] = round(time.perf_counter() - start, 2)
-        checks = report.run_checks(made, sync)
+        checks = report.run_checks(made, sync, shift)
         notes = [*made.plan.notes, *([note] if note else [])]
         settings = {
             **settings,
             "features": {feature_name: settings_of(features)},
             "writing_seconds": durations["writing"],
         }
-        manifest = _manifest(subject, made, settings, checks, notes, sync)
+        manifest = _manifest(subject, made, settings, checks, notes, sync, shift)
         facts = report.gather(
-            made, checks, notes, sync, units["AU45_r"] / 2, lip_sync.envelope(samples, num_frames), durations
+            made, checks, notes, sync, units["AU45_r"] / 2, sound_sync.loudness(samples, num_frames), durations
         )
         report.write_report(writer.folder, facts, report.take_pictures(clip, made.label, plate, points, colors))
         writer.write_manifest(manifest)
@@ -135,7 +139,8 @@ def _manifest(
     settings: dict[str, Any],
     checks: list[Check],
     notes: list[str],
-    sync: lip_sync.LipSync,
+    sync: SoundOffset,
+    shift: int,
 ) -> dict[str, Any]:
     source, plan, track, info = made.source, made.plan, made.clip.track, made.source.info
     return {
@@ -158,6 +163,7 @@ def _manifest(
         "verdicts": [check.sentence for check in checks if check.good is False],
         "sound_late_ms": None if sync.offset is None else round(1000 * sync.offset),
         "sound_late_is_certain": sync.confident,
+        "sound_shift_ms": shift,
         "steps": [report.step_record(result) for result in made.steps],
         **settings,
         "track": report.track_record(track, plan.confidence),

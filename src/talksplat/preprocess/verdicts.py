@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from talksplat.geometry.cameras import euler_trans_from_viewmat
-from talksplat.preprocess.lip_sync import LipSync
+from talksplat.lips.sync import SoundOffset
 
 GOOD_SECONDS = 60.0
 FACE_SHARE = (0.30, 0.50)  # face height in the frame's height
@@ -52,7 +52,8 @@ def judge(
     sharpness: Float[np.ndarray, " frame"],
     light: Float[np.ndarray, " frame"],
     samples: Float[np.ndarray, " sample"],
-    sync: LipSync,
+    sync: SoundOffset,
+    shift: int = 0,
     unusable: int = 0,
 ) -> list[Check]:
     """Every check of a clip, most important first.
@@ -61,7 +62,8 @@ def judge(
         face_height: chin to forehead as a share of the frame's height.
         sharpness, light: as in `faces.FaceStream`.
         samples: sound in [-1, 1].
-        sync: offset of sound and picture.
+        sync: offset of the sound as it came against the picture.
+        shift: milliseconds by which the sound was moved earlier since.
         unusable: frames left out because the face was out of the picture or covered.
     """
     picture = [_length(seconds), _turned(viewmats), _size(face_height), _usable(unusable, len(viewmats))]
@@ -72,7 +74,7 @@ def judge(
         _rate(source_fps),
         _level(samples),
         _loud(samples),
-        _together(sync),
+        _together(sync, shift),
     ]
 
 
@@ -147,11 +149,19 @@ def _loud(samples: np.ndarray) -> Check:
     return Check("sound", good, finding if good else f"hardly any sound: {finding}", advice)
 
 
-def _together(sync: LipSync) -> Check:
+def _together(sync: SoundOffset, shift: int) -> Check:
+    moved = f", and was moved {abs(shift)} ms {'earlier' if shift > 0 else 'later'}" if shift else ""
     if not sync.confident:
         guess = "" if sync.offset is None else f" (best guess {1000 * sync.offset:+.0f} ms, not to be relied on)"
-        return Check("sound and picture", None, f"whether they fit together cannot be told from this clip{guess}", "")
-    good = EARLY <= sync.offset <= LATE
-    words = f"the sound is {abs(1000 * sync.offset):.0f} ms {'late' if sync.offset > 0 else 'early'}"
-    advice = "move it by that much in a video editor, or give the right sound as audio_file=FILE"
+        finding = f"whether they fit together cannot be told from this clip{guess}{moved}"
+        return Check("sound and picture", None, finding, "")
+    good = EARLY <= sync.offset - shift / 1000 <= LATE
+    words = f"the sound came {abs(1000 * sync.offset):.0f} ms {'late' if sync.offset > 0 else 'early'}{moved}"
+    if shift:
+        words += f" (correlation of lips and sound {_score_at(sync, 0):.2f} before, {_score_at(sync, shift):.2f} after)"
+    advice = "set clip.sound_shift_ms=auto, or give the right sound as audio_file=FILE"
     return Check("sound and picture", good, words if good else f"out of sync: {words}", advice)
+
+
+def _score_at(sync: SoundOffset, milliseconds: int) -> float:
+    return float(np.interp(milliseconds / 1000, sync.lags, sync.scores))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,14 @@ from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config import instantiate
+from talksplat.data.audio_windows import ROWS_PER_FRAME, rewindow
 from talksplat.errors import UserError
 from talksplat.preprocess.audio_features import AudioFeatures
+from talksplat.preprocess.audio_features.base import same_features
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.preprocess.speech import SPEECH_RATE, speak
+
+logger = logging.getLogger(__name__)
 
 SOUND_RATE = 48000  # Hz, of the sound in the video; the features are made at 16 kHz
 
@@ -32,7 +37,11 @@ class Drive:
 
 
 def drive_from_audio(
-    path: str | Path, audio: DictConfig, sound: str | Path | None = None, speech_model: str | None = None
+    path: str | Path,
+    audio: DictConfig,
+    sound: str | Path | None = None,
+    speech_model: str | None = None,
+    fingerprint: Float[np.ndarray, " feature"] | None = None,
 ) -> Drive:
     """Features of a recording, or stored features.
 
@@ -41,6 +50,7 @@ def drive_from_audio(
         audio: the configuration node `audio` that the avatar was trained with (`width`, `window`, `extractor`, `name`).
         sound: with features, the recording to be heard; None: no sound.
         speech_model: checkpoint that computes the features; None: where it was when the avatar was trained.
+        fingerprint: of the features that the avatar was trained with; None: unknown.
 
     Raises:
         UserError: a file that cannot be read, features of another shape, or a recording for an avatar whose kind of
@@ -52,18 +62,42 @@ def drive_from_audio(
         return Drive(features, None if sound is None else read_audio(sound, SOUND_RATE))
     if sound is not None:
         raise UserError("sound= goes with audio=FEATURES.npy; a recording given as audio= is heard itself")
-    extractor = _extractor(audio, f"audio={path}", speech_model)
+    extractor = _extractor(audio, f"audio={path}", speech_model, fingerprint)
     return Drive(extractor(read_audio(path)), read_audio(path, SOUND_RATE))
 
 
-def drive_from_text(text: str, voice: str, audio: DictConfig, speech_model: str | None = None) -> Drive:
+def drive_from_text(
+    text: str,
+    voice: str,
+    audio: DictConfig,
+    speech_model: str | None = None,
+    fingerprint: Float[np.ndarray, " feature"] | None = None,
+) -> Drive:
     """Features of `text` spoken by espeak-ng; errors as `speak` and `drive_from_audio` raise them."""
-    extractor = _extractor(audio, "text=", speech_model)
+    extractor = _extractor(audio, "text=", speech_model, fingerprint)
+    if extractor.english_only and not voice.startswith("en"):
+        logger.info(
+            "%s features were learned on English; lips follow voice=%s as well, a little less closely",
+            audio.name,
+            voice,
+        )
     speech = speak(text, voice)
     return Drive(extractor(soxr.resample(speech, SPEECH_RATE, SAMPLE_RATE)), speech, SPEECH_RATE)
 
 
-def _extractor(audio: DictConfig, source: str, speech_model: str | None) -> AudioFeatures:
+def _extractor(
+    audio: DictConfig, source: str, speech_model: str | None, fingerprint: np.ndarray | None
+) -> AudioFeatures:
+    extractor = _open_extractor(audio, source, speech_model)
+    if fingerprint is not None and not same_features(extractor.fingerprint(), fingerprint):
+        raise UserError(
+            f"the {audio.name} features that are computed here are others than this avatar was trained with (a test sound gives "
+            "other numbers): give the checkpoint that made them as speech_model=FOLDER"
+        )
+    return extractor
+
+
+def _open_extractor(audio: DictConfig, source: str, speech_model: str | None) -> AudioFeatures:
     if audio.extractor is None:
         raise UserError(
             f"this avatar listens to {audio.name} features [frames, {audio.window}, {audio.width}], which cannot be "
@@ -83,6 +117,8 @@ def _read_features(path: Path, audio: DictConfig) -> np.ndarray:
         features = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise UserError(f"{path} is not a NumPy array of numbers ({error})") from error
+    if features.ndim == 3 and features.shape[1:] == (ROWS_PER_FRAME, audio.width) and audio.window > ROWS_PER_FRAME:
+        features = rewindow(features.reshape(-1, audio.width), audio.window)
     if features.ndim != 3 or features.shape[1:] != (audio.window, audio.width) or not len(features):
         raise UserError(
             f"{path} has shape {tuple(features.shape)}, but this avatar listens to {audio.name} features of shape "

@@ -32,6 +32,7 @@ class Plan:
     features: Float[Tensor, "row window width"]
     rows: Int[Tensor, " frame"]  # row of `features` that belongs to each frame: its number
     context: int  # windows around a frame
+    ahead: int | None  # of them after it, see `data.audio_windows`
     sound: Float[np.ndarray, " sample"] | None
     sound_rate: int
     fps: float
@@ -48,7 +49,7 @@ class Plan:
         """What drives the frames of a chunk, on `device`."""
         viewmats = torch.as_tensor(self.path.viewmats[chunk], dtype=torch.float32)
         conditions = Conditions(
-            audio=audio_windows(self.features, self.rows[chunk], self.context),
+            audio=audio_windows(self.features, self.rows[chunk], self.context, self.ahead),
             eye=torch.as_tensor(self.scene.eye[self.path.eyes[chunk]], dtype=torch.float32),
             viewmats=viewmats,
             Ks=torch.as_tensor(self.scene.K).expand(len(viewmats), 3, 3).contiguous(),
@@ -59,7 +60,14 @@ class Plan:
         return conditions.to(device)
 
 
-def plan_speech(scene: Scene, drive: Drive, camera: Camera, context: int, motion_lags: Sequence[float] = ()) -> Plan:
+def plan_speech(
+    scene: Scene,
+    drive: Drive,
+    camera: Camera,
+    context: int,
+    motion_lags: Sequence[float] = (),
+    ahead: int | None = None,
+) -> Plan:
     """New speech along a camera path, 25 frames a second."""
     if scene.subject is None:
         camera = camera.at(scene.plate_frame)
@@ -70,6 +78,7 @@ def plan_speech(scene: Scene, drive: Drive, camera: Camera, context: int, motion
         features=torch.from_numpy(drive.features),
         rows=torch.arange(len(drive)),
         context=context,
+        ahead=ahead,
         sound=drive.sound,
         sound_rate=drive.sound_rate,
         fps=VIDEO_FPS,
@@ -78,7 +87,12 @@ def plan_speech(scene: Scene, drive: Drive, camera: Camera, context: int, motion
 
 
 def plan_split(
-    scene: Scene, split: str, context: int, audio_across_split: bool = True, motion_lags: Sequence[float] = ()
+    scene: Scene,
+    split: str,
+    context: int,
+    audio_across_split: bool = True,
+    motion_lags: Sequence[float] = (),
+    ahead: int | None = None,
 ) -> Plan:
     """The clip's own "test" (held-out) or "train" frames with their own sound.
 
@@ -106,6 +120,7 @@ def plan_split(
         features=features,
         rows=torch.from_numpy(frame_ids),
         context=context,
+        ahead=ahead,
         sound=_sound_of(scene, frame_ids),
         sound_rate=SAMPLE_RATE,
         fps=scene.fps,

@@ -43,7 +43,7 @@ def render(config: DictConfig) -> RenderReport:
     scene = open_scene(entry["subject"], trained.audio, config.subject, soft_masks)
     model = build_model(checkpoint, device)
     check_maps(model, entry["mode"], config.attention, config.deformation)
-    plan = _plan(config, trained, scene)
+    plan = _plan(config, trained, scene, entry["subject"].get("audio_fingerprint"))
     if entry["mode"] == "canonical" and config.split is None:
         logger.warning(
             "%s is of the canonical stage, which has no speech yet: the mouth will stay still", config.checkpoint
@@ -65,16 +65,18 @@ def render(config: DictConfig) -> RenderReport:
     return RenderJob(plan, renderer, device, batch_size, maps, suite).run(output, config.crf)
 
 
-def _plan(config: DictConfig, trained: DictConfig, scene: Scene) -> Plan:
+def _plan(config: DictConfig, trained: DictConfig, scene: Scene, fingerprint: torch.Tensor | None) -> Plan:
+    known = None if fingerprint is None else fingerprint.cpu().numpy()
     lags = list(OmegaConf.select(trained, "dataset.motion_lags") or [])
+    ahead = trained.audio.get("ahead")
     if config.split is not None:
         across = OmegaConf.select(trained, "dataset.loader.audio_across_split", default=True)
-        return plan_split(scene, config.split, trained.audio.context, across, lags)
+        return plan_split(scene, config.split, trained.audio.context, across, lags, ahead)
     if config.text is not None:
-        drive = drive_from_text(config.text, config.voice, trained.audio, config.speech_model)
+        drive = drive_from_text(config.text, config.voice, trained.audio, config.speech_model, known)
     else:
-        drive = drive_from_audio(config.audio_file, trained.audio, config.sound, config.speech_model)
-    return plan_speech(scene, drive, instantiate(config.camera), trained.audio.context, lags)
+        drive = drive_from_audio(config.audio_file, trained.audio, config.sound, config.speech_model, known)
+    return plan_speech(scene, drive, instantiate(config.camera), trained.audio.context, lags, ahead)
 
 
 def _suite(config: DictConfig, device: torch.device) -> MetricSuite:

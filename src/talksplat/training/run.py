@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from talksplat.callbacks.backup import Backup
 from talksplat.callbacks.progress import RunProgress
 from talksplat.config import instantiate, to_yaml
+from talksplat.config.auto_audio import FALLBACK
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import Interrupted, Pruned
 from talksplat.parallel.crew import Crew
@@ -172,6 +173,14 @@ class TrainingRun:
                 logger.warning(
                     "loss.%s counts in no stage of stage.order: loss.%s.stages=%s", name, name, list(loss.stages)
                 )
+        if self.config.audio.name == FALLBACK and self.config.dataset.sample is None and not _names_audio(self.config):
+            root = self.config.dataset.root
+            logger.warning(
+                "audio=mel: %s has no Whisper features, on which lips follow the sound better: make them with "
+                "python -m talksplat.preprocess features=%s audio=whisper",
+                root,
+                root,
+            )
         if not self.plan.quality:
             logger.warning(
                 "this stage preset is for trying things out: it is no quality preset, do not report its numbers"
@@ -188,6 +197,10 @@ class TrainingRun:
                 before += stage.steps
             self.trackers = open_trackers(self.tracker, self.config, self.folder.path, self.info.data, stages, step)
         return self.trackers
+
+
+def _names_audio(config: DictConfig) -> bool:
+    return any(override.startswith("audio=") for override in config.chosen.overrides)
 
 
 def _outcome_of(error: BaseException) -> Outcome:

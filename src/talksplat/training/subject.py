@@ -56,6 +56,7 @@ def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
         "width": subject.width,
         "height": subject.height,
         "fps": float(subject.fps),
+        "audio_fingerprint": _tensor(subject.audio_fingerprint),
         "plate": first.background_u8[0].cpu(),
     }
 
@@ -68,8 +69,13 @@ def subject_statistics(subject: Subject) -> SubjectStatistics:
         viewmats=torch.as_tensor(subject.viewmats[subject.train]),
         vertex_colors=None if subject.vertex_colors is None else torch.as_tensor(subject.vertex_colors),
         audio=torch.as_tensor(subject.features[subject.train]),
-        mouth=None if mouth is None else torch.as_tensor(mouth),
+        audio_fingerprint=_tensor(subject.audio_fingerprint),
+        mouth=_tensor(mouth),
     )
+
+
+def _tensor(array: np.ndarray | None) -> torch.Tensor | None:
+    return None if array is None else torch.as_tensor(array)
 
 
 def mouth_center(subject: Subject) -> Float[np.ndarray, 3] | None:

