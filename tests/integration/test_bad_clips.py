@@ -61,6 +61,7 @@ def preprocess(clip: Path, subject: Path, *settings: str) -> dict:
         "segmentation=color_models",
         "segmentation.size=64",
         "segmentation.keyframes=2",
+        "audio=mel",
     )
     main([f"video={clip}", f"subject={subject}", *small, *settings])
     return json.loads((subject / "manifest.json").read_text())

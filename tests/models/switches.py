@@ -149,7 +149,7 @@ SWITCHES = [
     ),
     switch(G, "model.expression=null", "expression", "expression", base=("dataset.action_units=[AU01_r]",)),
     plain(G, "reach=null", "reach"),
-    plain(G, "unit_dropout=0.2", "unit_dropout", shown="training"),
+    plain(G, "unit_dropout=0.2", shown="training"),
     plain(G, "reach.inner=0.1"),
     plain(G, "reach.width=1.0"),
     switch(
@@ -163,7 +163,7 @@ SWITCHES = [
     switch(
         G,
         "model=static",
-        "_target_ tokens cross_attention deformation motion expression reach",
+        "_target_ tokens cross_attention deformation motion expression reach unit_dropout",
         "tokens cross_attention deformation motion reach",
     ),
     switch(

@@ -162,7 +162,11 @@ def test_a_real_clip_becomes_a_subject(tmp_path):
     other = preprocessor(face_tracker=MediapipeTracker(smoothing_hz=4)).run(
         clip, tmp_path / "third", work=tmp_path / "subject.work"
     )
-    assert [step["name"] for step in other["steps"] if step["cached"]] == ["faces", "features_mel", "frames"]
+    assert [step["name"] for step in other["steps"] if step["cached"]] == ["faces", "sync", "features_mel", "frames"]
+    moved = preprocessor(sound_shift_ms=120).run(clip, tmp_path / "moved", work=tmp_path / "subject.work")
+    assert (manifest["sound_shift_ms"], moved["sound_shift_ms"]) == (0, 120)  # 2.2 s are too short for auto
+    before, after = (read_audio(tmp_path / name / "aud.wav") for name in ("subject", "moved"))
+    assert len(before) == len(after) and np.array_equal(after[:-1920], before[1920:])
     imported = preprocessor(
         face_tracker=ImportTracker(str(tmp_path / "subject")),
         segmenter=ImportedSegmenter(str(tmp_path / "subject")),

@@ -24,13 +24,23 @@ class LipToken(nn.Module):
         prior: file, or name of one that comes with the project.
         feature: name of the audio group.
         width, window, context, ahead: of the audio features, as of `AudioEncoder`.
+        noise: deviations of normal noise added while training, so that nine numbers cannot serve as a frame's name.
     """
 
     out_features = NUMBERS
 
-    def __init__(self, prior: str, feature: str, width: int, window: int, context: int, ahead: int | None = None):
+    def __init__(
+        self,
+        prior: str,
+        feature: str,
+        width: int,
+        window: int,
+        context: int,
+        ahead: int | None = None,
+        noise: float = 0.0,
+    ):
         super().__init__()
-        self.prior, self.feature, self.width = prior, feature, width
+        self.prior, self.feature, self.width, self.noise = prior, feature, width, noise
         before = frames_before(context, ahead)
         self.first_row = -2 * before - window // 2
         rows = 2 * (context - 1) + window
@@ -75,4 +85,5 @@ class LipToken(nn.Module):
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame 9"]:
         """Numbers in deviations of a person's own."""
         rows = conditions.audio[:, self.place[0], self.place[1]]
-        return torch.einsum("brf,nrf->bn", rows.float(), self.weights) + self.bias
+        numbers = torch.einsum("brf,nrf->bn", rows.float(), self.weights) + self.bias
+        return numbers + self.noise * torch.randn_like(numbers) if self.training and self.noise else numbers

@@ -20,17 +20,21 @@ from talksplat.preprocess.cache import settings_of
 from talksplat.preprocess.progress import ProgressBars
 
 HOP, FFT = 160, 400  # samples of a mel frame and of its Fourier transform
-DECADES, LOUD = 8.0, 0.0  # range of the log-mel energies below the loudest; which is taken to be LOUD at least, so that
-# silence is silence as between words of a recording, and not what Whisper makes of digital zeros alone
+DECADES = 8.0  # range of Whisper's log-mel energies below the loudest
+LEVEL = 1.5  # log10 energy to which the loudest sounds of a recording are brought: that of speech at full scale
+LOUD_SHARE = 0.99  # of frames that are less loud
+GAIN = (-2.0, 3.0)  # log10 by which a recording is changed at most, so that hiss stays silence
 BLOCK = 6000  # mel frames made at once
+SPANS, TIMES, BATCH = 3, 4, 8  # windows in the encoder's 30 s, that a row is the mean of, that are worked on at once
 EARLY = ROW_SAMPLES // 2  # state j is centred on sample 320 j of what the encoder is given, row j on sample 320 j + 160
 
 
 class WhisperFeatures(AudioFeatures):
     """Encoder states after one block, 50 rows a second.
 
-    The encoder takes 30 s at a time, of which the middle 20 s are kept: its attention then sees 5 s beyond every row, and
-    memory does not grow with the recording.
+    A state depends on its place in what the encoder is given, by a third of its spread over speech and with a life of its
+    own in silence. The encoder therefore gets 10 s at a time (its attention sees 2.5 s beyond every row that is kept), and
+    each row is the mean of four such windows; memory does not grow with the recording.
 
     Args:
         checkpoint: Hugging Face name, or folder of a Hugging Face or CTranslate2 checkpoint.
@@ -75,24 +79,36 @@ class WhisperFeatures(AudioFeatures):
         }
         return {**settings, "layer": self.layer, "checkpoint_content": content_of(self._folder)}
 
-    @torch.inference_mode()
     def rows(self, samples: Float[np.ndarray, " sample"]) -> Float[np.ndarray, "row width"]:
-        """See `AudioFeatures`; any length."""
+        """See `AudioFeatures`; any length. Silence is 0."""
+        return self._states(samples) - self._silence
+
+    @cached_property
+    def _silence(self) -> Float[np.ndarray, " width"]:
+        """States of silence, taken from all others: zeros outside a recording then are silence as well."""
+        return self._states(np.zeros(self._size.positions // SPANS * ROW_SAMPLES, np.float32)).mean(0)
+
+    @torch.inference_mode()
+    def _states(self, samples: Float[np.ndarray, " sample"]) -> Float[np.ndarray, "row width"]:
         count = max(round(len(samples) / ROW_SAMPLES), 1)
-        span = self._size.positions
-        margin = span // 6
-        step = span - 2 * margin
-        length = margin + -(-count // step) * step + margin
-        sound = np.zeros(length * ROW_SAMPLES + EARLY, np.float32)
-        sound[margin * ROW_SAMPLES :][: len(samples)] = samples
+        span = self._size.positions // SPANS
+        hop = span // (2 * TIMES)
+        kept = TIMES * hop
+        margin = (span - kept) // 2
+        before = margin + kept - hop  # rows of silence, so that the first row is kept TIMES times
+        windows = -(-(count + kept - hop) // hop)
+        sound = np.zeros((windows * hop + span) * ROW_SAMPLES + EARLY, np.float32)
+        sound[before * ROW_SAMPLES :][: len(samples)] = samples
         mel = self._log_mel(torch.from_numpy(sound[EARLY:]))
         encoder, device = self._placed
-        result = np.empty((count, self.width), np.float32)
-        for start in ProgressBars()(range(0, count, step), "audio features"):
-            states = encoder(mel[None, :, 2 * start : 2 * (start + span)].to(device))[0, margin : margin + step]
-            stop = min(start + step, count)
-            result[start:stop] = states[: stop - start].cpu().numpy()
-        return result
+        sums = np.zeros((windows * hop + kept, self.width), np.float32)
+        for first in ProgressBars()(range(0, windows, BATCH), "audio features"):
+            starts = range(first * hop, min(first + BATCH, windows) * hop, hop)
+            batch = torch.stack([mel[:, 2 * start : 2 * (start + span)] for start in starts]).to(device)
+            states = encoder(batch)[:, margin : margin + kept].cpu().numpy()
+            for start, part in zip(starts, states):
+                sums[start : start + kept] += part
+        return sums[kept - hop :][:count] / TIMES
 
     @cached_property
     def _placed(self) -> tuple[WhisperEncoder, torch.device]:
@@ -106,7 +122,8 @@ class WhisperFeatures(AudioFeatures):
         return torch.from_numpy(mel(sr=SAMPLE_RATE, n_fft=FFT, n_mels=self._size.mels))
 
     def _log_mel(self, samples: Float[Tensor, " sample"]) -> Float[Tensor, "mel frame"]:
-        """Whisper's input of the whole recording: one floor for all of it, so that chunks agree."""
+        """Whisper's input for the whole recording. Whisper hangs its floor on the loudest frame of each 30 s; here all
+        recordings are brought to one level and have one floor, so that windows, recordings and silences agree."""
         window, padded = torch.hann_window(FFT), torch.nn.functional.pad(samples, (FFT // 2, FFT // 2))
         blocks = []
         for start in range(0, len(samples), BLOCK * HOP):
@@ -114,4 +131,6 @@ class WhisperFeatures(AudioFeatures):
             spectrum = torch.stft(part, FFT, HOP, window=window, center=False, return_complex=True)
             blocks.append((self._filters @ spectrum.abs().square()).clamp_min(1e-10).log10())
         energies = torch.cat(blocks, dim=1)
-        return (energies.clamp_min(energies.max().clamp_min(LOUD) - DECADES) + 4) / 4
+        loudest = torch.quantile(energies.amax(0)[:: max(energies.shape[1] // 100_000, 1)], LOUD_SHARE)
+        energies = energies + (LEVEL - loudest).clamp(*GAIN)
+        return (energies.clamp_min(LEVEL - DECADES) + 4) / 4
