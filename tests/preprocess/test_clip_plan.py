@@ -84,6 +84,8 @@ def test_a_cut_keeps_the_longest_scene_or_fails():
     assert plan.frame_ids[0] == 60 and plan.frame_ids[-1] == 149 and "60" in plan.notes[0]
     with pytest.raises(UserError, match="cut at frame 60"):
         plan_clip(faces, on_cut="fail")
+    kept = plan_clip(faces, on_cut="keep")
+    assert kept.frame_ids.tolist() == list(range(150)) and "all scenes are used" in kept.notes[0]
     with pytest.raises(UserError, match="in one scene"):
         plan_clip(faces, min_seconds=4.0)
 

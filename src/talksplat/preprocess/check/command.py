@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from talksplat.config.auto_audio import BEST
 from talksplat.data.head_cloud import with_head_cloud
 from talksplat.data.subject import Subject, load_background, load_frame, read_subject
 from talksplat.errors import UserError
@@ -66,7 +67,7 @@ def _read(folder: Folder) -> tuple[Subject | None, str, list[str]]:
     """The subject with the first of its audio features that can be read, their name, and why none can."""
     errors = []
     usable = {name: shape for name, shape in folder.audio.items() if len(shape) in (2, 3)}
-    for name, shape in usable.items():
+    for name, shape in sorted(usable.items(), key=lambda item: item[0] != f"aud_{BEST}.npy"):  # as audio=auto would
         two_rows = len(shape) == 3 and shape[1] == 2
         window = 16 if two_rows else shape[1] if len(shape) == 3 else 1
         try:
