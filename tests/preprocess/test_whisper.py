@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from talksplat.data.audio_windows import read_audio_features
+from talksplat.data.audio_windows import read_audio_features, same_features
 from talksplat.errors import UserError
 from talksplat.preprocess.audio_features import WhisperFeatures, whisper_checkpoint
 from talksplat.preprocess.audio_features import whisper as whisper_module
-from talksplat.preprocess.audio_features.base import same_features
 from talksplat.preprocess.audio_features.whisper_checkpoint import find_whisper, open_whisper
 from talksplat.preprocess.audio_io import read_audio
 from tests.helpers.tiny_whisper import BLOCKS, POSITIONS, WIDTH, write_ct2, write_whisper

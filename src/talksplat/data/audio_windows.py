@@ -19,6 +19,7 @@ from talksplat.errors import UserError
 from talksplat.types import frames_before
 
 MAX_MISSING_ROWS = 3  # video and audio encoders disagree by this many frames at the end of a clip
+SAME = 0.01  # relative difference of two fingerprints: float16 weights make 1e-4, another model about 1
 ROWS_PER_FRAME = 2  # 50 rows a second, 25 frames
 
 
@@ -70,6 +71,11 @@ def read_fingerprint(features: Path) -> Float[np.ndarray, " width"] | None:
         return np.array(json.loads(path.read_text())["fingerprint"], dtype=np.float32)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"cannot read {path} ({error}): make the features again, or remove it") from error
+
+
+def same_features(a: Float[np.ndarray, " width"], b: Float[np.ndarray, " width"]) -> bool:
+    """Whether two fingerprints are of the same features."""
+    return a.shape == b.shape and bool(np.linalg.norm(a - b) <= SAME * np.linalg.norm(b))
 
 
 def find_audio_file(root: Path, names: Sequence[str]) -> Path:

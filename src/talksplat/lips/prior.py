@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from talksplat.data.audio_windows import same_features
 from talksplat.errors import UserError
+from talksplat.files import write_bytes
 
 FORMAT = 1  # raised when an older reader would misunderstand a file
 ROWS_PER_FRAME = 2  # 50 rows, 25 frames a second
-SAME = 0.01  # relative difference of two fingerprints up to which the features are the same
 ARRAYS = ("fingerprint", "weights", "bias", "lip_basis")
 FACTS = ("feature", "first_row", "per_clip", "targets", "people", "scores", "card")
 
@@ -70,8 +70,7 @@ class LipPrior:
             raise UserError(f"the lip prior is for audio={self.feature} features, not audio={name}: {remedy}")
         if width != self.width:
             raise UserError(f"the lip prior reads {self.feature} rows of width {self.width}, not {width}: {remedy}")
-        known = self.fingerprint
-        if known.shape != fingerprint.shape or np.linalg.norm(fingerprint - known) > SAME * np.linalg.norm(known):
+        if not same_features(fingerprint, self.fingerprint):
             raise UserError(
                 f"these {name} features are of another model or setting than the lip prior was learned with (a test sound "
                 f"gives other numbers): choose the same model, or learn a prior again: python -m talksplat.learn_lips "
@@ -85,14 +84,10 @@ class LipPrior:
         facts = {name: getattr(self, name) for name in FACTS}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, lip_prior=np.array(FORMAT), facts=np.array(json.dumps(facts)), **arrays)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(buffer.getvalue())
-            os.replace(temporary, path)
+            write_bytes(path, buffer.getvalue())
         except OSError as error:
-            if temporary.is_file():
-                temporary.unlink()
             raise UserError(f"cannot write the lip prior {path} ({error.strerror}): choose another place") from error
 
     @classmethod

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from talksplat.data.audio_windows import same_features
 from talksplat.errors import UserError
 from talksplat.lips.measures import lip_measures
 from talksplat.lips.prior import LipPrior
 from talksplat.lips.shipped import find_prior
 from talksplat.lips.sync import SoundOffset, find_offset
 from talksplat.preprocess.audio_features import VIDEO_FPS, AudioFeatures, MelFeatures, WhisperFeatures
-from talksplat.preprocess.audio_features.base import same_features
 from talksplat.preprocess.audio_io import SAMPLE_RATE, shifted
 from talksplat.preprocess.cache import content_hash, write_atomic
 from talksplat.preprocess.clip_plan import ClipPlan

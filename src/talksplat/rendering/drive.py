@@ -12,10 +12,9 @@ from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config import instantiate
-from talksplat.data.audio_windows import ROWS_PER_FRAME, rewindow
+from talksplat.data.audio_windows import ROWS_PER_FRAME, rewindow, same_features
 from talksplat.errors import UserError
 from talksplat.preprocess.audio_features import AudioFeatures
-from talksplat.preprocess.audio_features.base import same_features
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.preprocess.speech import SPEECH_RATE, speak
 

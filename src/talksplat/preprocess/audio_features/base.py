@@ -15,7 +15,6 @@ from talksplat.preprocess.cache import settings_of
 VIDEO_FPS = 25
 ROW_RATE = 50  # rows a second in the shared layout
 ROW_SAMPLES = SAMPLE_RATE // ROW_RATE
-SAME = 0.01  # relative difference of two fingerprints: float16 weights make 1e-4, another model about 1
 
 
 class AudioFeatures(ABC):
@@ -52,7 +51,7 @@ class AudioFeatures(ABC):
 
     def fingerprint(self) -> Float[np.ndarray, " width"]:
         """Mean row of a fixed sound: tells features apart that have the same shape. Copies of one speech model in other
-        formats and precisions agree within `SAME`."""
+        formats and precisions agree (`data.audio_windows.same_features`)."""
         time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
         sweep = np.sin(2 * np.pi * 100 * time * (1 + 15 * time))  # from 100 to 3,100 Hz: the band of speech
         return self.rows((0.3 * sweep * np.sin(4 * np.pi * time) ** 2).astype(np.float32)).mean(0)
@@ -85,11 +84,6 @@ class AudioFeatures(ABC):
         if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
             raise UserError(f"audio must be one channel of finite samples, not an array of shape {samples.shape}")
         return self.rows(samples)
-
-
-def same_features(a: Float[np.ndarray, " width"], b: Float[np.ndarray, " width"]) -> bool:
-    """Whether two fingerprints are of the same features."""
-    return a.shape == b.shape and bool(np.linalg.norm(a - b) <= SAME * np.linalg.norm(b))
 
 
 def take_or_zero(array: np.ndarray, index: np.ndarray) -> np.ndarray:
