@@ -25,7 +25,7 @@ def run_one(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     run_dir = Path(config.run_dir or hydra_config.runtime.output_dir)
     try:
-        metrics = train(finish_config("train", config, chosen_of(hydra_config)), run_dir)
+        metrics = train(finish_config("train", config, chosen_of(hydra_config), run_dir), run_dir)
     except UserError as error:
         logging.getLogger(__name__).error("error: %s", error)
         sys.exit(2)

@@ -38,7 +38,8 @@ def learn_lips(config: DictConfig, console: Console) -> LipPrior:
         raise UserError(f"{out} is there already: remove it, or give another out=")
     if config.audio.extractor is None:
         raise UserError(f"audio={config.audio.name} features cannot be computed here: use audio=whisper or audio=mel")
-    folders = people_of(list(config.subjects))
+    subjects = config.subjects
+    folders = people_of(subjects.split(",") if isinstance(subjects, str) else list(subjects))
     extractor: AudioFeatures = instantiate(config.audio.extractor)
     if extractor.rate != ROW_RATE:
         raise UserError(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from talksplat.config import compose
+from talksplat.config import chosen_of, compose, finish_config, to_yaml
+from talksplat.config.compose import compose_unchecked
 from talksplat.preprocess.audio_features import whisper_checkpoint
 
 
@@ -36,8 +37,31 @@ def test_settings_of_both_kinds_are_kept_and_mels_own_mean_mel(folder: Path):
     (folder / "aud_whisper.npy").touch()
     audio = audio_of(folder, "audio.context=4")
     assert (audio.name, audio.context) == ("whisper", 4)
+    assert audio_of(folder, "audio.components=null").components is None
+    audio = audio_of(folder, "audio.window=12", "audio.ahead=0")
+    assert (audio.name, audio.window, audio.extractor.window) == ("whisper", 12, 12)
     audio = audio_of(folder, "audio.extractor.num_mels=16")
     assert (audio.name, audio.width) == ("mel", 16)
+
+
+def test_what_is_missing_is_known(folder: Path):
+    missing = lambda *overrides: (
+        compose("train", ["dataset=portrait", f"dataset.root={folder}", *overrides]).chosen.best_audio_missing
+    )
+    assert missing() and not missing("audio=mel") and not missing("audio.extractor.num_mels=16")
+    (folder / "aud_whisper.npy").touch()
+    assert not missing() and not missing("experiment=gaussiantalker/paper", "loss=default")
+    assert not compose("train", []).chosen.best_audio_missing  # the sample
+
+
+def test_a_resumed_run_keeps_what_it_began_with(folder: Path, tmp_path: Path):
+    wishes = ["dataset=portrait", f"dataset.root={folder}", "resume=true"]
+    config = compose_unchecked("train", wishes)
+    begun = finish_config("train", config, chosen_of(config.hydra))
+    (tmp_path / "config.yaml").write_text(to_yaml(begun))
+    (folder / "aud_whisper.npy").touch()
+    assert finish_config("train", config, chosen_of(config.hydra)).audio.name == "whisper"
+    assert finish_config("train", config, chosen_of(config.hydra), tmp_path).audio.name == "mel"
 
 
 def test_the_model_follows(folder: Path):

@@ -129,7 +129,7 @@ def test_groups_state_what_their_extractor_makes(hubert: Path) -> None:
         assert (extractor.width, extractor.window) == (HIDDEN, config.audio.window)
         assert feature_name(list(config.audio.files)) in ("eo", "w2v", "hu", "wavlm")
     with pytest.raises(UserError, match="audio.extractor.window is 16, but audio.window is 8"):
-        compose("preprocess", ["features=x", "audio.window=8"])
+        compose("preprocess", ["features=x", "audio=mel", "audio.window=8"])
     with pytest.raises(UserError, match="audio.files"):
         compose("preprocess", ["features=x", "audio.files=[]"])
     with pytest.raises(UserError, match="aud_NAME.npy"):

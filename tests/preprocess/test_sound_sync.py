@@ -57,7 +57,7 @@ def test_loudness_is_by_frame():
     assert loud.shape == (300,) and loud[28:47].min() > 0.1 and not loud[60:].any()
 
 
-@pytest.mark.parametrize("wanted", ["soon", 5000, 1.5])
+@pytest.mark.parametrize("wanted", ["soon", 5000, 1.5, True])
 def test_a_nonsense_shift_is_refused(wanted):
     from talksplat.preprocess.pipeline import Preprocessor
 

@@ -10,26 +10,48 @@ from omegaconf import DictConfig, OmegaConf
 from talksplat.errors import UserError
 
 AUTO, BEST, FALLBACK = "auto", "whisper", "mel"
-COMMON = ("context", "ahead", "components")  # settings that mean the same for both
+COMMON = ("window", "context", "ahead", "components")  # settings that mean the same for both
 
 
-def resolve_audio(config_name: str, config: DictConfig, chosen: dict[str, Any], conf_dir: Path) -> dict[str, Any]:
+def resolve_audio(
+    config_name: str, config: DictConfig, chosen: dict[str, Any], conf_dir: Path, run_dir: Path | None = None
+) -> dict[str, Any]:
     """The `audio` node of a composed configuration, unresolved; that of the choice where it is auto, which is composed as
-    the fallback. `chosen["groups"]` names the choice from then on.
+    the fallback.
+
+    `chosen["groups"]` names the choice from then on, and `chosen["best_audio_missing"]` says whether only the features or
+    weights of the best one were missing. A run in `run_dir` that is resumed keeps what it began with.
     """
     node = OmegaConf.to_container(config.audio, resolve=False)
     groups = chosen.get("groups", {})
     if groups.get("audio") != AUTO:
         return node
     best, fallback = _group(conf_dir, BEST), _group(conf_dir, FALLBACK)
-    changed = {key: value for key, value in node.items() if value != fallback.get(key)}
-    found = _in_folder if config_name == "train" else _on_machine
-    groups["audio"] = BEST if changed.keys() <= set(COMMON) and found(best, config) else FALLBACK
+    given = {key.removeprefix("audio.").split(".")[0] for key in _keys(chosen) if key.startswith("audio.")}
+    changed = {key: value for key, value in node.items() if key in given or value != fallback.get(key)}
+    open_choice = changed.keys() <= set(COMMON) and (config_name != "train" or config.dataset.sample is None)
+    begun = _begun_with(run_dir, config) if config_name == "train" else None
+    if begun is not None:
+        found = begun == BEST
+    else:
+        found = _in_folder(best, config) if config_name == "train" else _on_machine(best, config)
+    chosen["best_audio_missing"] = open_choice and not found
+    groups["audio"] = BEST if open_choice and found else FALLBACK
     return {**best, **changed} if groups["audio"] == BEST else node
 
 
+def _keys(chosen: dict[str, Any]) -> list[str]:
+    return [override.lstrip("+~").partition("=")[0] for override in chosen.get("overrides", [])]
+
+
+def _begun_with(run_dir: Path | None, config: DictConfig) -> str | None:
+    """Name of the features of the run that is resumed."""
+    saved = None if run_dir is None or not config.resume else run_dir / "config.yaml"
+    return None if saved is None or not saved.is_file() else OmegaConf.select(OmegaConf.load(saved), "audio.name")
+
+
 def _in_folder(audio: dict[str, Any], config: DictConfig) -> bool:
-    if config.dataset.sample is not None or OmegaConf.is_missing(config.dataset, "root") or config.dataset.root is None:
+    if OmegaConf.is_missing(config.dataset, "root") or config.dataset.root is None:
         return False
     return any((Path(config.dataset.root).expanduser() / name).is_file() for name in audio["files"])
 

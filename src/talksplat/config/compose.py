@@ -102,17 +102,20 @@ def _paths(value: Any, path: str) -> Iterator[str]:
         yield from _paths(item, f"{path}.{key}" if path else str(key))
 
 
-def finish_config(config_name: str, config: DictConfig, chosen: dict[str, Any]) -> DictConfig:
+def finish_config(
+    config_name: str, config: DictConfig, chosen: dict[str, Any], run_dir: Path | None = None
+) -> DictConfig:
     """Check a composed configuration against the schema, its targets' signatures and for missing values.
 
     Args:
         config_name, config: as composed by Hydra.
         chosen: what it was made of (`chosen_of`); a training run records it.
+        run_dir: of a training run that may be resumed.
     """
     raw = OmegaConf.to_container(config, resolve=False)  # without Hydra's flags
     raw.pop("hydra", None)
     if "audio" in raw:
-        raw["audio"] = resolve_audio(config_name, config, chosen, CONF_DIR)
+        raw["audio"] = resolve_audio(config_name, config, chosen, CONF_DIR, run_dir)
     if config_name == "train":
         raw["chosen"] = chosen
     missing = list(_missing(raw, ""))

@@ -27,9 +27,7 @@ class AudioConfig:
     window: int = MISSING  # feature rows in one window
     context: int = 8  # windows around a frame
     ahead: int | None = None  # of them after the frame; null: context/2 - 1, as the original
-    components: int | None = (
-        None  # principal components of the training frames' rows that the model sees; null: the rows
-    )
+    components: int | None = None  # principal components of its rows that the model sees; null: the rows themselves
     extractor: Any = None  # computes the features from a recording; null: only stored features work
 
 
@@ -75,6 +73,7 @@ class ChosenConfig:
     groups: dict[str, Any] = field(default_factory=dict)  # choice of each group
     experiments: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)  # as given on the command line
+    best_audio_missing: bool = False  # audio=auto fell back, as the folder has no features of the best kind
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -13,7 +14,7 @@ from talksplat.config.schema import AudioConfig, PathsConfig
 class LearnLipsConfig:
     """Settings of a lip prior's learning."""
 
-    subjects: list[str] = MISSING
+    subjects: Any = MISSING
     out: str = MISSING
     note: str | None = None
     per_clip: bool | None = None

@@ -19,7 +19,6 @@ from talksplat.errors import UserError
 from talksplat.types import frames_before
 
 MAX_MISSING_ROWS = 3  # video and audio encoders disagree by this many frames at the end of a clip
-SAME = 0.01  # relative difference of two fingerprints: float16 weights make 1e-4, another model about 1
 ROWS_PER_FRAME = 2  # 50 rows a second, 25 frames
 
 
@@ -68,14 +67,12 @@ def read_fingerprint(features: Path) -> Float[np.ndarray, " width"] | None:
     if not path.is_file():
         return None
     try:
-        return np.array(json.loads(path.read_text())["fingerprint"], dtype=np.float32)
+        fingerprint = np.array(json.loads(path.read_text())["fingerprint"], dtype=np.float32)
+        if fingerprint.ndim != 1 or not np.isfinite(fingerprint).all():
+            raise ValueError("its fingerprint is no row of numbers")
+        return fingerprint
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"cannot read {path} ({error}): make the features again, or remove it") from error
-
-
-def same_features(a: Float[np.ndarray, " width"], b: Float[np.ndarray, " width"]) -> bool:
-    """Whether two fingerprints are of the same features."""
-    return a.shape == b.shape and bool(np.linalg.norm(a - b) <= SAME * np.linalg.norm(b))
 
 
 def find_audio_file(root: Path, names: Sequence[str]) -> Path:

@@ -56,9 +56,8 @@ def _later(clip: LipClip, by: int) -> LipClip:
 
 def _moves(scores: dict[str, dict[str, Any]], moved: dict[str, int]) -> dict[str, int]:
     """Rows by which each clip's sound is still to be moved; 0 where that is not certain."""
-    share = 1 - 1 / len(
-        scores
-    )  # the others are off as well, by as much in all the other way: a full step would overshoot
+    # The others are off as well, by as much in all the other way: a full step would overshoot.
+    share = 1 - 1 / len(scores)
     return {
         clip: round(share * (ms / ROW_MS - moved[clip])) if values["certain"][clip] else 0
         for values in scores.values()

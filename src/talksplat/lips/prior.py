@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from talksplat.data.audio_windows import same_features
 from talksplat.errors import UserError
 from talksplat.files import write_bytes
+from talksplat.fingerprints import same_features
 
 FORMAT = 1  # raised when an older reader would misunderstand a file
 ROWS_PER_FRAME = 2  # 50 rows, 25 frames a second
@@ -73,8 +73,8 @@ class LipPrior:
         if not same_features(fingerprint, self.fingerprint):
             raise UserError(
                 f"these {name} features are of another model or setting than the lip prior was learned with (a test sound "
-                f"gives other numbers): choose the same model, or learn a prior again: python -m talksplat.learn_lips "
-                f"audio={name}"
+                f"gives other numbers): choose the same model; if an older version made them, make them again (preprocess "
+                f"features=SUBJECT audio={name} overwrite=true); or learn a prior: python -m talksplat.learn_lips audio={name}"
             )
 
     def save(self, path: Path) -> None:

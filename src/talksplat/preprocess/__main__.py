@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @exits_cleanly
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; bad input is one line on stderr and exit status 2."""
-    config_overrides = sys.argv[1:] if arguments is None else arguments
-    config = compose("preprocess", config_overrides)
+    given = sys.argv[1:] if arguments is None else arguments
+    config = compose("preprocess", given)
     if config.check is not None:
         from talksplat.preprocess.check import check_folder
 
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
-    if config.audio.name == FALLBACK and not any(text.startswith("audio=") for text in config_overrides):
+    if config.audio.name == FALLBACK and not any(text.lstrip("+").startswith("audio") for text in given):
         logging.getLogger(__name__).warning(
             "audio=mel: the weights of Whisper, on which lips follow the sound better, are not here; %s", GET
         )
@@ -93,7 +93,7 @@ def _add_features(config: DictConfig, features: AudioFeatures, name: str) -> Non
     choice = "experiment=finetune_speech" if config.audio.name == "waveform" else f"audio={config.audio.name}"
     path, shape = add_features(Path(config.features), features, name, config.overwrite, work)
     Console().print(
-        f"{path}: {shape[0]} windows of {shape[1]} rows of width {shape[2]}. Train with: python train.py "
+        f"{path}: {shape[0]} frames of {shape[1]} rows of width {shape[2]}. Train with: python train.py "
         f"dataset=portrait dataset.root={config.features} {choice}",
         soft_wrap=True,
     )

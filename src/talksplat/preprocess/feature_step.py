@@ -18,7 +18,7 @@ from talksplat.preprocess.audio_features import AudioFeatures
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.preprocess.cache import StepCache, StepResult, write_atomic
 
-VERSION = 2  # raised whenever the code gives other features
+VERSION = 3  # raised whenever the code gives other features
 FEATURES_FILE = "features.npy"
 ABOUT_FILE = "about.json"
 SILENCE = 1e-4  # three steps of 16-bit PCM: nothing was recorded
@@ -92,7 +92,7 @@ def add_features(
         data, words = ((step.folder / file).read_bytes() for file in (FEATURES_FILE, ABOUT_FILE))
     write_atomic(about_path(target), words)
     write_atomic(target, data)
-    return target, (num_frames, features.window, features.width)
+    return target, np.load(io.BytesIO(data)).shape
 
 
 def about(features: AudioFeatures) -> bytes:

@@ -83,9 +83,9 @@ class Preprocessor:
             raise UserError(f"points={points} must be at least {LEAST_POINTS}: fewer make a poor avatar")
         if on_cut not in ("longest", "keep", "fail"):
             raise UserError(f"clip.on_cut={on_cut!r}: use longest, keep or fail")
-        if sound_shift_ms != AUTO and not (isinstance(sound_shift_ms, int) and abs(sound_shift_ms) <= MOST_SHIFT):
+        if sound_shift_ms != AUTO and not (type(sound_shift_ms) is int and abs(sound_shift_ms) <= MOST_SHIFT):
             raise UserError(
-                f"clip.sound_shift_ms={sound_shift_ms}: use auto, or milliseconds from -{MOST_SHIFT} to {MOST_SHIFT}"
+                f"clip.sound_shift_ms={sound_shift_ms!r}: use auto, or milliseconds from -{MOST_SHIFT} to {MOST_SHIFT}"
             )
         self.face_tracker = face_tracker
         self.segmenter = segmenter

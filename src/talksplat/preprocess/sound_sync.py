@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from talksplat.data.audio_windows import same_features
 from talksplat.errors import UserError
+from talksplat.fingerprints import same_features
 from talksplat.lips.measures import lip_measures
 from talksplat.lips.prior import LipPrior
 from talksplat.lips.shipped import find_prior

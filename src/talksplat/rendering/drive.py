@@ -12,8 +12,9 @@ from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config import instantiate
-from talksplat.data.audio_windows import ROWS_PER_FRAME, rewindow, same_features
+from talksplat.data.audio_windows import ROWS_PER_FRAME, rewindow
 from talksplat.errors import UserError
+from talksplat.fingerprints import same_features
 from talksplat.preprocess.audio_features import AudioFeatures
 from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.preprocess.speech import SPEECH_RATE, speak
@@ -91,7 +92,7 @@ def _extractor(
     if fingerprint is not None and not same_features(extractor.fingerprint(), fingerprint):
         raise UserError(
             f"the {audio.name} features that are computed here are others than this avatar was trained with (a test sound gives "
-            "other numbers): give the checkpoint that made them as speech_model=FOLDER"
+            "other numbers): give the checkpoint that made them as speech_model=FOLDER; if an older version made them, make them again (preprocess features=SUBJECT overwrite=true) and train on those"
         )
     return extractor
 

@@ -14,6 +14,7 @@ from talksplat.files import write_json, write_text
 
 # What may differ between a run and its resumption without changing what is computed.
 FREE_KEYS = ("resume", "dry_run", "run_dir", "tracker", "backup", "paths", "chosen")
+OFF = ("null", "false", "0.0", "[]")  # values by which a setting changes nothing
 FREE_TRAINER_KEYS = ("threads", "checkpoint_every", "log_every", "preview_every")
 
 
@@ -55,6 +56,8 @@ class RunFolder:
             group, _, rest = key.partition(".")
             if group in FREE_KEYS or (group == "trainer" and rest in FREE_TRAINER_KEYS):
                 continue
+            if key not in theirs and ours[key] in OFF:
+                continue  # a setting that an older version did not know
             if ours.get(key, "absent") != theirs.get(key, "absent"):
                 raise UserError(
                     f"cannot resume {self.path}: {key} was {theirs.get(key, 'absent')} and is now "

@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 from talksplat.callbacks.backup import Backup
 from talksplat.callbacks.progress import RunProgress
 from talksplat.config import instantiate, to_yaml
-from talksplat.config.auto_audio import FALLBACK
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import Interrupted, Pruned
 from talksplat.parallel.crew import Crew
@@ -79,6 +78,12 @@ class TrainingRun:
         self.trackers: list[Tracker] | None = None  # opened when the first stage begins
         self.info: RunInfo | None = None  # the first process's alone
         self._initialize_model()
+        if config.chosen.best_audio_missing and rank == 0:
+            logger.warning(
+                "audio=%s: %s has no Whisper features, on which lips follow the sound better: make them with "
+                "python -m talksplat.preprocess features=%s audio=whisper",
+                *(config.audio.name, config.dataset.root, config.dataset.root),
+            )
 
     def _initialize_model(self) -> None:
         statistics = subject_statistics(self.data.subject)
@@ -173,14 +178,6 @@ class TrainingRun:
                 logger.warning(
                     "loss.%s counts in no stage of stage.order: loss.%s.stages=%s", name, name, list(loss.stages)
                 )
-        if self.config.audio.name == FALLBACK and self.config.dataset.sample is None and not _names_audio(self.config):
-            root = self.config.dataset.root
-            logger.warning(
-                "audio=mel: %s has no Whisper features, on which lips follow the sound better: make them with "
-                "python -m talksplat.preprocess features=%s audio=whisper",
-                root,
-                root,
-            )
         if not self.plan.quality:
             logger.warning(
                 "this stage preset is for trying things out: it is no quality preset, do not report its numbers"
@@ -197,10 +194,6 @@ class TrainingRun:
                 before += stage.steps
             self.trackers = open_trackers(self.tracker, self.config, self.folder.path, self.info.data, stages, step)
         return self.trackers
-
-
-def _names_audio(config: DictConfig) -> bool:
-    return any(override.startswith("audio=") for override in config.chosen.overrides)
 
 
 def _outcome_of(error: BaseException) -> Outcome:
@@ -226,7 +219,10 @@ def train(config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = 
         times = "" if run.settings.devices == 1 else f"{run.settings.devices} x "
         stages = ", ".join(f"{name} {stage.steps:,} steps of {times}{stage.batch_size}" for name, stage in run.plan)
         tokens = ", ".join(run.model.token_names) or "none"
-        logger.info("%s, %s parameters, tokens: %s; %s", type(run.model).__name__, f"{size:,}", tokens, stages)
+        name = type(run.model).__name__
+        logger.info(
+            "%s on audio=%s, %s parameters, tokens: %s; %s", name, config.audio.name, f"{size:,}", tokens, stages
+        )
         logger.info("dry run: everything is built and checked, nothing is trained")
         return None
     return run.run()

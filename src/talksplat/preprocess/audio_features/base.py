@@ -51,7 +51,7 @@ class AudioFeatures(ABC):
 
     def fingerprint(self) -> Float[np.ndarray, " width"]:
         """Mean row of a fixed sound: tells features apart that have the same shape. Copies of one speech model in other
-        formats and precisions agree (`data.audio_windows.same_features`)."""
+        formats and precisions agree (`fingerprints.same_features`)."""
         time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
         sweep = np.sin(2 * np.pi * 100 * time * (1 + 15 * time))  # from 100 to 3,100 Hz: the band of speech
         return self.rows((0.3 * sweep * np.sin(4 * np.pi * time) ** 2).astype(np.float32)).mean(0)

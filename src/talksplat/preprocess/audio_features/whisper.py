@@ -22,8 +22,10 @@ from talksplat.preprocess.progress import ProgressBars
 HOP, FFT = 160, 400  # samples of a mel frame and of its Fourier transform
 DECADES = 8.0  # range of Whisper's log-mel energies below the loudest
 LEVEL = 1.5  # log10 energy to which the loudest sounds of a recording are brought: that of speech at full scale
-LOUD_SHARE = 0.99  # of frames that are less loud
+LOUD_SHARE = 0.99  # of the frames that sound which are less loud; those SOUNDING log10 below the peak are pauses
+SOUNDING = 4.0
 GAIN = (-2.0, 3.0)  # log10 by which a recording is changed at most, so that hiss stays silence
+VERSION = 2  # raised whenever the states come out differently
 BLOCK = 6000  # mel frames made at once
 SPANS, TIMES, BATCH = 3, 4, 8  # windows in the encoder's 30 s, that a row is the mean of, that are worked on at once
 EARLY = ROW_SAMPLES // 2  # state j is centred on sample 320 j of what the encoder is given, row j on sample 320 j + 160
@@ -34,14 +36,14 @@ class WhisperFeatures(AudioFeatures):
 
     A state depends on its place in what the encoder is given, by a third of its spread over speech and with a life of its
     own in silence. The encoder therefore gets 10 s at a time (its attention sees 2.5 s beyond every row that is kept), and
-    each row is the mean of four such windows; memory does not grow with the recording.
+    each row is the mean of four such windows.
 
     Args:
         checkpoint: Hugging Face name, or folder of a Hugging Face or CTranslate2 checkpoint.
         width: of the states: 384 for tiny, 512 base, 768 small, 1,024 medium, 1,280 large.
         layer: after how many transformer blocks; 0: before the first; None: after the last, with the final norm. Only
             these blocks are read. Block 2 of tiny.en tells most of lips, the last one least (docs/audio.md).
-        window, first_row: see `AudioFeatures`.
+        window: see `AudioFeatures`.
         assets: folder in which names are looked for.
         download: a checkpoint that is nowhere else from Hugging Face.
 
@@ -57,11 +59,10 @@ class WhisperFeatures(AudioFeatures):
         width: int = 384,
         layer: int | None = 2,
         window: int = 16,
-        first_row: int | None = None,
         assets: str | None = None,
         download: bool = True,
     ) -> None:
-        super().__init__(width, window, first_row=first_row)
+        super().__init__(width, window)
         self.checkpoint, self.layer = checkpoint, layer
         self.english_only = Path(checkpoint).name.endswith(".en")
         self._folder = find_whisper(checkpoint, assets, download)
@@ -77,10 +78,10 @@ class WhisperFeatures(AudioFeatures):
         settings = {
             name: value for name, value in settings_of(self).items() if name not in ("checkpoint", "english_only")
         }
-        return {**settings, "layer": self.layer, "checkpoint_content": content_of(self._folder)}
+        return {**settings, "layer": self.layer, "version": VERSION, "checkpoint_content": content_of(self._folder)}
 
     def rows(self, samples: Float[np.ndarray, " sample"]) -> Float[np.ndarray, "row width"]:
-        """See `AudioFeatures`; any length. Silence is 0."""
+        """See `AudioFeatures`; any length. Silence is 0 on average."""
         return self._states(samples) - self._silence
 
     @cached_property
@@ -131,6 +132,7 @@ class WhisperFeatures(AudioFeatures):
             spectrum = torch.stft(part, FFT, HOP, window=window, center=False, return_complex=True)
             blocks.append((self._filters @ spectrum.abs().square()).clamp_min(1e-10).log10())
         energies = torch.cat(blocks, dim=1)
-        loudest = torch.quantile(energies.amax(0)[:: max(energies.shape[1] // 100_000, 1)], LOUD_SHARE)
-        energies = energies + (LEVEL - loudest).clamp(*GAIN)
+        frames = energies.amax(0)
+        loudest = np.quantile(frames[frames > frames.max() - SOUNDING].numpy(), LOUD_SHARE)
+        energies = energies + float(np.clip(LEVEL - loudest, *GAIN))
         return (energies.clamp_min(LEVEL - DECADES) + 4) / 4

