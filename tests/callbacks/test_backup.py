@@ -22,6 +22,9 @@ MEMORY = fsspec.filesystem("memory")
 @pytest.fixture(autouse=True)
 def _empty_memory() -> Iterator[None]:
     yield
+    for thread in threading.enumerate():
+        if thread.name == "backup":  # one that a run did not wait for would go on copying into the next test
+            thread.join(30)
     MEMORY.store.clear()
     MEMORY.pseudo_dirs[:] = [""]
 
