@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
-    if config.audio.name == FALLBACK and not any(text.lstrip("+").startswith("audio") for text in given):
+    if config.audio.name == FALLBACK and not any(text.lstrip("+").startswith(("audio=", "audio.")) for text in given):
         logging.getLogger(__name__).warning(
             "audio=mel: the weights of Whisper, on which lips follow the sound better, are not here; %s", GET
         )
