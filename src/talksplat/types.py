@@ -45,6 +45,7 @@ class Conditions(TensorBundle):
     motion: Float[Tensor, "frame lag 6"] | None = None  # to poses that lag behind the head (geometry.head_motion)
     action_units: Float[Tensor, "frame unit"] | None = None  # intensities / 5 of `dataset.action_units`
     frames: Int[Tensor, " frame"] | None = None  # numbers in the video, or in the new speech: time at 25 a second
+    lip_measures: Float[Tensor, "frame 43"] | None = None  # of training frames (lips.measures), NaN in others
 
     def __len__(self) -> int:
         return self.viewmats.shape[0]

@@ -15,6 +15,7 @@ from talksplat.lips.measures import TARGETS
 from talksplat.lips.prior import LipPrior
 from talksplat.models.expression import at_rest
 from talksplat.models.lip_token import LipToken
+from talksplat.models.subject_statistics import SubjectStatistics
 from tests.models.building import configure, make_conditions, set_up
 
 WIDTH = 5
@@ -43,6 +44,13 @@ def token(prior: Path, **settings) -> LipToken:
     return LipToken(str(prior), **{"feature": "made", "width": WIDTH, "window": 16, "context": 8, **settings})
 
 
+def statistics(windows: torch.Tensor, fingerprint=FINGERPRINT, **more) -> SubjectStatistics:
+    fingerprint = None if fingerprint is None else torch.from_numpy(fingerprint)
+    return SubjectStatistics(
+        torch.zeros(0, 3), torch.zeros(0, 4, 4), audio=windows, audio_fingerprint=fingerprint, **more
+    )
+
+
 def conditions_of(windows: torch.Tensor, frames: torch.Tensor, context: int, ahead: int | None):
     conditions = make_conditions(len(frames))
     conditions.audio = audio_windows(windows, frames, context, ahead)
@@ -58,7 +66,7 @@ def test_token_is_the_priors_prediction(tmp_path: Path, window: int, context: in
     rows = np.random.default_rng(1).normal(size=(120, WIDTH)).astype(np.float32)
     windows = torch.from_numpy(rewindow(rows, window))
     lips = token(prior, window=window, context=context, ahead=ahead)
-    lips.fit(windows, FINGERPRINT)
+    lips.fit(statistics(windows))
     frames = torch.arange(15, 45)  # inside, where windows are not cut off
     given = lips(conditions_of(windows, frames, context, ahead))
     assert np.abs(given.numpy() - LipPrior.load(prior).predict(rows, 60)[15:45]).max() < 1e-4
@@ -69,7 +77,7 @@ def test_a_prior_for_standardised_rows_takes_the_training_frames(tmp_path: Path)
     rows = 3 + 2 * np.random.default_rng(1).normal(size=(400, WIDTH)).astype(np.float32)
     windows = torch.from_numpy(rewindow(rows, 16))
     lips = token(prior)
-    lips.fit(windows[8:-8], FINGERPRINT)
+    lips.fit(statistics(windows[8:-8]))
     given = lips(conditions_of(windows, torch.arange(20, 180), 8, None)).numpy()
     expected = LipPrior.load(prior).predict(rows, 200)[20:180]
     assert np.abs(given - expected).max() < 0.1 * expected.std()
@@ -79,14 +87,14 @@ def test_what_does_not_fit_is_refused(tmp_path: Path):
     windows = torch.randn(30, 16, WIDTH)
     prior = write_prior(tmp_path / "prior.npz")
     with pytest.raises(UserError, match="other model or setting"):
-        token(prior).fit(windows, FINGERPRINT + 1)
+        token(prior).fit(statistics(windows, FINGERPRINT + 1))
     with pytest.raises(UserError, match="audio=made features, not audio=mel"):
-        token(prior, feature="mel").fit(windows, FINGERPRINT)
+        token(prior, feature="mel").fit(statistics(windows))
     with pytest.raises(UserError, match="looks at rows -16 to \\+5.*reach from -6 to \\+5"):
-        token(prior, window=12, context=1).fit(windows, FINGERPRINT)
+        token(prior, window=12, context=1).fit(statistics(windows))
     with pytest.raises(UserError, match="no lip prior nowhere"):
-        token(Path("nowhere")).fit(windows, FINGERPRINT)
-    token(prior).fit(windows, None)  # a folder that does not tell what made its features
+        token(Path("nowhere")).fit(statistics(windows))
+    token(prior).fit(statistics(windows, None))  # a folder that does not tell what made its features
 
 
 @pytest.mark.parametrize("name", ["gaussiantalker", "egstalker"])
@@ -96,7 +104,7 @@ def test_avatar_has_the_token_and_its_checkpoint_the_weights(tmp_path: Path, nam
     config = configure(name, overrides, audio_width=WIDTH)
     model = set_up(instantiate(config.model))
     assert model.token_names[:2] == ("audio", "lips") and len(model.token_names) == 5
-    model.tokens.fit_audio(torch.randn(30, 16, WIDTH), torch.from_numpy(FINGERPRINT))
+    model.tokens.fit_audio(statistics(torch.randn(30, 16, WIDTH)))
     conditions = make_conditions(3, audio_width=WIDTH)
     shown = model.eval()(conditions, "deform", 0).means
     prior.unlink()

@@ -94,6 +94,7 @@ class FrameStore:
             motion=tables["motion"].index_select(0, index),
             action_units=tables["action_units"].index_select(0, index),
             frames=tables["frame_ids"].index_select(0, index),
+            lip_measures=tables["lip_measures"].index_select(0, index),
         )
 
     def use_poses(self, viewmats: Float[np.ndarray, "frame 4 4"]) -> None:
@@ -160,6 +161,7 @@ def _condition_tables(
         "eye": torch.from_numpy(subject.eye),
         "action_units": torch.from_numpy(subject.action_units),
         "lip_boxes": torch.from_numpy(subject.lip_boxes),
+        "lip_measures": torch.from_numpy(subject.lip_measures),
         "audio": torch.cat([audio, torch.zeros_like(audio[:1])]),
         "audio_rows": torch.where(rows < 0, blank, rows),
     }

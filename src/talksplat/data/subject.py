@@ -15,6 +15,7 @@ from talksplat.data import action_units, audio_windows, images, landmarks, poses
 from talksplat.data.labels import Label, label_mask
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import intrinsics
+from talksplat.lips import lip_measures
 
 DEFAULT_FPS = 25.0
 MIN_FRAMES = 2
@@ -52,6 +53,13 @@ class Subject:
     def features(self) -> Float[np.ndarray, "frame window feature"]:
         """Audio window of each frame."""
         return self.audio[self.frame_ids]
+
+    @property
+    def lip_measures(self) -> Float[np.ndarray, "frame 43"]:
+        """Lips of the training frames as `lips.lip_measures` has them; NaN in held-out frames and without landmarks."""
+        measures = np.full((len(self.frame_ids), 43), np.nan, dtype=np.float32)
+        measures[self.train] = lip_measures(self.landmarks[self.train])
+        return measures
 
     def subset(self, positions: Int[np.ndarray, " kept"]) -> Subject:
         """The same subject with some of its frames only; `positions` must rise."""

@@ -4,7 +4,7 @@ It tells what lips do at new sound before a person's own clip can teach it, and 
 features come at 50 a second, frames at 25; this package computes neither, and imports nothing that does.
 """
 
-from talksplat.lips.fit import LipClip, Recipe
+from talksplat.lips.fit import LipClip, Recipe, fit_person
 from talksplat.lips.measures import TARGETS, lip_measures, lip_numbers
 from talksplat.lips.prior import LipPrior
 from talksplat.lips.sync import SoundOffset, find_offset
@@ -16,6 +16,7 @@ __all__ = [
     "Recipe",
     "SoundOffset",
     "find_offset",
+    "fit_person",
     "lip_measures",
     "lip_numbers",
 ]

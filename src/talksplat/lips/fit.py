@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,6 +16,7 @@ COMPONENTS, DIRECT_WIDTH = 48, 64  # rows wider than the second are projected to
 ALPHAS = 10.0 ** np.arange(-4.5, 1.1, 0.5)  # of the inputs' total variance
 ALONE = 0.001  # alpha where a single person leaves nobody to choose it by; of real ones best for the next person
 GROUPS = 4  # of people, left out in turn to choose alpha
+PERSONAL_ALPHA = 0.01  # of 7 s of a person as of a minute, by six people's held-out lips (experiments/lips)
 CHUNK = 2000  # frames whose windows are held at once
 
 
@@ -59,15 +60,13 @@ def fit(people: People, recipe: Recipe) -> LipPrior:
     basis = _lip_basis(people)
     center, matrix = _projection(people, recipe.per_clip)
     moments = {name: _moments(clips, recipe, basis, center, matrix) for name, clips in people.items()}
-    weights, bias = _ridge(moments)
-    weights = weights.T.reshape(len(TARGETS), recipe.taps // 2, -1) @ matrix.T  # of pair means of rows
-    weights = np.repeat(weights / 2, 2, axis=1)
+    weights, bias = _folded(*_ridge(moments), center, matrix)
     return LipPrior(
         feature=recipe.feature,
         fingerprint=recipe.fingerprint,
         first_row=recipe.first_row,
         weights=weights.astype(np.float32),
-        bias=(bias - weights.sum(1) @ center).astype(np.float32),
+        bias=bias.astype(np.float32),
         per_clip=recipe.per_clip,
         targets=TARGETS,
         lip_basis=basis.astype(np.float32),
@@ -75,6 +74,25 @@ def fit(people: People, recipe: Recipe) -> LipPrior:
         scores={},
         card="",
     )
+
+
+def fit_person(prior: LipPrior, clip: LipClip, alpha: float = PERSONAL_ALPHA) -> LipPrior:
+    """The prior with a ridge beside it on what it leaves of this person's own lips (lip study, "line + ridge on the rest").
+
+    `alpha` is in shares of the inputs' total variance. Deviations are the person's own: where no face is seen, nothing is fitted.
+    """
+    numbers = lip_numbers(clip.measures, prior.lip_basis)
+    seen = np.isfinite(numbers[:, 0])
+    if not seen.any():
+        return prior
+    told = prior.at_rows(clip.rows, ROWS_PER_FRAME * clip.frames)
+    mean = told[seen].mean(0)
+    center, matrix = _projection({clip.name: [clip]}, prior.per_clip)
+    rows = (standardized(clip.rows) if prior.per_clip else clip.rows) - center
+    moments = _clip_moments(rows @ matrix, clip.frames, numbers - told + mean, prior.first_row, prior.weights.shape[1])
+    weights, bias = (values[0] for values in _solve(moments, np.array([alpha])))
+    weights, bias = _folded(weights, bias, center, matrix)
+    return replace(prior, weights=prior.weights + weights, bias=prior.bias - mean + bias)
 
 
 def _lip_basis(people: People) -> Float[np.ndarray, "6 40"]:
@@ -121,13 +139,38 @@ def _moments(
     for clip in clips:
         rows = ((standardized(clip.rows) if recipe.per_clip else clip.rows) - center) @ matrix
         lips, start = numbers[start : start + len(clip.frames)], start + len(clip.frames)
-        seen = np.flatnonzero(np.isfinite(lips[:, 0]))
-        for part in np.split(seen, range(CHUNK, len(seen), CHUNK)):
-            window = rows[window_rows(ROWS_PER_FRAME * clip.frames[part], recipe.first_row, recipe.taps, len(rows))]
-            pairs = window.reshape(len(part), -1, 2, rows.shape[1]).mean(2).reshape(len(part), -1)
-            columns = np.concatenate([pairs, lips[part], np.ones((len(part), 1))], axis=1)
-            moments = moments + columns.T @ columns
+        moments = moments + _clip_moments(rows, clip.frames, lips, recipe.first_row, recipe.taps)
     return moments * _weight(moments[-1, -1], 25)
+
+
+def _clip_moments(
+    rows: Float[np.ndarray, "row part"],
+    frames: Int[np.ndarray, " frame"],
+    lips: Float[np.ndarray, "frame 9"],
+    first_row: int,
+    taps: int,
+) -> Float[np.ndarray, "column column"]:
+    """Second moments of [means of pairs of rows, lips, 1] over the frames with a face."""
+    seen = np.flatnonzero(np.isfinite(lips[:, 0]))
+    moments = 0.0
+    for part in np.split(seen, range(CHUNK, len(seen), CHUNK)):
+        window = rows[window_rows(ROWS_PER_FRAME * frames[part], first_row, taps, len(rows))]
+        pairs = window.reshape(len(part), -1, 2, rows.shape[1]).mean(2).reshape(len(part), -1)
+        columns = np.concatenate([pairs, lips[part], np.ones((len(part), 1))], axis=1)
+        moments = moments + columns.T @ columns
+    return moments
+
+
+def _folded(
+    weights: Float[np.ndarray, "input 9"],
+    bias: Float[np.ndarray, " 9"],
+    center: Float[np.ndarray, " width"],
+    matrix: Float[np.ndarray, "width part"],
+) -> tuple[Float[np.ndarray, "9 tap width"], Float[np.ndarray, " 9"]]:
+    """Weights of single rows from those of projected pairs."""
+    weights = weights.T.reshape(len(TARGETS), -1, matrix.shape[1]) @ matrix.T
+    weights = np.repeat(weights / 2, 2, axis=1)
+    return weights, bias - weights.sum(1) @ center
 
 
 def _ridge(moments: dict[str, np.ndarray]) -> tuple[Float[np.ndarray, "input 9"], Float[np.ndarray, " 9"]]:

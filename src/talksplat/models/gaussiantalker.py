@@ -101,8 +101,7 @@ class GaussianTalker(TalkingHead):
 
     def _fit(self, subject: SubjectStatistics) -> None:
         self.tokens.fit_cameras(subject.viewmats)
-        if subject.audio is not None:
-            self.tokens.fit_audio(subject.audio, subject.audio_fingerprint)
+        self.tokens.fit_audio(subject)
         if self.motion is not None:
             self.motion.fit(subject.viewmats)
         if self.reach is not None and subject.mouth is not None:

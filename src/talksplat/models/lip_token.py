@@ -1,4 +1,4 @@
-"""Lips as other people move them to this sound: a condition token from a prior (`talksplat.lips`)."""
+"""Lips as a condition token: from sound by a prior (`talksplat.lips`), or as they were seen."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
-from talksplat.lips.prior import LipPrior
+from talksplat.lips import LipClip, LipPrior, fit_person
 from talksplat.lips.shipped import find_prior
+from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions, frames_before
 
-NUMBERS = 9  # gap, width, jaw and six components of the lips' shape
+CLOSED = 10  # per cent of the frames, in which the lips count as closed
+AROUND, SILENCE, SPEECH = 4, 0.2, 0.5  # rows before and after; shares of a row's size in speech (pauses: 0.7)
+NUMBERS, MEASURES = 9, 43  # gap, width, jaw and six components of the lips' shape; what they are made of
 
 
 class LipToken(nn.Module):
     """Nine lip numbers of a frame, linear in the rows of audio features around it; the weights are fixed.
 
-    They are learned on other people (`python -m talksplat.learn_lips`) and become part of the avatar's checkpoint.
+    They are learned on other people (`python -m talksplat.learn_lips`), and fitted to the person's own lips before training
+    where `personal` says so. Where there is no sound at all the lips are closed. All of it becomes part of the avatar's checkpoint.
 
     Args:
         prior: file, or name of one that comes with the project.
         feature: name of the audio group.
         width, window, context, ahead: of the audio features, as of `AudioEncoder`.
+        personal: strength of the ridge on what the prior leaves of the person's own lips, in shares of the rows' variance;
+            null: the prior as it is.
+        measured: train on the lips that are seen in each frame instead of predicted ones: what the picture does with lips
+            is then learned apart from what sound does with them, as in GeneFace (Ye et al., ICLR 2023).
         noise: deviations of normal noise added while training, so that nine numbers cannot serve as a frame's name.
     """
 
@@ -37,10 +45,13 @@ class LipToken(nn.Module):
         window: int,
         context: int,
         ahead: int | None = None,
+        personal: float | None = None,
+        measured: bool = False,
         noise: float = 0.0,
     ):
         super().__init__()
-        self.prior, self.feature, self.width, self.noise = prior, feature, width, noise
+        self.prior, self.feature, self.width = prior, feature, width
+        self.personal, self.measured, self.noise = personal, measured, noise
         before = frames_before(context, ahead)
         self.first_row = -2 * before - window // 2
         rows = 2 * (context - 1) + window
@@ -50,22 +61,25 @@ class LipToken(nn.Module):
         self.register_buffer("place", torch.from_numpy(place), persistent=False)
         self.register_buffer("weights", torch.zeros(NUMBERS, rows, width))
         self.register_buffer("bias", torch.zeros(NUMBERS))
+        self.register_buffer("measure_weights", torch.zeros(NUMBERS, MEASURES))
+        self.register_buffer("measure_bias", torch.zeros(NUMBERS))
+        self.register_buffer("rest", torch.zeros(NUMBERS))  # lips in silence
+        self.register_buffer("size", torch.zeros(()))  # of a row in speech
 
     @torch.no_grad()
-    def fit(
-        self, features: Float[Tensor, "frame window feature"], fingerprint: Float[np.ndarray, " width"] | None
-    ) -> None:
-        """Load the prior.
+    def fit(self, subject: SubjectStatistics) -> None:
+        """Load the prior, and fit it to the person.
 
-        Args:
-            features: of the training frames, by which a prior that wants it standardises them.
-            fingerprint: of the features; None: unknown, only their name and width are checked.
+        Features of unknown origin are checked by name and width only.
 
         Raises:
-            UserError: no such prior, one of other features, or one that looks further than the audio windows reach.
+            UserError: no such prior, one of other features, or one that looks further than the audio windows reach; no
+                lips to train on where `measured` or `personal` wants them.
         """
         prior = LipPrior.load(find_prior(self.prior))
-        prior.check_features(self.feature, prior.fingerprint if fingerprint is None else fingerprint, self.width)
+        fingerprint = subject.audio_fingerprint
+        fingerprint = prior.fingerprint if fingerprint is None else fingerprint.cpu().numpy()
+        prior.check_features(self.feature, fingerprint, self.width)
         skipped, taps = prior.first_row - self.first_row, prior.weights.shape[1]
         if skipped < 0 or skipped + taps > self.weights.shape[1]:
             raise UserError(
@@ -73,17 +87,71 @@ class LipToken(nn.Module):
                 f"frame, but the audio windows reach from {self.first_row:+d} to {self.first_row + self.weights.shape[1] - 1:+d}: "
                 "choose larger audio.context and audio.ahead, or a prior made for them"
             )
+        clip = _clip_of(subject)
+        if (self.measured or self.personal is not None) and not np.isfinite(clip.measures).any():
+            raise UserError(
+                "model.tokens.lips wants the person's own lips, but no training frame has landmarks (ori_imgs/*.lms): set "
+                "model.tokens.lips.measured=false model.tokens.lips.personal=null"
+            )
+        if self.personal is not None:
+            prior = fit_person(prior, clip, self.personal)
+        if np.isfinite(clip.measures).any():
+            self._fit_measures(prior, clip)
         weights, bias = torch.from_numpy(prior.weights).float(), torch.from_numpy(prior.bias).float()
         if prior.per_clip:
-            rows = features.flatten(0, 1).float().cpu()
+            rows = subject.audio.flatten(0, 1).float().cpu()
             weights = weights / rows.std(0).clamp_min(1e-3 * rows.abs().max())
             bias = bias - torch.einsum("ntf,f->n", weights, rows.mean(0))
         self.weights.zero_()
         self.weights[:, skipped : skipped + taps] = weights.to(self.weights)
         self.bias.copy_(bias)
 
+    def _fit_measures(self, prior: LipPrior, clip: LipClip) -> None:
+        """`lip_numbers` of this person as a linear map, and the lips where they are closed."""
+        raw = np.concatenate([clip.measures[:, :3], clip.measures[:, 3:] @ prior.lip_basis.T], axis=1)
+        mean, spread = np.nanmean(raw, 0), np.maximum(np.nanstd(raw, 0), 1e-9)
+        self.measure_weights.zero_()
+        self.measure_weights[:3, :3] = torch.eye(3)
+        self.measure_weights[3:, 3:] = torch.from_numpy(prior.lip_basis)
+        self.measure_weights /= torch.from_numpy(spread).to(self.measure_weights)[:, None]
+        self.measure_bias.copy_(torch.from_numpy(-mean / spread))
+        closed = raw[:, 0] <= np.nanpercentile(raw[:, 0], CLOSED)
+        self.rest.copy_(torch.from_numpy((raw[closed].mean(0) - mean) / spread))
+        self.size.fill_(float(np.linalg.norm(clip.rows, axis=1).mean()))
+
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame 9"]:
         """Numbers in deviations of a person's own."""
-        rows = conditions.audio[:, self.place[0], self.place[1]]
-        numbers = torch.einsum("brf,nrf->bn", rows.float(), self.weights) + self.bias
-        return numbers + self.noise * torch.randn_like(numbers) if self.training and self.noise else numbers
+        rows = conditions.audio[:, self.place[0], self.place[1]].float()
+        numbers = torch.einsum("brf,nrf->bn", rows, self.weights) + self.bias
+        numbers = torch.where(self.size > 0, torch.lerp(self.rest, numbers, self._sound(rows)), numbers)
+        if not self.training:
+            return numbers
+        if self.measured and conditions.lip_measures is not None:
+            seen = conditions.lip_measures.float() @ self.measure_weights.T + self.measure_bias
+            numbers = torch.where(seen.isfinite(), seen, numbers)
+        return numbers + self.noise * torch.randn_like(numbers) if self.noise else numbers
+
+    def _sound(self, rows: Float[Tensor, "frame row feature"]) -> Float[Tensor, "frame 1"]:
+        """0 in silence, where rows are 0, and 1 in speech and in pauses of a recorded voice, in which lips stay as they are."""
+        near = rows[:, max(-self.first_row - AROUND, 0) : -self.first_row + AROUND]
+        share = near.norm(dim=2).mean(1, keepdim=True) / self.size
+        return ((share - SILENCE) / (SPEECH - SILENCE)).clamp(0, 1)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        """As of any module; checkpoints from before these buffers did without them."""
+        for name in ("measure_weights", "measure_bias", "rest", "size"):
+            state_dict.setdefault(f"{prefix}{name}", getattr(self, name))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _clip_of(subject: SubjectStatistics) -> LipClip:
+    """The training frames as a recording that begins with the first of them; sound of frames left out is the next one's."""
+    count, window = subject.audio.shape[:2]
+    frames = np.arange(count) if subject.frames is None else subject.frames.cpu().numpy()
+    frames = frames - frames[0]
+    pairs = subject.audio[:, window // 2 : window // 2 + 2].float().cpu().numpy()
+    rows = pairs[np.searchsorted(frames, np.arange(frames[-1] + 1))].reshape(-1, pairs.shape[2])
+    measures = (
+        np.full((count, MEASURES), np.nan) if subject.lip_measures is None else subject.lip_measures.cpu().numpy()
+    )
+    return LipClip("the person", rows, frames, measures.astype(np.float64))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from talksplat.types import TensorBundle
@@ -18,5 +18,7 @@ class SubjectStatistics(TensorBundle):
     viewmats: Float[Tensor, "frame 4 4"]  # of the training frames only
     vertex_colors: UInt8[Tensor, "point 3"] | None = None  # None: grey
     audio: Float[Tensor, "frame window feature"] | None = None  # of the training frames; None: not standardised
+    frames: Int[Tensor, " frame"] | None = None  # numbers of the training frames; None: 0, 1, 2...
+    lip_measures: Float[Tensor, "frame 43"] | None = None  # of the training frames (lips.measures)
     audio_fingerprint: Float[Tensor, " feature"] | None = None  # of these features; None: the folder does not tell
     mouth: Float[Tensor, 3] | None = None  # middle of the lips, dm; None: unknown

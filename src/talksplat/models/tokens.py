@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from talksplat.errors import UserError
 from talksplat.models.speech_encoder import SpeechEncoder
+from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions
 
 
@@ -183,14 +184,14 @@ class ConditionTokens(nn.Module):
         if "camera" in self.sources:
             self.sources["camera"].fit(viewmats)
 
-    def fit_audio(
-        self, features: Float[Tensor, "frame window feature"], fingerprint: Float[Tensor, " feature"] | None
-    ) -> None:
-        """Hand the training frames' audio windows, and what tells their kind, to the tokens made of them."""
+    def fit_audio(self, subject: SubjectStatistics) -> None:
+        """Hand the training frames' audio windows, and what belongs to them, to the tokens made of them."""
+        if subject.audio is None:
+            return
         if "audio" in self.sources:
-            self.sources["audio"].encoder.fit(features)
+            self.sources["audio"].encoder.fit(subject.audio)
         if "lips" in self.sources:
-            self.sources["lips"].fit(features, None if fingerprint is None else fingerprint.cpu().numpy())
+            self.sources["lips"].fit(subject)
 
     @property
     def speech_encoder(self) -> SpeechEncoder | None:

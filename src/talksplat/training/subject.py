@@ -69,6 +69,8 @@ def subject_statistics(subject: Subject) -> SubjectStatistics:
         viewmats=torch.as_tensor(subject.viewmats[subject.train]),
         vertex_colors=None if subject.vertex_colors is None else torch.as_tensor(subject.vertex_colors),
         audio=torch.as_tensor(subject.features[subject.train]),
+        frames=torch.as_tensor(subject.frame_ids[subject.train]),
+        lip_measures=torch.as_tensor(subject.lip_measures[subject.train]),
         audio_fingerprint=_tensor(subject.audio_fingerprint),
         mouth=_tensor(mouth),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from talksplat.errors import UserError
@@ -25,7 +25,11 @@ LEVEL = 1.5  # log10 energy to which the loudest sounds of a recording are broug
 LOUD_SHARE = 0.99  # of the frames that sound which are less loud; those SOUNDING log10 below the peak are pauses
 SOUNDING = 4.0
 GAIN = (-2.0, 3.0)  # log10 by which a recording is changed at most, so that hiss stays silence
-VERSION = 2  # raised whenever the states come out differently
+SILENT, SILENT_ROWS = (
+    6.0,
+    10,
+)  # log10 below the loudest sounds, in all of so many rows before and after: nothing is said
+VERSION = 3  # raised whenever the states come out differently
 BLOCK = 6000  # mel frames made at once
 SPANS, TIMES, BATCH = 3, 4, 8  # windows in the encoder's 30 s, that a row is the mean of, that are worked on at once
 EARLY = ROW_SAMPLES // 2  # state j is centred on sample 320 j of what the encoder is given, row j on sample 320 j + 160
@@ -36,7 +40,7 @@ class WhisperFeatures(AudioFeatures):
 
     A state depends on its place in what the encoder is given, by a third of its spread over speech and with a life of its
     own in silence. The encoder therefore gets 10 s at a time (its attention sees 2.5 s beyond every row that is kept), and
-    each row is the mean of four such windows.
+    each row is the mean of four such windows. Rows of digital silence are 0; pauses of a recorded voice are not.
 
     Args:
         checkpoint: Hugging Face name, or folder of a Hugging Face or CTranslate2 checkpoint.
@@ -81,16 +85,20 @@ class WhisperFeatures(AudioFeatures):
         return {**settings, "layer": self.layer, "version": VERSION, "checkpoint_content": content_of(self._folder)}
 
     def rows(self, samples: Float[np.ndarray, " sample"]) -> Float[np.ndarray, "row width"]:
-        """See `AudioFeatures`; any length. Silence is 0 on average."""
-        return self._states(samples) - self._silence
+        """See `AudioFeatures`; any length. Silence is 0."""
+        states, silent = self._states(samples)
+        return np.where(silent[:, None], np.float32(0), states - self._silence)
 
     @cached_property
     def _silence(self) -> Float[np.ndarray, " width"]:
         """States of silence, taken from all others: zeros outside a recording then are silence as well."""
-        return self._states(np.zeros(self._size.positions // SPANS * ROW_SAMPLES, np.float32)).mean(0)
+        return self._states(np.zeros(self._size.positions // SPANS * ROW_SAMPLES, np.float32))[0].mean(0)
 
     @torch.inference_mode()
-    def _states(self, samples: Float[np.ndarray, " sample"]) -> Float[np.ndarray, "row width"]:
+    def _states(
+        self, samples: Float[np.ndarray, " sample"]
+    ) -> tuple[Float[np.ndarray, "row width"], Bool[np.ndarray, " row"]]:
+        """States, and where nothing sounds."""
         count = max(round(len(samples) / ROW_SAMPLES), 1)
         span = self._size.positions // SPANS
         hop = span // (2 * TIMES)
@@ -109,7 +117,7 @@ class WhisperFeatures(AudioFeatures):
             states = encoder(batch)[:, margin : margin + kept].cpu().numpy()
             for start, part in zip(starts, states):
                 sums[start : start + kept] += part
-        return sums[kept - hop :][:count] / TIMES
+        return sums[kept - hop :][:count] / TIMES, _silent_rows(mel[:, 2 * before :])[:count]
 
     @cached_property
     def _placed(self) -> tuple[WhisperEncoder, torch.device]:
@@ -136,3 +144,9 @@ class WhisperFeatures(AudioFeatures):
         loudest = np.quantile(frames[frames > frames.max() - SOUNDING].numpy(), LOUD_SHARE)
         energies = energies + float(np.clip(LEVEL - loudest, *GAIN))
         return (energies.clamp_min(LEVEL - DECADES) + 4) / 4
+
+
+def _silent_rows(mel: Float[Tensor, "mel frame"]) -> Bool[np.ndarray, " row"]:
+    """Rows with nothing but silence around them, of two frames of `_log_mel` each."""
+    loudest = torch.nn.functional.max_pool1d(mel.amax(0)[None], 4 * SILENT_ROWS + 2, 2, 2 * SILENT_ROWS)[0]
+    return (loudest < (LEVEL - SILENT + 4) / 4).numpy()
