@@ -41,7 +41,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "gaussiantalker/deform_means": {DEFORMED: ["means"]},
     "gaussiantalker/deform_structure": {DEFORMED: ["means", "scales", "quats"]},
     "gaussiantalker/deform_appearance": {DEFORMED: ["opacities", "sh"]},
-    "gaussiantalker/no_audio": {f"{TOKENS}.audio": None},
+    "gaussiantalker/no_audio": {f"{TOKENS}.audio": None, f"{TOKENS}.lips": ...},
     "gaussiantalker/no_eye": {f"{TOKENS}.eye": None},
     "gaussiantalker/no_camera": {f"{TOKENS}.camera": None},
     "gaussiantalker/no_null": {f"{TOKENS}.null_token": None},

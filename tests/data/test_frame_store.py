@@ -13,6 +13,7 @@ from talksplat.data import frame_cache
 from talksplat.data.frame_store import FrameStore
 from talksplat.data.subject import Subject, load_frame, read_subject
 from talksplat.errors import UserError
+from talksplat.lips import lip_measures
 
 POSITIONS = torch.tensor([21, 0, 7, 7])
 
@@ -39,6 +40,13 @@ def test_batch_holds_the_frames_asked_for(subject: Subject, cache: str, tmp_path
     np.testing.assert_array_equal(batch.conditions.viewmats, subject.viewmats[POSITIONS])
     np.testing.assert_array_equal(batch.conditions.eye, subject.eye[POSITIONS])
     np.testing.assert_array_equal(batch.conditions.Ks, np.stack([subject.K] * 4))
+
+
+def test_lips_of_training_frames_alone_are_told(subject: Subject):
+    everything = FrameStore(subject).conditions(torch.arange(len(subject.frame_ids)), "cpu").lip_measures
+    assert torch.isfinite(everything[subject.train]).all() and torch.isnan(everything[subject.val]).all()
+    expected = lip_measures(subject.landmarks[subject.train])
+    assert np.abs(everything[subject.train].numpy() - expected).max() < 1e-6
 
 
 def test_audio_context_reaches_over_the_split_or_not(subject: Subject):

@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from talksplat.config import compose
+from talksplat.models.lip_token import LipToken
 from talksplat.training.checkpoint import read_checkpoint
 from talksplat.training.run import TrainingRun
 from tests.config.test_experiments import ROWS
 from tests.helpers.experiments import names
 from tests.helpers.runs import weights
+from tests.helpers.tiny_subject import AUDIO_WIDTH
+from tests.models.test_lip_token import write_prior
 
 SHORT = [
     "stage=smoke",
@@ -61,6 +64,32 @@ def test_every_stage_takes_steps(
     for part in moving(run):
         keys = [key for key in before if key.startswith(part)]
         assert any(not torch.equal(before[key], after[key]) for key in keys), part
+
+
+def test_few_seconds(tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lips that are seen reach the training steps, and predicted ones the frames that are rendered."""
+    monkeypatch.setattr("talksplat.training.run.evaluate_run", lambda *_: {"fps": 0.0})
+    seen = []
+    forward = LipToken.forward
+
+    def watched(lips, conditions):
+        numbers = forward(lips, conditions)
+        seen.append(
+            (lips.training, None if conditions.lip_measures is None else conditions.lip_measures.isfinite().all(1))
+        )
+        return numbers
+
+    monkeypatch.setattr(LipToken, "forward", watched)
+    prior = write_prior(tmp_path / "prior.npz", feature="mel", width=AUDIO_WIDTH)
+    wishes = ["experiment=few_seconds", "audio=mel", f"model.tokens.lips.prior={prior}", f"dataset.root={tiny_subject}"]
+    config = compose("train", [*wishes, *SHORT])
+    assert config.model.motion is None and config.model.tokens.camera is None
+    run = TrainingRun(config, tmp_path / "run")
+    before = {key: value.clone() for key, value in run.model.state_dict().items()}
+    run.run()
+    assert seen[0][0] and all(known.all() if training else not known.any() for training, known in seen)
+    after = weights(read_checkpoint(tmp_path / "run" / "last.ckpt"))
+    assert any(not torch.equal(before[key], after[f"model.{key}"]) for key in before if "tokens.networks.lips" in key)
 
 
 def moving(run: TrainingRun) -> list[str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from talksplat.config import instantiate
+from talksplat.config import compose, instantiate
 from talksplat.data.audio_windows import audio_windows, rewindow
 from talksplat.errors import UserError
+from talksplat.lips import lip_numbers
 from talksplat.lips.measures import TARGETS
 from talksplat.lips.prior import LipPrior
 from talksplat.models.expression import at_rest
@@ -22,17 +24,19 @@ WIDTH = 5
 FINGERPRINT = np.arange(1.0, WIDTH + 1, dtype=np.float32)
 
 
-def write_prior(path: Path, first_row: int = -16, taps: int = 22, per_clip: bool = False) -> Path:
+def write_prior(
+    path: Path, first_row: int = -16, taps: int = 22, per_clip: bool = False, feature: str = "made", width: int = WIDTH
+) -> Path:
     rng = np.random.default_rng(0)
     LipPrior(
-        feature="made",
+        feature=feature,
         fingerprint=FINGERPRINT,
         first_row=first_row,
-        weights=rng.normal(size=(9, taps, WIDTH)).astype(np.float16).astype(np.float32),
+        weights=rng.normal(size=(9, taps, width)).astype(np.float16).astype(np.float32),
         bias=rng.normal(size=9).astype(np.float32),
         per_clip=per_clip,
         targets=TARGETS,
-        lip_basis=np.zeros((6, 40), np.float32),
+        lip_basis=np.linalg.qr(rng.normal(size=(40, 6)))[0].T.astype(np.float32),
         people=("a", "b"),
         scores={},
         card="made by a test",
@@ -97,6 +101,86 @@ def test_what_does_not_fit_is_refused(tmp_path: Path):
     token(prior).fit(statistics(windows, None))  # a folder that does not tell what made its features
 
 
+def seen_lips(count: int, seed: int = 3) -> torch.Tensor:
+    measures = np.random.default_rng(seed).normal(size=(count, 43)).astype(np.float32)
+    measures[:, 0] = np.abs(measures[:, 0])
+    return torch.from_numpy(measures)
+
+
+def test_training_sees_measured_lips_and_everything_else_predicted_ones(tmp_path: Path):
+    prior = write_prior(tmp_path / "prior.npz")
+    windows = torch.from_numpy(rewindow(np.random.default_rng(1).normal(size=(120, WIDTH)).astype(np.float32), 16))
+    frames = torch.arange(10, 50)
+    plain, lips = token(prior), token(prior, measured=True)
+    measures = seen_lips(40)
+    measures[7] = torch.nan  # no face
+    for part in (plain, lips):
+        part.fit(statistics(windows[10:50], frames=frames, lip_measures=measures))
+    conditions = conditions_of(windows, frames, 8, None)
+    conditions.lip_measures = measures
+    expected = lip_numbers(measures.numpy().astype(np.float64), LipPrior.load(prior).lip_basis)
+    predicted = plain.eval()(conditions)
+    given = lips.train()(conditions)
+    assert np.nanmax(np.abs(given.detach().numpy() - expected)) < 1e-4
+    assert torch.equal(given[7], predicted[7])
+    assert torch.equal(lips.eval()(conditions), predicted) and torch.equal(plain.train()(conditions), predicted)
+    conditions.lip_measures = None  # new speech
+    assert torch.equal(lips.train()(conditions), predicted)
+
+
+def test_prior_is_fitted_to_the_persons_own_lips(tmp_path: Path):
+    prior = tmp_path / "weak.npz"
+    strong = LipPrior.load(write_prior(tmp_path / "prior.npz"))
+    replace(strong, weights=0.01 * strong.weights).save(prior)
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(2000, WIDTH)).astype(np.float32)
+    windows = torch.from_numpy(rewindow(rows, 16))
+    law = rng.normal(size=(WIDTH, 43)) * np.concatenate([[0.1, 0.1, 0.1], np.ones(40)])
+    measures = torch.from_numpy(1 + (rows[0::2] + rows[1::2]) @ law).float()
+    train = torch.arange(20, 600)
+    numbers = lip_numbers(measures.numpy().astype(np.float64), LipPrior.load(prior).lip_basis)[600:990]
+    likeness = []
+    for personal in (None, 0.001):
+        lips = token(prior, personal=personal)
+        lips.fit(statistics(windows[train], frames=train, lip_measures=measures[train]))
+        told = lips.eval()(conditions_of(windows, torch.arange(600, 990), 8, None)).numpy()
+        likeness.append(np.mean([np.corrcoef(told[:, k], numbers[:, k])[0, 1] for k in range(9)]))
+    assert likeness[0] < 0.3 and likeness[1] > 0.95
+
+
+def test_lips_are_closed_where_nothing_sounds(tmp_path: Path):
+    prior = write_prior(tmp_path / "prior.npz")
+    rows = np.random.default_rng(1).normal(size=(240, WIDTH)).astype(np.float32)
+    rows[80:160] = 0
+    windows = torch.from_numpy(rewindow(rows, 16))
+    lips = token(prior)
+    measures = seen_lips(30)
+    lips.fit(statistics(windows[5:35], frames=torch.arange(5, 35), lip_measures=measures))
+    told = lips.eval()(conditions_of(windows, torch.arange(120), 8, None)).numpy()
+    numbers = lip_numbers(measures.numpy().astype(np.float64), LipPrior.load(prior).lip_basis)
+    closed = numbers[numbers[:, 0] <= np.percentile(numbers[:, 0], 10)].mean(0)
+    assert np.abs(told[43:77] - closed).max() < 1e-5
+    assert np.abs(told[10:36] - LipPrior.load(prior).predict(rows, 120)[10:36]).max() < 1e-4
+
+
+def test_own_lips_are_asked_for_where_the_folder_has_none(tmp_path: Path):
+    windows = torch.randn(30, 16, WIDTH)
+    prior = write_prior(tmp_path / "prior.npz")
+    for setting in ({"measured": True}, {"personal": 0.01}):
+        with pytest.raises(UserError, match="no training frame has landmarks.*measured=false"):
+            token(prior, **setting).fit(statistics(windows, lip_measures=torch.full((30, 43), torch.nan)))
+
+
+def test_older_checkpoints_have_no_measures(tmp_path: Path):
+    lips = token(write_prior(tmp_path / "prior.npz"))
+    lips.fit(statistics(torch.randn(30, 16, WIDTH)))
+    state = {name: lips.state_dict()[name] for name in ("weights", "bias")}
+    other = token(tmp_path / "prior.npz")
+    other.load_state_dict(state)
+    conditions = make_conditions(3, audio_width=WIDTH)
+    assert torch.equal(other.eval()(conditions), lips.eval()(conditions))
+
+
 @pytest.mark.parametrize("name", ["gaussiantalker", "egstalker"])
 def test_avatar_has_the_token_and_its_checkpoint_the_weights(tmp_path: Path, name: str):
     prior = write_prior(tmp_path / "prior.npz")
@@ -122,6 +206,20 @@ def test_prior_only_has_no_audio_token(tmp_path: Path):
     model = instantiate(configure("gaussiantalker", overrides, audio_width=WIDTH).model)
     assert "audio" not in model.token_names and "lips" in model.token_names
     assert model.reach is not None
+
+
+def test_whisper_comes_with_the_prior_and_other_features_without():
+    for audio, has_lips in (("whisper", True), ("mel", False), ("deepspeech", False)):
+        for name in ("gaussiantalker", "egstalker"):
+            config = compose("train", [f"model={name}", f"audio={audio}", "model/attention=concatenation"])
+            model = instantiate(config.model)
+            assert ("lips" in model.token_names) is has_lips, audio
+            assert config.model.cross_attention.mixer.num_tokens == len(model.token_names)
+    for wishes in (
+        ["experiment=lips/no_prior"],
+        ["experiment=gaussiantalker/paper", "audio=whisper", "audio.components=null"],
+    ):
+        assert "lips" not in instantiate(compose("train", wishes).model).token_names
 
 
 def test_unit_dropout_rests_whole_frames_in_training_alone():

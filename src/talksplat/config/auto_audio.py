@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from talksplat.errors import UserError
 
 AUTO, BEST, FALLBACK = "auto", "whisper", "mel"
-COMMON = ("window", "context", "ahead", "components")  # settings that mean the same for both
+COMMON = ("window", "context", "ahead", "components", "lip_prior")  # settings that mean the same for both
 
 
 def resolve_audio(

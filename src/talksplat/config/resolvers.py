@@ -9,7 +9,8 @@ NO_TOKENS = ("network", "position_code")  # what stands among the tokens of a mo
 
 def num_tokens(tokens: DictConfig) -> int:
     """Number of condition tokens that `model.tokens` leaves switched on."""
-    return sum(isinstance(node, DictConfig) and name not in NO_TOKENS for name, node in tokens.items())
+    on = {name for name, node in tokens.items() if isinstance(node, DictConfig)} - set(NO_TOKENS)
+    return len(on) - ("lips" in on and tokens.lips.prior is None)
 
 
 def register_resolvers() -> None:

@@ -28,6 +28,7 @@ class AudioConfig:
     context: int = 8  # windows around a frame
     ahead: int | None = None  # of them after the frame; null: context/2 - 1, as the original
     components: int | None = None  # principal components of its rows that the model sees; null: the rows themselves
+    lip_prior: str | None = None  # of other people's lips at these features, file or shipped name; null: none
     extractor: Any = None  # computes the features from a recording; null: only stored features work
 
 

@@ -65,7 +65,10 @@ class LipPrior:
 
     def check_features(self, name: str, fingerprint: Float[np.ndarray, " size"], width: int) -> None:
         """Raise UserError unless the features are those the prior was learned with."""
-        remedy = f"choose audio={self.feature}, or learn a prior for these: python -m talksplat.learn_lips audio={name}"
+        remedy = (
+            f"choose audio={self.feature}, do without a prior (audio.lip_prior=null), or learn one for these: python -m "
+            f"talksplat.learn_lips audio={name}"
+        )
         if name != self.feature:
             raise UserError(f"the lip prior is for audio={self.feature} features, not audio={name}: {remedy}")
         if width != self.width:
@@ -74,7 +77,8 @@ class LipPrior:
             raise UserError(
                 f"these {name} features are of another model or setting than the lip prior was learned with (a test sound "
                 f"gives other numbers): choose the same model; if an older version made them, make them again (preprocess "
-                f"features=SUBJECT audio={name} overwrite=true); or learn a prior: python -m talksplat.learn_lips audio={name}"
+                f"features=SUBJECT audio={name} overwrite=true); do without a prior (audio.lip_prior=null); or learn one: python -m "
+                f"talksplat.learn_lips audio={name}"
             )
 
     def save(self, path: Path) -> None:

@@ -85,7 +85,7 @@ class LipToken(nn.Module):
             raise UserError(
                 f"the lip prior {self.prior} looks at rows {prior.first_row:+d} to {prior.first_row + taps - 1:+d} of 20 ms around a "
                 f"frame, but the audio windows reach from {self.first_row:+d} to {self.first_row + self.weights.shape[1] - 1:+d}: "
-                "choose larger audio.context and audio.ahead, or a prior made for them"
+                "choose larger audio.context and audio.ahead, a prior made for them, or none (audio.lip_prior=null)"
             )
         clip = _clip_of(subject)
         if (self.measured or self.personal is not None) and not np.isfinite(clip.measures).any():
@@ -142,6 +142,11 @@ class LipToken(nn.Module):
         for name in ("measure_weights", "measure_bias", "rest", "size"):
             state_dict.setdefault(f"{prefix}{name}", getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def lip_token(prior: str | None, **settings) -> LipToken | None:
+    """A `LipToken`, or none where no prior is named."""
+    return None if prior is None else LipToken(prior, **settings)
 
 
 def _clip_of(subject: SubjectStatistics) -> LipClip:
