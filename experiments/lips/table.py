@@ -50,12 +50,21 @@ COLUMNS = (
 
 
 def variant_of(run: RunResult) -> str:
-    """What distinguishes a run beside clip and seed: model, audio, experiments, seconds of training."""
+    """What distinguishes a run beside clip and seed: model, audio, lip token, what is left out, seconds of training."""
     if run.model_choice == "static":
         parts = ["static"]
     else:
-        parts = [str((run.config.get("audio") or {}).get("name", "?")), *(run.experiments or [])]
+        model = run.config["model"]
+        tokens, lips = model["tokens"], model["tokens"].get("lips") or {}
+        parts = [str((run.config.get("audio") or {}).get("name", "?"))]
         parts += [] if run.model_choice == "gaussiantalker" else [run.model_choice]
+        parts += ["prior"] if lips.get("prior") else []
+        parts += ["measured lips"] if lips.get("measured") else []
+        parts += [f"noise {lips['noise']:g}"] if lips.get("noise") else []
+        parts += [f"unit_dropout {model['unit_dropout']:g}"] if model.get("unit_dropout") else []
+        left_out = [name for name in ("audio", "camera") if not tokens.get(name)]
+        left_out += [name for name in ("motion", "expression") if not model.get(name)]
+        parts += [f"no {', '.join(left_out)}"] if left_out else []
     seconds = (run.config.get("dataset") or {}).get("train_seconds")
     return " + ".join(parts) + ("" if seconds is None else f", {seconds:g} s")
 
