@@ -163,6 +163,14 @@ def test_lips_are_closed_where_nothing_sounds(tmp_path: Path):
     assert np.abs(told[10:36] - LipPrior.load(prior).predict(rows, 120)[10:36]).max() < 1e-4
 
 
+def test_small_rows_are_no_silence_where_each_recording_has_its_level(tmp_path: Path):
+    lips = token(write_prior(tmp_path / "prior.npz", per_clip=True))
+    windows = torch.randn(40, 16, WIDTH, generator=torch.Generator().manual_seed(0))
+    lips.fit(statistics(windows, lip_measures=seen_lips(40)))
+    quiet = conditions_of(0 * windows, torch.arange(12, 20), 8, None)
+    assert torch.allclose(lips.eval()(quiet), lips.bias.expand(8, 9))
+
+
 def test_own_lips_are_asked_for_where_the_folder_has_none(tmp_path: Path):
     windows = torch.randn(30, 16, WIDTH)
     prior = write_prior(tmp_path / "prior.npz")

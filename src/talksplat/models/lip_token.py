@@ -117,7 +117,8 @@ class LipToken(nn.Module):
         self.measure_bias.copy_(torch.from_numpy(-mean / spread))
         closed = raw[:, 0] <= np.nanpercentile(raw[:, 0], CLOSED)
         self.rest.copy_(torch.from_numpy((raw[closed].mean(0) - mean) / spread))
-        self.size.fill_(float(np.linalg.norm(clip.rows, axis=1).mean()))
+        # Rows that want each recording's own level, as mel's, may be small in speech: those have no silence here.
+        self.size.fill_(0.0 if prior.per_clip else float(np.linalg.norm(clip.rows, axis=1).mean()))
 
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame 9"]:
         """Numbers in deviations of a person's own."""
