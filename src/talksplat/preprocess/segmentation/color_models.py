@@ -25,6 +25,8 @@ NEVER = -30.0  # log prior of what cannot be
 STILL_SUPPORT = 0.35  # share of frames that must agree on a background colour
 FIRST_PLACES = (0.15, 0.4)  # weights of places in the first rounds
 LIMIT = 6.0  # log odds that colours alone may give
+UNDER_JAW = (0.03, 0.25)  # dm below the jaw line, between which a pixel that is no hair ceases to be head
+LOBES, BELONGS = -0.3, 8.0  # dm above the head's centre: lobes of the ears; log odds
 DEEP = 0.15  # dm inside the outline of a head with little hair, where no colour makes a pixel background
 
 
@@ -72,7 +74,7 @@ class ColorModels:
         odds = np.clip(person - colors[..., Label.BACKGROUND], -LIMIT, LIMIT)
         parts = np.maximum(colors[..., 1:] - person[..., None], -LIMIT)
         odds = odds + self.plate.log_odds(view) + person_prior(view)
-        scores = np.concatenate([-odds[..., None], parts + part_prior(view, self.hair.likeness(view))], axis=-1)
+        scores = np.concatenate([-odds[..., None], parts + part_prior(view, self.hair)], axis=-1)
         if self.placement is not None:
             scores = scores + self.placement.log_prior(view.shape)
         return scores.astype(np.float32)
@@ -94,15 +96,24 @@ def person_prior(view: View) -> Float[np.ndarray, "height width"]:
     return odds.astype(np.float32)
 
 
-def part_prior(view: View, hair: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width 3"]:
-    """Log prior of head, neck and torso for a pixel of the person, from the head pose, the jaw line and hair colour."""
+def part_prior(view: View, hair: HairColor) -> Float[np.ndarray, "height width 3"]:
+    """Log prior of head, neck and torso for a pixel of the person, from the head pose, the jaw line and hair colour.
+
+    On a side where no hair comes down, nothing below the jaw is head: skin there is neck, anything else torso, wherever
+    shoulders and collar begin.
+    """
+    likeness, short = hair.likeness(view), 1.0 - hair.comes_down(view)
     across, up, below = np.abs(view.shape.across), view.shape.up, view.below_jaw
     under_chin = (below > 0.02) & (across < 0.5)
-    head = np.where(under_chin, -2.0, 0.0) - 1.5 * np.clip(-1.1 - up, 0, 2) - 2.0 * np.clip(across - 1.2, 0, 2)
+    deep = np.clip((below - UNDER_JAW[0]) / (UNDER_JAW[1] - UNDER_JAW[0]), 0, 1)
+    lower = deep * np.clip((LOBES - up) / 0.15, 0, 1)  # the jaw line ends at the ears
+    head = np.where(under_chin, -2.0, 0.0) - 2.0 * np.clip(across - 1.2, 0, 2)
+    head = head - short * BELONGS * lower - (1 - short) * 1.5 * np.clip(-1.1 - up, 0, 2)
     neck = np.where((below < 0.02) | (across > 0.9) | (up > -0.35), NEVER, 0.0) + np.where(under_chin, 1.0, -1.0)
     neck = neck - 4.0 * np.clip((across - 0.5) / 0.2, 0, 1)
-    neck = neck - 6.0 * np.clip(view.unlike_skin - 1.0, 0, 2)
-    torso = np.where(up > -0.95, NEVER, -3.0 + 3.0 * np.clip((-1.0 - up) / 0.4, 0, 1)) - 5.0 * hair
+    neck = neck - np.minimum(6.0 * np.clip(view.unlike_skin - 1.0, 0, 2), BELONGS)
+    beside_hair = np.where(up > -0.95, NEVER, -3.0 + 3.0 * np.clip((-1.0 - up) / 0.4, 0, 1)) - 5.0 * likeness
+    torso = np.where(short > 0, np.where(lower > 0, -3.0 + 3.0 * lower, NEVER), beside_hair)
     head = np.where(view.face, -NEVER, head)
     return np.stack([head, neck, torso], axis=-1).astype(np.float32)
 

@@ -30,9 +30,11 @@ class HairColor:
         if self.mixture is None or not any(self.sides):
             return np.zeros(view.size, np.float32)
         density = self.mixture.log_density(_colors(view)).reshape(view.size)
-        across = view.shape.across
-        side = np.where(across < 0, float(self.sides[0]), float(self.sides[1]))
-        return (side * np.clip((density - self.limit) / 2 + 0.5, 0, 1)).astype(np.float32)
+        return (self.comes_down(view) * np.clip((density - self.limit) / 2 + 0.5, 0, 1)).astype(np.float32)
+
+    def comes_down(self, view: View) -> Float[np.ndarray, "height width"]:
+        """1 on the sides of the head where hair comes down past the chin."""
+        return np.where(view.shape.across < 0, float(self.sides[0]), float(self.sides[1])).astype(np.float32)
 
     def may_be_hair(self, view: View, where: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
         """Pixels of `where` whose colour is not foreign to the hair; all of them if no hair was learned."""
