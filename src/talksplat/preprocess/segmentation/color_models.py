@@ -27,6 +27,7 @@ FIRST_PLACES = (0.15, 0.4)  # weights of places in the first rounds
 LIMIT = 6.0  # log odds that colours alone may give
 UNDER_JAW = (0.03, 0.25)  # dm below the jaw line, between which a pixel that is no hair ceases to be head
 LOBES, BELONGS = -0.3, 8.0  # dm above the head's centre: lobes of the ears; log odds
+EARS = (-0.25, 0.15)  # dm above the head's centre: lobes and tops
 DEEP = 0.15  # dm inside the outline of a head with little hair, where no colour makes a pixel background
 
 
@@ -37,15 +38,15 @@ class StillPlate:
     color: Float[np.ndarray, "height width 3"]
     support: Float[np.ndarray, "height width"]
 
-    def log_odds(self, view: View) -> Float[np.ndarray, "height width"]:
+    def log_odds(self, view: View, skull: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
         """Evidence for a person: positive where the frame differs from the plate, 0 where the plate is not known."""
         height, width = view.size
         color = cv2.resize(self.color, (width, height), interpolation=cv2.INTER_LINEAR)
         support = cv2.resize(self.support, (width, height), interpolation=cv2.INTER_LINEAR)
         difference = np.abs(view.image - color).max(-1)
         known = (support > STILL_SUPPORT) & (view.shape.up > SHOULDER_Y + 0.1)
-        # inside a head the plate cannot be background; hair that hardly moves gets into it
-        odds = np.clip((difference - 24) / 6, np.where(view.shape.head, 0, -4), 4)
+        # inside a skull the plate cannot be background; hair that hardly moves gets into it
+        odds = np.clip((difference - 24) / 6, 4 * (skull - 1), 4)
         return np.where(known, odds, 0.0).astype(np.float32)
 
 
@@ -73,7 +74,8 @@ class ColorModels:
         person = colors[..., 1:].max(-1)
         odds = np.clip(person - colors[..., Label.BACKGROUND], -LIMIT, LIMIT)
         parts = np.maximum(colors[..., 1:] - person[..., None], -LIMIT)
-        odds = odds + self.plate.log_odds(view) + person_prior(view)
+        sure = skull(view, self.hair)
+        odds = odds + self.plate.log_odds(view, sure) + person_prior(view, sure)
         scores = np.concatenate([-odds[..., None], parts + part_prior(view, self.hair)], axis=-1)
         if self.placement is not None:
             scores = scores + self.placement.log_prior(view.shape)
@@ -84,12 +86,21 @@ def _features(view: View, label: Label) -> np.ndarray:
     return view.by_head if label in (Label.HEAD, Label.NECK) else view.by_image
 
 
-def person_prior(view: View) -> Float[np.ndarray, "height width"]:
+def skull(view: View, hair: HairColor | None) -> Float[np.ndarray, "height width"]:
+    """1 in the outline of a head with little hair. On a side where no hair comes down it fades out from the tops of the ears to
+    their lobes, below which only the detected face is sure. `hair`: None while it is not known."""
+    head = view.shape.head.astype(np.float32)
+    if hair is None:
+        return head
+    return head * np.maximum(hair.comes_down(view), np.clip((view.shape.up - EARS[0]) / (EARS[1] - EARS[0]), 0, 1))
+
+
+def person_prior(view: View, skull: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
     """Log odds of a person at each pixel, from the head pose."""
     shape = view.shape
     unit = abs(float(shape.up[1, 0] - shape.up[0, 0]))  # dm of a pixel
     depth = cv2.distanceTransform(shape.head.astype(np.uint8), cv2.DIST_L2, 3) * unit
-    odds = np.where(shape.far, -5.0, np.where(shape.head, 5.0 + 4.0 * np.clip(depth / DEEP, 0, 1), 0.0))
+    odds = np.where(shape.far, -5.0, skull * (5.0 + 4.0 * np.clip(depth / DEEP, 0, 1)))
     shoulders = shape.up < SHOULDER_Y - 0.45 * np.maximum(np.abs(shape.across) - 0.6, 0)
     odds[shoulders & (np.abs(shape.across) < 2.2)] += 2.0
     odds[shape.inside | view.face] = 12.0
@@ -125,12 +136,15 @@ def learn(views: list[View], rounds: int = 3) -> ColorModels:
     plate = StillPlate(*still_background(images, weights.astype(np.float32)))
     person, background = _seeds(views, plate)
     person_model = back_model = None
+    hair = None
     for place in (*FIRST_PLACES, *[1.0] * (rounds - 1)):
+        if place == 1 and hair is None:
+            hair = learn_hair(views, [_first_parts(view, mask) for view, mask in zip(views, person)])
         # seeds cover only the core of either region, so at first colours must carry further than places
         person_model, back_model = LocalMixture(place=place), LocalMixture(place=place)
         person_model.fit(np.concatenate([v.by_head[m.ravel()] for v, m in zip(views, person)]))
         back_model.fit(np.concatenate([v.by_image[m.ravel()] for v, m in zip(views, background)]))
-        odds = [_person_odds(view, person_model, back_model, plate) for view in views]
+        odds = [_person_odds(view, person_model, back_model, plate, hair) for view in views]
         person, background = [o > 1 for o in odds], [o < -1 for o in odds]
         if place < 1:  # a better plate now that more background is known
             plate = StillPlate(*still_background(images, np.stack(background).astype(np.float32)))
@@ -155,7 +169,7 @@ def learn(views: list[View], rounds: int = 3) -> ColorModels:
 def _seeds(views: list[View], plate: StillPlate) -> tuple[list[Bool[np.ndarray, "h w"]], list[Bool[np.ndarray, "h w"]]]:
     person, background = [], []
     for view in views:
-        shape, odds = view.shape, plate.log_odds(view)
+        shape, odds = view.shape, plate.log_odds(view, skull(view, None))
         chest = (shape.up < SHOULDER_Y) & (np.abs(shape.across) < 0.5)
         inside = shape.inside | view.face
         person.append(inside | chest | ((odds >= 3) & ~shape.far))
@@ -163,9 +177,12 @@ def _seeds(views: list[View], plate: StillPlate) -> tuple[list[Bool[np.ndarray, 
     return person, background
 
 
-def _person_odds(view: View, person: LocalMixture, background: LocalMixture, plate: StillPlate) -> np.ndarray:
+def _person_odds(
+    view: View, person: LocalMixture, background: LocalMixture, plate: StillPlate, hair: HairColor | None
+) -> np.ndarray:
     color = person.log_density(view.by_head) - background.log_density(view.by_image)
-    odds = np.clip(color, -LIMIT, LIMIT).reshape(view.size) + plate.log_odds(view) + person_prior(view)
+    sure = skull(view, hair)
+    odds = np.clip(color, -LIMIT, LIMIT).reshape(view.size) + plate.log_odds(view, sure) + person_prior(view, sure)
     return smooth(view, odds.astype(np.float32))
 
 
