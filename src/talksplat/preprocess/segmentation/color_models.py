@@ -19,7 +19,7 @@ from talksplat.preprocess.segmentation.head_shape import SHOULDER_Y
 from talksplat.preprocess.segmentation.keyframes import View
 from talksplat.preprocess.segmentation.local_mixture import LocalMixture
 from talksplat.preprocess.segmentation.placement import LabelPlacement
-from talksplat.preprocess.segmentation.still import still_background
+from talksplat.preprocess.segmentation.still import CLOSE, still_background, still_edges
 
 NEVER = -30.0  # log prior of what cannot be
 STILL_SUPPORT = 0.35  # share of frames that must agree on a background colour
@@ -27,6 +27,8 @@ FIRST_PLACES = (0.15, 0.4)  # weights of places in the first rounds
 LIMIT = 6.0  # log odds that colours alone may give
 UNDER_JAW = (0.03, 0.25)  # dm below the jaw line, between which a pixel that is no hair ceases to be head
 LOBES, BELONGS = -0.3, 8.0  # dm above the head's centre: lobes of the ears; log odds
+STILL_EDGE, ABOVE_SHOULDERS = 6.0, 0.2  # log odds; dm
+MOTION = 1.5  # pixels of a keyframe, standard deviation
 EARS = (-0.25, 0.15)  # dm above the head's centre: lobes and tops
 DEEP = 0.15  # dm inside the outline of a head with little hair, where no colour makes a pixel background
 
@@ -51,12 +53,30 @@ class StillPlate:
 
 
 @dataclass
+class StillEdges:
+    """Edges of the background that a still camera saw, at the resolution of the keyframes."""
+
+    edges: Float[np.ndarray, "height width"]  # of `still_edges`; 0 everywhere if the person hardly moves
+    color: Float[np.ndarray, "height width 3"]
+
+    def log_odds(self, view: View) -> Float[np.ndarray, "height width"]:
+        """Evidence against a person, 0 where the person is before them, and where a coat's own edges may be as still."""
+        height, width = view.size
+        edges = cv2.resize(self.edges, (width, height), interpolation=cv2.INTER_LINEAR)
+        there = cv2.resize(self.color, (width, height), interpolation=cv2.INTER_LINEAR)
+        seen = np.abs(view.image - there).max(-1) < CLOSE
+        where = seen & (view.shape.above_shoulders > ABOVE_SHOULDERS) & ~view.shape.head & ~view.face
+        return (-STILL_EDGE * edges * where).astype(np.float32)
+
+
+@dataclass
 class ColorModels:
     """One mixture for each `Label`, the still plate, hair, and where on the head labels were found."""
 
     mixtures: dict[Label, LocalMixture]
     plate: StillPlate
     hair: HairColor
+    edges: StillEdges
     placement: LabelPlacement | None = None
 
     def scores(self, view: View) -> Float[np.ndarray, "height width label"]:
@@ -75,7 +95,7 @@ class ColorModels:
         odds = np.clip(person - colors[..., Label.BACKGROUND], -LIMIT, LIMIT)
         parts = np.maximum(colors[..., 1:] - person[..., None], -LIMIT)
         sure = skull(view, self.hair)
-        odds = odds + self.plate.log_odds(view, sure) + person_prior(view, sure)
+        odds = odds + self.plate.log_odds(view, sure) + self.edges.log_odds(view) + person_prior(view, sure)
         scores = np.concatenate([-odds[..., None], parts + part_prior(view, self.hair)], axis=-1)
         if self.placement is not None:
             scores = scores + self.placement.log_prior(view.shape)
@@ -134,6 +154,8 @@ def learn(views: list[View], rounds: int = 3) -> ColorModels:
     images = np.stack([view.image for view in views]).astype(np.float32)
     weights = np.stack([np.where(v.shape.inside | v.face, 0.0, np.where(v.shape.possible, 0.3, 1.0)) for v in views])
     plate = StillPlate(*still_background(images, weights.astype(np.float32)))
+    edges, color = still_edges(images)
+    edges = StillEdges(edges * _moves(views), color)
     person, background = _seeds(views, plate)
     person_model = back_model = None
     hair = None
@@ -159,11 +181,17 @@ def learn(views: list[View], rounds: int = 3) -> ColorModels:
             pixels = np.concatenate([_features(v, label)[(m == label).ravel()] for v, m in zip(views, labels)])
             if len(pixels) > 15 * len(views):
                 mixtures[label] = LocalMixture().fit(pixels)
-        models = ColorModels({Label.BACKGROUND: back_model, **mixtures}, plate, hair)
+        models = ColorModels({Label.BACKGROUND: back_model, **mixtures}, plate, hair, edges)
         scores = [smooth(view, models.scores(view)) for view in views]
         labels = [score.argmax(-1) for score in scores]
     certain = [np.eye(len(Label), dtype=np.float32)[label] for label in labels]
     return replace(models, placement=LabelPlacement.learn([view.shape for view in views], certain))
+
+
+def _moves(views: list[View]) -> bool:
+    """Whether the head moves enough for nothing on it to stay in its place."""
+    centers = np.array([np.argwhere(view.face).mean(0) for view in views if view.face.any()])
+    return len(centers) > 1 and float(centers.std(0).max()) > MOTION
 
 
 def _seeds(views: list[View], plate: StillPlate) -> tuple[list[Bool[np.ndarray, "h w"]], list[Bool[np.ndarray, "h w"]]]:

@@ -29,6 +29,11 @@ class HeadShape:
     possible: Bool[np.ndarray, "height width"]  # a person may be here
     far: Bool[np.ndarray, "height width"]  # no person here
 
+    @property
+    def above_shoulders(self) -> Float[np.ndarray, "height width"]:
+        """dm above where shoulders usually are: measured on four people with short hair, who differ by 0.15 (deviation)."""
+        return self.up - (-0.84 - 0.30 * np.maximum(np.abs(self.across) - 0.85, 0))
+
 
 def ellipsoid_points(center: tuple, radii: tuple, count: int = 300) -> Float[np.ndarray, "count 3"]:
     """Evenly spread points on an ellipsoid (Fibonacci lattice)."""

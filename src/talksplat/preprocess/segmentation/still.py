@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from jaxtyping import Float
 
 CLOSE = 14.0  # largest channel difference (of 255) of two views of the same thing
+
+
+EDGE, STEADY = 10.0, 0.5  # grey levels in a pixel that count as an edge; share of them that a still edge may vary by
+
+
+def still_edges(
+    images: Float[np.ndarray, "frame height width 3"],
+) -> tuple[Float[np.ndarray, "height width"], Float[np.ndarray, "height width 3"]]:
+    """1 on edges and texture that stay where they are in nearly all frames, and on the pixels beside them, otherwise 0; and
+    the colours there.
+
+    A person who moves has no such edges, however much a coat and the wall behind it look alike.
+    """
+    middle = np.median(images, axis=0)
+    steepness = np.hypot(*(cv2.Sobel(middle, cv2.CV_32F, dx, 1 - dx, scale=0.25) for dx in (1, 0))).max(-1)
+    variation = np.percentile(np.abs(images - middle).max(-1), 80, axis=0)
+    still = (steepness > EDGE) & (variation < STEADY * steepness)
+    return cv2.dilate(still.astype(np.float32), np.ones((3, 3), np.uint8)), middle
 
 
 def still_background(
