@@ -59,13 +59,13 @@ class StillEdges:
     edges: Float[np.ndarray, "height width"]  # of `still_edges`; 0 everywhere if the person hardly moves
     color: Float[np.ndarray, "height width 3"]
 
-    def log_odds(self, view: View) -> Float[np.ndarray, "height width"]:
+    def log_odds(self, view: View, skull: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
         """Evidence against a person, 0 where the person is before them, and where a coat's own edges may be as still."""
         height, width = view.size
         edges = cv2.resize(self.edges, (width, height), interpolation=cv2.INTER_LINEAR)
         there = cv2.resize(self.color, (width, height), interpolation=cv2.INTER_LINEAR)
         seen = np.abs(view.image - there).max(-1) < CLOSE
-        where = seen & (view.shape.above_shoulders > ABOVE_SHOULDERS) & ~view.shape.head & ~view.face
+        where = seen & (view.shape.above_shoulders > ABOVE_SHOULDERS) & (skull < 0.5) & ~view.face
         return (-STILL_EDGE * edges * where).astype(np.float32)
 
 
@@ -95,7 +95,7 @@ class ColorModels:
         odds = np.clip(person - colors[..., Label.BACKGROUND], -LIMIT, LIMIT)
         parts = np.maximum(colors[..., 1:] - person[..., None], -LIMIT)
         sure = skull(view, self.hair)
-        odds = odds + self.plate.log_odds(view, sure) + self.edges.log_odds(view) + person_prior(view, sure)
+        odds = odds + self.plate.log_odds(view, sure) + self.edges.log_odds(view, sure) + person_prior(view, sure)
         scores = np.concatenate([-odds[..., None], parts + part_prior(view, self.hair)], axis=-1)
         if self.placement is not None:
             scores = scores + self.placement.log_prior(view.shape)
