@@ -26,9 +26,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine lacks, and say what it is."""
     clips = os.environ.get("TALKSPLAT_CLIPS")
     assets = os.environ.get("TALKSPLAT_ASSETS")
+    mattes = os.environ.get("TALKSPLAT_MATTES")
     missing = {
         "gpu": None if torch.cuda.is_available() else "no CUDA GPU",
         "clips": None if clips and list(Path(clips).glob("*.mp4")) else "TALKSPLAT_CLIPS names no folder with clips",
+        "mattes": None if mattes and Path(mattes).is_dir() else "TALKSPLAT_MATTES names no folder with mattes",
         "assets": None
         if assets and (Path(assets) / "face_landmarker.task").exists()
         else "TALKSPLAT_ASSETS names no folder with face_landmarker.task",
