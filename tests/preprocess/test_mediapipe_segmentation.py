@@ -12,7 +12,7 @@ from talksplat.errors import UserError
 from talksplat.preprocess import assets
 from talksplat.preprocess.segmentation import mediapipe
 from talksplat.preprocess.segmentation.base import ClipImages
-from talksplat.preprocess.segmentation.choose import best_segmenter
+from talksplat.preprocess.segmentation.choose import BestSegmenter
 from talksplat.preprocess.segmentation.keyframes import view_of
 from talksplat.preprocess.segmentation.mediapipe import Category, MediapipeSegmenter, confidences_of, label_scores
 from tests.preprocess.face_fixtures import landmarks_of, make_track
@@ -102,16 +102,42 @@ def test_a_model_of_other_classes_is_refused():
         confidences_of(network_of(np.zeros((2, 8, 8), np.float32)), np.zeros((8, 8, 3), np.uint8))
 
 
-def test_auto_takes_the_model_only_where_it_is(tmp_path, monkeypatch):
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """A machine without the model."""
     monkeypatch.setenv("TALKSPLAT_ASSETS", str(tmp_path))
-    monkeypatch.setattr(assets.pooch, "os_cache", lambda name: tmp_path / "none")
-    assert best_segmenter("mediapipe", "colour", None) == "colour"
-    path = tmp_path / "selfie_multiclass_256x256.tflite"
+    monkeypatch.setattr(assets.pooch, "os_cache", lambda name: tmp_path / "cache")
+    return tmp_path
+
+
+def test_auto_takes_the_model_where_it_is(empty, monkeypatch):
+    path = empty / "selfie_multiclass_256x256.tflite"
     path.write_bytes(b"something else")
     with pytest.raises(UserError, match="is not the multiclass selfie segmenter"):
-        best_segmenter("mediapipe", "colour", str(tmp_path))
+        BestSegmenter("mediapipe", "colour", str(empty)).choose()
     monkeypatch.setattr(assets, "_check_hash", lambda path, model: None)
-    assert best_segmenter("mediapipe", "colour", str(tmp_path)) == "mediapipe"
+    monkeypatch.setattr(assets.pooch, "retrieve", None)  # nothing is downloaded
+    assert BestSegmenter("mediapipe", "colour", str(empty)).choose() == "mediapipe"
+
+
+def test_auto_downloads_the_model_once_and_says_what_is_lost_without(empty, monkeypatch, caplog):
+    asked = []
+
+    def retrieve(url, known_hash, fname, path):
+        asked.append((url, known_hash))
+        if len(asked) == 1:
+            raise ConnectionError
+        path.mkdir()
+        (path / fname).write_bytes(b"the model")
+        return str(path / fname)
+
+    monkeypatch.setattr(assets.pooch, "retrieve", retrieve)
+    monkeypatch.setattr(assets, "_check_hash", lambda path, model: None)
+    best = BestSegmenter("mediapipe", "colour")
+    assert best.choose() == "colour"
+    assert len(caplog.messages) == 1 and "selfie_multiclass_256x256.tflite and put it into" in caplog.messages[0]
+    assert best.choose() == "mediapipe" and best.choose() == "mediapipe"
+    assert len(asked) == 2 and asked[0][1] == f"sha256:{assets.SEGMENTER_SHA256}"
 
 
 def test_a_missing_model_is_named_with_its_address(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from talksplat.preprocess.face_tracker.imported import ImportTracker
 from talksplat.preprocess.face_tracker.mediapipe import MediapipeTracker
 from talksplat.preprocess.landmarks import DLIB68, FaceLandmarker
 from talksplat.preprocess.pipeline import Preprocessor
+from talksplat.preprocess.segmentation.choose import BestSegmenter
 from talksplat.preprocess.segmentation.imported import ImportedSegmenter
 from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter
 from talksplat.rendering.video_writer import VideoWriter
@@ -85,7 +86,7 @@ def test_settings_are_checked_and_composed():
             preprocessor(**changes)
     config = compose("preprocess", ["video=a.mp4", "subject=b"])
     assert isinstance(instantiate(config.face_tracker), MediapipeTracker)
-    assert isinstance(instantiate(config.segmentation), ColorModelSegmenter)
+    assert isinstance(instantiate(config.segmentation), BestSegmenter)
     with pytest.raises(UserError, match="video"):
         compose("preprocess", ["subject=b"])
 

@@ -28,6 +28,7 @@ from talksplat.preprocess.feature_step import check_sound, keep_features
 from talksplat.preprocess.image_transfer import Imported
 from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import ClipImages, Segmenter
+from talksplat.preprocess.segmentation.choose import BestSegmenter
 from talksplat.preprocess.sound_sync import AUTO, SoundSync, load_offset, move_earlier, save_offset, shift_for
 from talksplat.preprocess.subject_folder import Made, Source, write_subject
 from talksplat.preprocess.video import probe
@@ -37,7 +38,7 @@ MOST_SHIFT = 2000  # ms
 LEAST_POINTS = 1500  # the face alone has 468 landmarks
 
 # Raised whenever a step's code gives other results; kept results of older versions are made again.
-VERSIONS = {"faces": 3, "frames": 1, "track": 3, "labels": 6, "plate": 3, "points": 1, "align": 1, "sync": 1}
+VERSIONS = {"faces": 3, "frames": 1, "track": 3, "labels": 7, "plate": 3, "points": 1, "align": 1, "sync": 1}
 
 
 class Preprocessor:
@@ -45,7 +46,7 @@ class Preprocessor:
 
     Args:
         face_tracker: finds head poses.
-        segmenter: labels head, neck, torso and background.
+        segmenter: labels head, neck, torso and background, or a choice of such.
         alignment: refines the poses on the pixels.
         features: computes audio windows; written as `aud_{feature_name}.npy`.
         feature_name: name of those features.
@@ -63,7 +64,7 @@ class Preprocessor:
     def __init__(
         self,
         face_tracker: FaceTracker,
-        segmenter: Segmenter,
+        segmenter: Segmenter | BestSegmenter,
         alignment: Alignment,
         features: AudioFeatures,
         feature_name: str = "mel",
@@ -115,6 +116,7 @@ class Preprocessor:
         video, subject = Path(video).expanduser(), Path(subject).expanduser()
         source = self._check(video, subject, audio)
         model = face_landmarker_path(self.assets)
+        segmenter = self.segmenter.choose() if isinstance(self.segmenter, BestSegmenter) else self.segmenter
         cache = StepCache(work or subject.with_name(subject.name + ".work"))
         done: list[StepResult] = []
 
@@ -136,7 +138,7 @@ class Preprocessor:
             cache, self.feature_name, self.features, source.samples, len(faces.light), Path(audio or video)
         )
         done.append(heard)
-        for part in (self.face_tracker, self.segmenter):
+        for part in (self.face_tracker, segmenter):
             if isinstance(part, Imported):
                 part.follow(plan, tuple(faces.size))
 
@@ -151,18 +153,19 @@ class Preprocessor:
         tracked = step("track", posed, lambda f: steps.track_head(f, plan, faces, self.face_tracker))
         track = steps.load_track(tracked.folder)
         clip = steps.clip_images(frames.folder, track, plan, faces)
-        inputs = {"frames": frames.key, "track": tracked.key, "segmenter": settings_of(self.segmenter)}
-        labels = step("labels", inputs, lambda f: steps.segment(f, clip, self.segmenter, self.workers, self.bars))
+        inputs = {"frames": frames.key, "track": tracked.key, "segmenter": settings_of(segmenter)}
+        labels = step("labels", inputs, lambda f: steps.segment(f, clip, segmenter, self.workers, self.bars))
         plate = step("plate", {"labels": labels.key}, lambda f: steps.make_plate(f, clip, labels.folder))
         inputs = {"labels": labels.key, "count": self.points}
         points = step("points", inputs, lambda f: steps.make_points(f, clip, labels.folder, self.points))
         inputs = {"points": points.key, "alignment": settings_of(self.alignment)}
         aligned = step("align", inputs, lambda f: self._align(f, clip, labels.folder, points.folder))
         clip = steps.clip_images(frames.folder, steps.load_track(aligned.folder), plan, faces)
-        made = Made(source, plan, faces, clip, labels.folder, plate.folder, aligned.folder, heard.folder, done)
+        folders = (labels.folder, plate.folder, aligned.folder, heard.folder)
+        made = Made(source, plan, faces, clip, *folders, done, segmenter.title)
         settings = {
             "face_tracker": settings_of(self.face_tracker),
-            "segmenter": settings_of(self.segmenter),
+            "segmenter": settings_of(segmenter),
             "alignment": settings_of(self.alignment),
         }
         return write_subject(

@@ -56,6 +56,7 @@ class Made:
     points: Path
     features: Path
     steps: list[StepResult]
+    masks: str  # what labelled the frames
 
     @property
     def key(self) -> str:
@@ -153,6 +154,7 @@ def _manifest(
             "fps": info.fps,
             "rotation": info.rotation,
         },
+        "masks": made.masks,
         "crop": list(plan.crop),
         "cuts": plan.cuts,
         "lost_frames": plan.lost,

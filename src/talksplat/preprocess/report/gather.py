@@ -51,6 +51,7 @@ def gather(
         ("video", f"{info.width}x{info.height}, {info.fps:.2f} frames a second, {len(loudness) / FPS:.1f} s at 25"),
         ("subject", f"{plan.resolution}x{plan.resolution}, {len(track.frame_ids)} frames"),
         ("left out", f"{len(plan.lost)} frames without a face, {len(plan.covered)} covered"),
+        ("masks", made.masks),
         ("reprojection error", f"mean {error.mean():.2f} px, 99 % below {np.percentile(error, 99):.2f} px"),
         ("focal length", f"{track.focal:.0f} px"),
         ("mean distance", f"{10 * track.viewmats[:, 2, 3].mean():.0f} cm"),

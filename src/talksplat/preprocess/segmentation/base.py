@@ -29,6 +29,8 @@ class ClipImages:
 class Segmenter(Protocol):
     """Learns from some frames of a clip, then labels any of its frames."""
 
+    title: str  # in the report
+
     def fit(self, clip: ClipImages, progress: Callable[[Sequence], Sequence] = iter) -> None:
         """Look at keyframes; must be called before `__call__`."""
         ...

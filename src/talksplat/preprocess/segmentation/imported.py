@@ -41,6 +41,8 @@ class ImportedSegmenter(Imported):
         UserError: no such folder, or no maps in it.
     """
 
+    title = "imported maps"
+
     def __init__(self, source: str) -> None:
         folder = Path(source).expanduser()
         self._folder = folder / "parsing" if (folder / "parsing").is_dir() else folder

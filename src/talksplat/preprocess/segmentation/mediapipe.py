@@ -63,12 +63,14 @@ def label_scores(
 
 
 class MediapipeSegmenter(FilteredSegmenter):
-    """A `Segmenter` with MediaPipe's multiclass selfie segmenter (Apache-2.0), whose file must be in the assets.
+    """A `Segmenter` with MediaPipe's multiclass selfie segmenter (Apache-2.0), whose file is looked for, or downloaded once.
 
     Args:
         assets: folder with `selfie_multiclass_256x256.tflite`; None: TALKSPLAT_ASSETS, the user's cache, one download.
         size, edge_radius, edge_epsilon, smallest_part, neighbours: see `FilteredSegmenter`.
     """
+
+    title = "MediaPipe's multiclass selfie segmenter"
 
     def __init__(
         self,

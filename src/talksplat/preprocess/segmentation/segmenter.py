@@ -24,6 +24,8 @@ class ColorModelSegmenter(FilteredSegmenter):
         size, edge_radius, edge_epsilon, smallest_part, neighbours: see `FilteredSegmenter`.
     """
 
+    title = "colour models learned from the clip"
+
     def __init__(
         self,
         keyframes: int = 24,
