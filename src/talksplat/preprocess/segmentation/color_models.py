@@ -149,27 +149,20 @@ def part_prior(view: View, hair: HairColor) -> Float[np.ndarray, "height width 3
     return np.stack([head, neck, torso], axis=-1).astype(np.float32)
 
 
-def learn(views: list[View], rounds: int = 3) -> ColorModels:
-    """Models of a clip from some of its frames."""
+def learn(
+    views: list[View], rounds: int = 3, persons: list[Bool[np.ndarray, "height width"]] | None = None
+) -> ColorModels:
+    """Models of a clip from some of its frames; `persons`: where the person is, if that is known."""
     images = np.stack([view.image for view in views]).astype(np.float32)
     weights = np.stack([np.where(v.shape.inside | v.face, 0.0, np.where(v.shape.possible, 0.3, 1.0)) for v in views])
     plate = StillPlate(*still_background(images, weights.astype(np.float32)))
     edges, color = still_edges(images)
     edges = StillEdges(edges * _moves(views), color)
-    person, background = _seeds(views, plate)
-    person_model = back_model = None
-    hair = None
-    for place in (*FIRST_PLACES, *[1.0] * (rounds - 1)):
-        if place == 1 and hair is None:
-            hair = learn_hair(views, [_first_parts(view, mask) for view, mask in zip(views, person)])
-        # seeds cover only the core of either region, so at first colours must carry further than places
-        person_model, back_model = LocalMixture(place=place), LocalMixture(place=place)
-        person_model.fit(np.concatenate([v.by_head[m.ravel()] for v, m in zip(views, person)]))
-        back_model.fit(np.concatenate([v.by_image[m.ravel()] for v, m in zip(views, background)]))
-        odds = [_person_odds(view, person_model, back_model, plate, hair) for view in views]
-        person, background = [o > 1 for o in odds], [o < -1 for o in odds]
-        if place < 1:  # a better plate now that more background is known
-            plate = StillPlate(*still_background(images, np.stack(background).astype(np.float32)))
+    if persons is None:
+        person, back_model, plate = _tell_person(views, images, plate, rounds)
+    else:
+        person, back_model = persons, LocalMixture()
+        back_model.fit(np.concatenate([v.by_image[~m.ravel()] for v, m in zip(views, person)]))
     labels = [_first_parts(view, mask) for view, mask in zip(views, person)]
     hair = learn_hair(views, labels)
     for view, label in zip(views, labels):
@@ -184,8 +177,28 @@ def learn(views: list[View], rounds: int = 3) -> ColorModels:
         models = ColorModels({Label.BACKGROUND: back_model, **mixtures}, plate, hair, edges)
         scores = [smooth(view, models.scores(view)) for view in views]
         labels = [score.argmax(-1) for score in scores]
+        if persons is not None:
+            labels = [np.where(mask, 1 + score[..., 1:].argmax(-1), 0) for mask, score in zip(persons, scores)]
     certain = [np.eye(len(Label), dtype=np.float32)[label] for label in labels]
     return replace(models, placement=LabelPlacement.learn([view.shape for view in views], certain))
+
+
+def _tell_person(views: list[View], images: np.ndarray, plate: StillPlate, rounds: int):
+    """Person masks of the keyframes, the background's mixture, and a better plate."""
+    person, background = _seeds(views, plate)
+    hair = back_model = None
+    for place in (*FIRST_PLACES, *[1.0] * (rounds - 1)):
+        if place == 1 and hair is None:
+            hair = learn_hair(views, [_first_parts(view, mask) for view, mask in zip(views, person)])
+        # seeds cover only the core of either region, so at first colours must carry further than places
+        person_model, back_model = LocalMixture(place=place), LocalMixture(place=place)
+        person_model.fit(np.concatenate([v.by_head[m.ravel()] for v, m in zip(views, person)]))
+        back_model.fit(np.concatenate([v.by_image[m.ravel()] for v, m in zip(views, background)]))
+        odds = [_person_odds(view, person_model, back_model, plate, hair) for view in views]
+        person, background = [o > 1 for o in odds], [o < -1 for o in odds]
+        if place < 1:  # a better plate now that more background is known
+            plate = StillPlate(*still_background(images, np.stack(background).astype(np.float32)))
+    return person, back_model, plate
 
 
 def _moves(views: list[View]) -> bool:
