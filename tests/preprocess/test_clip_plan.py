@@ -9,7 +9,7 @@ from talksplat.errors import UserError
 from talksplat.lips.sync import SoundOffset
 from talksplat.preprocess.clip_plan import find_cuts, frame_list, plan_clip
 from talksplat.preprocess.faces import FaceStream
-from talksplat.preprocess.verdicts import judge
+from talksplat.preprocess.verdicts import judge, judge_masks
 from tests.preprocess.face_fixtures import landmarks_of, make_track
 
 
@@ -176,3 +176,27 @@ def test_verdicts_name_what_a_clip_breaks():
     assert verdicts(sync=in_sync(0.2), shift=200) == []  # moved since
     assert "moved 400 ms earlier" in verdicts(sync=in_sync(0.2), shift=400)[0]
     assert verdicts(sync=in_sync(0.3, confident=False)) == [] and verdicts(sync=in_sync(None, confident=False)) == []
+
+
+def masks_of(**changes):
+    areas = np.tile([0.5, 0.3, 0.05, 0.15], (100, 2, 1))
+    chin = np.full(100, 0.7)
+    for frame, values in changes.get("areas", {}).items():
+        areas[frame] = values
+    return judge_masks(areas, 3 * np.arange(100), np.full(100, changes.get("chin", 0.7), float) if changes else chin)
+
+
+def test_masks_that_cannot_be_right_are_named():
+    assert masks_of().good
+    bare = {k: [[0.6, 0.4, 0, 0]] * 2 for k in range(10, 40)}
+    check = masks_of(areas=bare)
+    assert (
+        check.good is False
+        and "no neck or torso below the chin in 30%" in check.finding
+        and "(first: 30)" in check.finding
+    )
+    assert masks_of(areas=bare, chin=0.97).good  # the neck is out of the picture
+    jumps = {k: [[0.5, 0.3, 0.05, 0.15], [0.4, 0.4, 0.05, 0.15]] for k in (50, 60)}
+    assert "jumps to the next frame in 2% of 100 frames looked at (first: 150)" in masks_of(areas=jumps).sentence
+    assert masks_of(areas={50: jumps[50]}).good  # a single frame is no rule
+    assert judge_masks(np.zeros((0, 2, 4)), np.zeros(0, int), np.zeros(0)).good is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from talksplat.geometry.cameras import euler_trans_from_viewmat
 from talksplat.lips.sync import SoundOffset
@@ -18,6 +18,11 @@ CLIPPED_LEVEL, CLIPPED_SHARE = 0.985, 0.001
 QUIET_RMS = 0.003
 FLICKER = 0.15  # relative spread of the face's brightness
 EARLY, LATE = -0.045, 0.125  # s of sound against picture that viewers notice (ITU-R BT.1359)
+LEAST_BODY, CHIN_ROOM = 0.005, 0.9  # share of the frame; height of a chin below which a neck may be out of the picture
+JUMP, MASK_SHARE = (
+    0.05,
+    0.01,
+)  # change of an area from frame to frame (right masks: up to 0.03); share of frames that may be so
 OFTEN = 0.1  # share of frames that may be bad
 
 
@@ -76,6 +81,35 @@ def judge(
         _loud(samples),
         _together(sync, shift),
     ]
+
+
+def judge_masks(
+    areas: Float[np.ndarray, "pair 2 label"], frame_ids: Int[np.ndarray, " pair"], chin: Float[np.ndarray, " pair"]
+) -> Check:
+    """Whether masks can be right: a part that is missing, or an area that jumps from a frame to the next.
+
+    Args:
+        areas: of each label (`data.labels.Label`) in a frame and the next one, as shares of the frame.
+        frame_ids: numbers of the first frame of each pair.
+        chin: height of the chin in those frames, 1 at the lower edge.
+    """
+    if not len(areas):
+        return Check("masks", None, "no two frames in a row to compare", "")
+    person, head = areas[..., 1:].sum(-1), areas[..., 1]
+    change = np.max([np.abs(np.diff(part))[:, 0] / np.maximum(part[:, 0], 1e-6) for part in (person, head)], axis=0)
+    bare = (areas[:, 0, 2:].sum(-1) < LEAST_BODY) & (chin < CHIN_ROOM)
+    found = [
+        f"{words} in {bad.mean():.0%} of {len(bad)} frames looked at (first: {frame_ids[bad][0]})"
+        for words, bad in (
+            ("no neck or torso below the chin", bare),
+            ("a mask that jumps to the next frame", change > JUMP),
+        )
+        if bad.mean() > MASK_SHARE
+    ]
+    advice = "look at the masks of these frames; segmentation=mediapipe and segmentation=matting find what colours do not tell"
+    return Check(
+        "masks", not found, "wrong masks: " + ", ".join(found) if found else "all parts are there and steady", advice
+    )
 
 
 def _length(seconds: float) -> Check:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from talksplat.data.labels import Label
 from talksplat.lips.measures import lip_measures
 from talksplat.lips.sync import SoundOffset
 from talksplat.preprocess.clip_plan import FPS
+from talksplat.preprocess.face_tracker.face_regions import CHIN
 from talksplat.preprocess.landmarks import DLIB68
 from talksplat.preprocess.report.facts import Facts
-from talksplat.preprocess.verdicts import Check, head_angles, judge
+from talksplat.preprocess.verdicts import Check, head_angles, judge, judge_masks
+
+MASK_PAIRS = 200
 
 if TYPE_CHECKING:
     from talksplat.preprocess.subject_folder import Made
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 def run_checks(made: Made, sync: SoundOffset, shift: int) -> list[Check]:
     """The checks of a finished subject."""
     plan, faces, ids = made.plan, made.faces, made.clip.track.frame_ids
-    return judge(
+    checks = judge(
         seconds=len(ids) / FPS,
         source_fps=made.source.info.fps,
         face_height=np.ptp(made.clip.landmarks[..., 1], axis=1) / plan.resolution,
@@ -33,6 +37,24 @@ def run_checks(made: Made, sync: SoundOffset, shift: int) -> list[Check]:
         shift=shift,
         unusable=len(plan.lost) + len(plan.covered),
     )
+    return [*checks, _masks(made)]
+
+
+def _masks(made: Made) -> Check:
+    """The check of the masks, on pairs of neighbouring frames spread over the clip."""
+    ids = made.clip.track.frame_ids
+    pairs = np.flatnonzero(np.diff(ids) == 1)
+    pairs = (
+        pairs[np.unique(np.linspace(0, len(pairs) - 1, min(len(pairs), MASK_PAIRS)).astype(int))]
+        if len(pairs)
+        else pairs
+    )
+    areas = [
+        [np.bincount(made.label(k).ravel(), minlength=len(Label)) / made.plan.resolution**2 for k in (first, first + 1)]
+        for first in pairs
+    ]
+    chin = made.clip.landmarks[pairs, CHIN, 1] / made.plan.resolution
+    return judge_masks(np.array(areas).reshape(-1, 2, len(Label)), ids[pairs], chin)
 
 
 def gather(
