@@ -45,6 +45,21 @@ def test_number_and_colors(made):
     assert np.abs(colors.astype(int) - [200, 120, 40]).max() <= 1  # never the background's blue
 
 
+def test_points_that_show_the_background_are_left_out(made):
+    track, positions, masks, _, _ = made
+    wide = np.stack([cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) for mask in masks])  # masks too wide
+    labels = np.where(wide, np.uint8(Label.HEAD), np.uint8(Label.BACKGROUND))
+    images = np.where(masks[..., None], np.uint8([200, 120, 40]), np.uint8([0, 0, 255]))
+    plate, seen = np.zeros((SIZE, SIZE, 3), np.uint8), ~masks.all(0)
+    plate[:] = (0, 0, 255)
+    blue = []
+    for settings in ({}, {"plate": plate, "seen": seen}, {"plate": np.full_like(plate, (200, 120, 40)), "seen": seen}):
+        points, colors = sp.start_points(track, positions, images[positions], labels[positions], 6000, **settings)
+        blue.append((colors[:, 2] > 200).mean())
+    assert blue[0] > 0.02 and blue[1] < 0.005
+    assert blue[2] == blue[0]  # a background like the hair tells nothing
+
+
 def test_points_project_into_the_head_masks(made):
     track, positions, masks, points, _ = made
     seen, hit = sp.in_masks(points, track, positions, masks[positions])

@@ -21,6 +21,7 @@ STEP = 0.05  # dm, edge of a carving voxel
 CENTER, RADII, LONG_HAIR = (0.0, 0.25, -0.55), (1.75, 1.6, 0.95), 3.2  # dm; below the centre the volume is elongated
 BACK = -1.2  # dm; what lies further back is never seen from the front
 TEETH_BEHIND = (0.06, 0.28)  # dm behind the lips
+AS_PLATE, MOST_AS_PLATE = 24, 0.2  # largest difference of a channel; share of the points
 FACE_SHARE, MOUTH_SHARE = 0.45, 0.05
 
 
@@ -137,6 +138,30 @@ def _cross_in_plane() -> np.ndarray:
     return structure
 
 
+def shows_plate(
+    points: Float[np.ndarray, "point 3"],
+    track: HeadTrack,
+    positions: Int[np.ndarray, " key"],
+    images: UInt8[np.ndarray, "key height width 3"],
+    plate: UInt8[np.ndarray, "height width 3"],
+    seen: Bool[np.ndarray, "height width"],
+) -> Bool[np.ndarray, " point"]:
+    """Points whose pixels are those of the background in most of the frames that can tell: masks were too wide there.
+
+    None where too many would be: the background then has the colours of the hair.
+    """
+    height, width = seen.shape
+    told, alike = np.zeros(len(points), np.int64), np.zeros(len(points), np.int64)
+    for position, image in zip(positions, images):
+        columns, rows, inside = _pixels(points, track, int(position), width, height)
+        inside[inside] &= seen[rows[inside], columns[inside]]
+        place = rows[inside], columns[inside]
+        told += inside
+        alike[inside] += np.abs(image[place].astype(np.int16) - plate[place]).max(-1) < AS_PLATE
+    found = (told >= max(2, 0.2 * len(images))) & (alike > 0.5 * told)
+    return found if found.mean() < MOST_AS_PLATE else np.zeros(len(points), bool)
+
+
 def point_colors(
     points: Float[np.ndarray, "point 3"],
     track: HeadTrack,
@@ -166,13 +191,20 @@ def start_points(
     labels: UInt8[np.ndarray, "key height width"],
     count: int = 30000,
     seed: int = 0,
+    plate: UInt8[np.ndarray, "height width 3"] | None = None,
+    seen: Bool[np.ndarray, "height width"] | None = None,
 ) -> tuple[Float[np.ndarray, "point 3"], UInt8[np.ndarray, "point 3"]]:
-    """About `count` points (dm, head frame) and their colours, from some frames (`positions` in the track)."""
+    """About `count` points (dm, head frame) and their colours, from some frames (`positions` in the track).
+
+    Points around the face that show the background's `plate`, where it was `seen`, are left out.
+    """
     generator = np.random.default_rng(seed)
     masks = labels == Label.HEAD
     mesh = track.mesh.astype(np.float64)
     face = sample_surface(mesh[:NUM_SKIN], face_triangles(), round(FACE_SHARE * count) - NUM_SKIN, generator)
     mouth = mouth_interior(mesh, round(MOUTH_SHARE * count), generator)
     rest = carve_head(track, positions, masks, count - len(face) - NUM_SKIN - len(mouth), generator)
+    if plate is not None:
+        rest = rest[~shows_plate(rest, track, positions, images, plate, seen)]
     points = np.concatenate([mesh[:NUM_SKIN], face, mouth, rest]).astype(np.float32)
     return points, point_colors(points, track, positions, images, masks)

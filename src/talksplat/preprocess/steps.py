@@ -177,14 +177,15 @@ def make_plate(folder: Path, clip: ClipImages, labels: Path) -> dict:
     return {"never_seen": _round(hole.mean())}
 
 
-def make_points(folder: Path, clip: ClipImages, labels: Path, count: int) -> dict:
-    """points.npz with start points and their colours."""
+def make_points(folder: Path, clip: ClipImages, labels: Path, plate: Path, count: int) -> dict:
+    """points.npz with start points and their colours; `labels` and `plate` are folders of those steps."""
     chosen = spread(len(clip), POINT_FRAMES)
     images = np.stack([clip.load(int(i)) for i in chosen])
     maps: UInt8[np.ndarray, "key height width"] = np.stack(
         [read_png(labels / f"{clip.track.frame_ids[i]}.png") for i in chosen]
     )
-    points, colors = start_points.start_points(clip.track, chosen, images, maps, count)
+    background, seen = read_png(plate / "plate.png"), read_png(plate / "hole.png") == 0
+    points, colors = start_points.start_points(clip.track, chosen, images, maps, count, plate=background, seen=seen)
     save_points(folder, points, colors)
     return {"points": len(points), "low": points.min(0).round(2).tolist(), "high": points.max(0).round(2).tolist()}
 
