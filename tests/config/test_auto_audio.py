@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from omegaconf import open_dict
 
 from talksplat.config import chosen_of, compose, finish_config, to_yaml
 from talksplat.config.compose import compose_unchecked
 from talksplat.preprocess.audio_features import whisper_checkpoint
+from talksplat.training.folder import RunFolder
 
 
 @pytest.fixture
@@ -62,6 +64,32 @@ def test_a_resumed_run_keeps_what_it_began_with(folder: Path, tmp_path: Path):
     (folder / "aud_whisper.npy").touch()
     assert finish_config("train", config, chosen_of(config.hydra)).audio.name == "whisper"
     assert finish_config("train", config, chosen_of(config.hydra), tmp_path).audio.name == "mel"
+
+
+@pytest.mark.parametrize(
+    ("wishes", "lips"),
+    [
+        (["audio=mel"], None),
+        (["audio=whisper"], None),
+        (["experiment=lips/prior"], "whisper_tiny_en"),
+    ],
+)
+def test_runs_from_before_the_prior_was_the_default_are_resumed(folder: Path, tmp_path: Path, wishes, lips):
+    (folder / "aud_whisper.npy").touch()
+    wishes = ["dataset=portrait", f"dataset.root={folder}", "resume=true", *wishes]
+    config = compose_unchecked("train", wishes)
+    older = finish_config("train", config, chosen_of(config.hydra))
+    with open_dict(older):
+        del older.audio.lip_prior
+        if lips is None:
+            older.model.tokens.lips = None
+        else:
+            del older.model.tokens.lips.personal, older.model.tokens.lips.measured
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(to_yaml(older))
+    resumed = finish_config("train", config, chosen_of(config.hydra), tmp_path / "run")
+    assert resumed.audio.lip_prior == resumed.model.tokens.lips.prior == lips
+    RunFolder(tmp_path / "run", resumed)
 
 
 def test_the_model_follows(folder: Path):

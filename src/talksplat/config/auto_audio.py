@@ -19,9 +19,20 @@ def resolve_audio(
     """The `audio` node of a composed configuration, unresolved; that of the choice where it is auto, which is composed as
     the fallback.
 
+    A lip prior came later than runs that may still be resumed: those go on with the one that their model has, or none.
     `chosen["groups"]` names the choice from then on, and `chosen["best_audio_missing"]` says whether only the features or
     weights of the best one were missing. A run in `run_dir` that is resumed keeps what it began with.
     """
+    node = _choice(config_name, config, chosen, conf_dir, run_dir)
+    begun = _begun_with(run_dir, config) if config_name == "train" else None
+    if begun is not None and "lip_prior" not in begun.audio:
+        node["lip_prior"] = OmegaConf.select(begun, "model.tokens.lips.prior")
+    return node
+
+
+def _choice(
+    config_name: str, config: DictConfig, chosen: dict[str, Any], conf_dir: Path, run_dir: Path | None
+) -> dict[str, Any]:
     node = OmegaConf.to_container(config.audio, resolve=False)
     groups = chosen.get("groups", {})
     if groups.get("audio") != AUTO:
@@ -32,7 +43,7 @@ def resolve_audio(
     open_choice = changed.keys() <= set(COMMON) and (config_name != "train" or config.dataset.sample is None)
     begun = _begun_with(run_dir, config) if config_name == "train" else None
     if begun is not None:
-        found = begun == BEST
+        found = begun.audio.name == BEST
     else:
         found = _in_folder(best, config) if config_name == "train" else _on_machine(best, config)
     chosen["best_audio_missing"] = open_choice and not found
@@ -44,10 +55,11 @@ def _keys(chosen: dict[str, Any]) -> list[str]:
     return [override.lstrip("+~").partition("=")[0] for override in chosen.get("overrides", [])]
 
 
-def _begun_with(run_dir: Path | None, config: DictConfig) -> str | None:
-    """Name of the features of the run that is resumed."""
+def _begun_with(run_dir: Path | None, config: DictConfig) -> DictConfig | None:
+    """Configuration of the run that is resumed, if it names its features."""
     saved = None if run_dir is None or not config.resume else run_dir / "config.yaml"
-    return None if saved is None or not saved.is_file() else OmegaConf.select(OmegaConf.load(saved), "audio.name")
+    begun = None if saved is None or not saved.is_file() else OmegaConf.load(saved)
+    return None if begun is None or OmegaConf.select(begun, "audio.name") is None else begun
 
 
 def _in_folder(audio: dict[str, Any], config: DictConfig) -> bool:

@@ -42,6 +42,7 @@ def validate_train(config: DictConfig) -> None:
     rules = (
         validate_audio,
         _switched_off,
+        _lips,
         _experiments,
         _audio_widths,
         _expression,
@@ -53,6 +54,15 @@ def validate_train(config: DictConfig) -> None:
     )
     for rule in (*rules, _paths):
         rule(config)
+
+
+def _lips(config: DictConfig) -> None:
+    lips = OmegaConf.select(config, "model.tokens.lips")
+    if lips and lips.prior is None and (lips.measured or lips.personal is not None):
+        raise UserError(
+            "model.tokens.lips.measured and model.tokens.lips.personal need a lip prior: audio=whisper has one, for others name it "
+            "(audio=mel audio.lip_prior=mel, or a file of python -m talksplat.learn_lips)"
+        )
 
 
 def _switched_off(config: DictConfig) -> None:

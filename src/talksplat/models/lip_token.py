@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from talksplat.errors import UserError
 from talksplat.lips import LipClip, LipPrior, fit_person
 from talksplat.lips.shipped import find_prior
+from talksplat.models.heads import without_autocast
 from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions, frames_before
 
+GAP = 25  # frames; more of a row that fills it would count like sound
+STILL = 1e-3  # heights of a face: least deviation of a mouth
 CLOSED = 10  # per cent of the frames, in which the lips count as closed
 AROUND, SILENCE, SPEECH = 4, 0.2, 0.5  # rows before and after; shares of a row's size in speech (pauses: 0.7)
 NUMBERS, MEASURES = 9, 43  # gap, width, jaw and six components of the lips' shape; what they are made of
@@ -25,7 +28,7 @@ class LipToken(nn.Module):
     where `personal` says so. Where there is no sound at all the lips are closed. All of it becomes part of the avatar's checkpoint.
 
     Args:
-        prior: file, or name of one that comes with the project.
+        prior: file, or name of one that comes with the project; null: `ConditionTokens` does without this token.
         feature: name of the audio group.
         width, window, context, ahead: of the audio features, as of `AudioEncoder`.
         personal: strength of the ridge on what the prior leaves of the person's own lips, in shares of the rows' variance;
@@ -36,10 +39,11 @@ class LipToken(nn.Module):
     """
 
     out_features = NUMBERS
+    NEWER_BUFFERS = ("measure_weights", "measure_mean", "rest", "size")  # checkpoints of the first version have none
 
     def __init__(
         self,
-        prior: str,
+        prior: str | None,
         feature: str,
         width: int,
         window: int,
@@ -62,7 +66,7 @@ class LipToken(nn.Module):
         self.register_buffer("weights", torch.zeros(NUMBERS, rows, width))
         self.register_buffer("bias", torch.zeros(NUMBERS))
         self.register_buffer("measure_weights", torch.zeros(NUMBERS, MEASURES))
-        self.register_buffer("measure_bias", torch.zeros(NUMBERS))
+        self.register_buffer("measure_mean", torch.zeros(MEASURES))
         self.register_buffer("rest", torch.zeros(NUMBERS))  # lips in silence
         self.register_buffer("size", torch.zeros(()))  # of a row in speech
 
@@ -109,26 +113,30 @@ class LipToken(nn.Module):
     def _fit_measures(self, prior: LipPrior, clip: LipClip) -> None:
         """`lip_numbers` of this person as a linear map, and the lips where they are closed."""
         raw = np.concatenate([clip.measures[:, :3], clip.measures[:, 3:] @ prior.lip_basis.T], axis=1)
-        mean, spread = np.nanmean(raw, 0), np.maximum(np.nanstd(raw, 0), 1e-9)
+        mean, spread = np.nanmean(raw, 0), np.maximum(np.nanstd(raw, 0), STILL)
         self.measure_weights.zero_()
         self.measure_weights[:3, :3] = torch.eye(3)
         self.measure_weights[3:, 3:] = torch.from_numpy(prior.lip_basis)
         self.measure_weights /= torch.from_numpy(spread).to(self.measure_weights)[:, None]
-        self.measure_bias.copy_(torch.from_numpy(-mean / spread))
+        self.measure_mean.copy_(torch.from_numpy(np.nanmean(clip.measures, 0)))
         closed = raw[:, 0] <= np.nanpercentile(raw[:, 0], CLOSED)
         self.rest.copy_(torch.from_numpy((raw[closed].mean(0) - mean) / spread))
         # Rows that want each recording's own level, as mel's, may be small in speech: those have no silence here.
         self.size.fill_(0.0 if prior.per_clip else float(np.linalg.norm(clip.rows, axis=1).mean()))
 
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame 9"]:
-        """Numbers in deviations of a person's own."""
+        """Numbers in deviations of a person's own, float32."""
+        with without_autocast(conditions.audio):
+            return self._numbers(conditions)
+
+    def _numbers(self, conditions: Conditions) -> Float[Tensor, "frame 9"]:
         rows = conditions.audio[:, self.place[0], self.place[1]].float()
         numbers = torch.einsum("brf,nrf->bn", rows, self.weights) + self.bias
         numbers = torch.where(self.size > 0, torch.lerp(self.rest, numbers, self._sound(rows)), numbers)
         if not self.training:
             return numbers
         if self.measured and conditions.lip_measures is not None:
-            seen = conditions.lip_measures.float() @ self.measure_weights.T + self.measure_bias
+            seen = (conditions.lip_measures.float() - self.measure_mean) @ self.measure_weights.T
             numbers = torch.where(seen.isfinite(), seen, numbers)
         return numbers + self.noise * torch.randn_like(numbers) if self.noise else numbers
 
@@ -139,24 +147,26 @@ class LipToken(nn.Module):
         return ((share - SILENCE) / (SPEECH - SILENCE)).clamp(0, 1)
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
-        """As of any module; checkpoints from before these buffers did without them."""
-        for name in ("measure_weights", "measure_bias", "rest", "size"):
+        """As of any module; older checkpoints did without `NEWER_BUFFERS`."""
+        for name in self.NEWER_BUFFERS:
             state_dict.setdefault(f"{prefix}{name}", getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def lip_token(prior: str | None, **settings) -> LipToken | None:
-    """A `LipToken`, or none where no prior is named."""
-    return None if prior is None else LipToken(prior, **settings)
-
-
 def _clip_of(subject: SubjectStatistics) -> LipClip:
-    """The training frames as a recording that begins with the first of them; sound of frames left out is the next one's."""
+    """The training frames as a recording that begins with the first of them and has no gap longer than `GAP`; rows that lie in
+    none of their windows are those before."""
     count, window = subject.audio.shape[:2]
     frames = np.arange(count) if subject.frames is None else subject.frames.cpu().numpy()
-    frames = frames - frames[0]
-    pairs = subject.audio[:, window // 2 : window // 2 + 2].float().cpu().numpy()
-    rows = pairs[np.searchsorted(frames, np.arange(frames[-1] + 1))].reshape(-1, pairs.shape[2])
+    frames = np.cumsum(np.minimum(np.diff(frames, prepend=frames[0]), GAP))
+    audio = subject.audio.float().cpu().numpy()
+    places = 2 * frames[:, None] + np.arange(window) - window // 2
+    inside = (places >= 0) & (places < 2 * (frames[-1] + 1))
+    rows = np.zeros((2 * (frames[-1] + 1), audio.shape[2]), np.float32)
+    rows[places[inside]] = audio[inside]
+    last = np.zeros(len(rows), np.int64)
+    last[places[inside]] = places[inside]
+    rows = rows[np.maximum.accumulate(last)]
     measures = (
         np.full((count, MEASURES), np.nan) if subject.lip_measures is None else subject.lip_measures.cpu().numpy()
     )

@@ -158,7 +158,7 @@ class ConditionTokens(nn.Module):
         super().__init__()
         sources = {
             "audio": audio,
-            "lips": lips,
+            "lips": None if lips is None or lips.prior is None else lips,
             "eye": eye,
             "expression": expression,
             "camera": camera,

@@ -97,6 +97,10 @@ def load_weights(model: TalkingHead, checkpoint: dict[str, Any], source: str) ->
     weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items() if k.startswith("model.")}
     model.gaussians.resize(entry["num_gaussians"])
     own = model.state_dict()
+    for name in own.keys() - weights.keys():  # what older versions did without
+        owner, _, last = name.rpartition(".")
+        if last in getattr(model.get_submodule(owner), "NEWER_BUFFERS", ()):
+            weights[name] = own[name]
     differing = [
         f"{name}: {tuple(weights[name].shape) if name in weights else 'absent'} there, "
         f"{tuple(own[name].shape) if name in own else 'absent'} here"

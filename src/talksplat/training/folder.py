@@ -52,6 +52,12 @@ class RunFolder:
 
     def _compare(self, saved: DictConfig) -> None:
         ours, theirs = _flatten(self.config), _flatten(saved)
+        theirs.setdefault("audio.lip_prior", ours.get("audio.lip_prior", "null"))  # shows in the model's lip token
+        if (
+            theirs.get("model.tokens.lips") == ours.get("model.tokens.lips.prior") == "null"
+        ):  # none, in old words and new
+            ours = {key: value for key, value in ours.items() if not key.startswith("model.tokens.lips.")}
+            ours["model.tokens.lips"] = "null"
         for key in sorted(ours.keys() | theirs.keys()):
             group, _, rest = key.partition(".")
             if group in FREE_KEYS or (group == "trainer" and rest in FREE_TRAINER_KEYS):

@@ -134,17 +134,25 @@ def open_onnx(path: Path, kind: Kind) -> Matte:
     except Exception as error:
         raise UserError(f"{path} cannot be opened as an ONNX network: {str(error).splitlines()[0]}") from error
     entry = session.get_inputs()[0]
-    if len(session.get_inputs()) != 1 or len(entry.shape) != 4 or entry.shape[1] not in (3, "3", None):
+    number = {"tensor(float)": np.float32, "tensor(float16)": np.float16}.get(entry.type)
+    channels = entry.shape[1] if len(entry.shape) == 4 else 0
+    if number is None or len(session.get_inputs()) != 1 or (isinstance(channels, int) and channels != 3):
         raise UserError(
-            f"{path} takes no single picture of three channels (its first input: {entry.name} {entry.shape})"
+            f"{path} takes no single picture of three channels (its first input: {entry.name}, {entry.type}, {entry.shape})"
         )
     sides = [side if isinstance(side, int) and side > 0 else FREE_SIZE for side in entry.shape[2:]]
     mean, deviation = (np.array(values, np.float32) for values in (kind.mean, kind.deviation))
 
     def matte(image: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width"]:
-        small = cv2.resize(image, (sides[1], sides[0]), interpolation=cv2.INTER_AREA).astype(np.float32)
+        shrinks = cv2.INTER_AREA if image.shape[0] > sides[0] else cv2.INTER_LINEAR
+        small = cv2.resize(image, (sides[1], sides[0]), interpolation=shrinks).astype(np.float32)
         batch = ((small / max(small.max(), 1.0) - mean) / deviation).transpose(2, 0, 1)[None]
-        result = np.squeeze(session.run(None, {entry.name: batch})[0]).astype(np.float32)
+        try:
+            result = np.squeeze(session.run(None, {entry.name: batch.astype(number)})[0]).astype(np.float32)
+        except Exception as error:
+            raise UserError(
+                f"{path} cannot work on a picture of {sides[1]}x{sides[0]}: {str(error).splitlines()[0]}"
+            ) from error
         if result.ndim != 2:
             raise UserError(f"{path} gives {result.shape} instead of one matte: it is no network of segmentation.kind")
         if kind.logits:
