@@ -114,10 +114,10 @@ def test_auto_takes_the_model_where_it_is(empty, monkeypatch):
     path = empty / "selfie_multiclass_256x256.tflite"
     path.write_bytes(b"something else")
     with pytest.raises(UserError, match="is not the multiclass selfie segmenter"):
-        BestSegmenter("mediapipe", "colour", str(empty)).choose()
+        BestSegmenter("mediapipe", "colour", str(empty)).ready()
     monkeypatch.setattr(assets, "_check_hash", lambda path, model: None)
     monkeypatch.setattr(assets.pooch, "retrieve", None)  # nothing is downloaded
-    assert BestSegmenter("mediapipe", "colour", str(empty)).choose() == "mediapipe"
+    assert BestSegmenter("mediapipe", "colour", str(empty)).ready() == "mediapipe"
 
 
 def test_auto_downloads_the_model_once_and_says_what_is_lost_without(empty, monkeypatch, caplog):
@@ -134,9 +134,9 @@ def test_auto_downloads_the_model_once_and_says_what_is_lost_without(empty, monk
     monkeypatch.setattr(assets.pooch, "retrieve", retrieve)
     monkeypatch.setattr(assets, "_check_hash", lambda path, model: None)
     best = BestSegmenter("mediapipe", "colour")
-    assert best.choose() == "colour"
+    assert best.ready() == "colour"
     assert len(caplog.messages) == 1 and "selfie_multiclass_256x256.tflite and put it into" in caplog.messages[0]
-    assert best.choose() == "mediapipe" and best.choose() == "mediapipe"
+    assert best.ready() == "mediapipe" and best.ready() == "mediapipe"
     assert len(asked) == 2 and asked[0][1] == f"sha256:{assets.SEGMENTER_SHA256}"
 
 

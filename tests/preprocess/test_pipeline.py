@@ -12,6 +12,7 @@ from talksplat.config import compose, instantiate
 from talksplat.data.labels import Label, decode_parsing
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import project
+from talksplat.preprocess import assets
 from talksplat.preprocess.__main__ import main
 from talksplat.preprocess.alignment.base import NoAlignment
 from talksplat.preprocess.alignment.photometric import PhotometricAlignment
@@ -23,6 +24,7 @@ from talksplat.preprocess.landmarks import DLIB68, FaceLandmarker
 from talksplat.preprocess.pipeline import Preprocessor
 from talksplat.preprocess.segmentation.choose import BestSegmenter
 from talksplat.preprocess.segmentation.imported import ImportedSegmenter
+from talksplat.preprocess.segmentation.mediapipe import MediapipeSegmenter
 from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter
 from talksplat.rendering.video_writer import VideoWriter
 
@@ -71,6 +73,19 @@ def test_too_short_silent_and_existing(tmp_path):
     (tmp_path / "full" / "file").touch()
     with pytest.raises(UserError, match="not empty"):
         preprocessor().run(write_clip(tmp_path / "clip.mp4", gray(60)), tmp_path / "full")
+
+
+@pytest.mark.assets
+def test_weights_that_cannot_be_had_are_named_before_work_starts(tmp_path, monkeypatch):
+    def offline(*_, **__):
+        raise ConnectionError
+
+    monkeypatch.setattr(assets.pooch, "retrieve", offline)
+    with pytest.raises(UserError, match="multiclass selfie segmenter model is missing"):
+        preprocessor(segmenter=MediapipeSegmenter()).run(
+            write_clip(tmp_path / "clip.mp4", gray(55)), tmp_path / "subject"
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 @pytest.mark.assets

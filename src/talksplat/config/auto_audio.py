@@ -19,9 +19,9 @@ def resolve_audio(
     """The `audio` node of a composed configuration, unresolved; that of the choice where it is auto, which is composed as
     the fallback.
 
-    A lip prior came later than runs that may still be resumed: those go on with the one that their model has, or none.
     `chosen["groups"]` names the choice from then on, and `chosen["best_audio_missing"]` says whether only the features or
-    weights of the best one were missing. A run in `run_dir` that is resumed keeps what it began with.
+    weights of the best one were missing. A run in `run_dir` that is resumed keeps what it began with; where its configuration
+    is older than `audio.lip_prior`, that is the prior of its model, or none.
     """
     node = _choice(config_name, config, chosen, conf_dir, run_dir)
     begun = _begun_with(run_dir, config) if config_name == "train" else None

@@ -116,7 +116,7 @@ class Preprocessor:
         video, subject = Path(video).expanduser(), Path(subject).expanduser()
         source = self._check(video, subject, audio)
         model = face_landmarker_path(self.assets)
-        segmenter = self.segmenter.choose() if isinstance(self.segmenter, BestSegmenter) else self.segmenter
+        segmenter = self.segmenter.ready()
         cache = StepCache(work or subject.with_name(subject.name + ".work"))
         done: list[StepResult] = []
 

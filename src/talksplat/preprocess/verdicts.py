@@ -19,10 +19,8 @@ QUIET_RMS = 0.003
 FLICKER = 0.15  # relative spread of the face's brightness
 EARLY, LATE = -0.045, 0.125  # s of sound against picture that viewers notice (ITU-R BT.1359)
 LEAST_BODY, CHIN_ROOM = 0.005, 0.9  # share of the frame; height of a chin below which a neck may be out of the picture
-JUMP, MASK_SHARE = (
-    0.05,
-    0.01,
-)  # change of an area from frame to frame (right masks: up to 0.03); share of frames that may be so
+JUMP = 0.05  # relative change of an area from frame to frame; right masks have up to 0.03
+MASK_SHARE = 0.01  # of the frames, which may have wrong masks
 OFTEN = 0.1  # share of frames that may be bad
 
 

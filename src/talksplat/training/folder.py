@@ -53,9 +53,8 @@ class RunFolder:
     def _compare(self, saved: DictConfig) -> None:
         ours, theirs = _flatten(self.config), _flatten(saved)
         theirs.setdefault("audio.lip_prior", ours.get("audio.lip_prior", "null"))  # shows in the model's lip token
-        if (
-            theirs.get("model.tokens.lips") == ours.get("model.tokens.lips.prior") == "null"
-        ):  # none, in old words and new
+        # No lip token: null in older configurations, a token without a prior in newer ones.
+        if theirs.get("model.tokens.lips") == ours.get("model.tokens.lips.prior") == "null":
             ours = {key: value for key, value in ours.items() if not key.startswith("model.tokens.lips.")}
             ours["model.tokens.lips"] = "null"
         for key in sorted(ours.keys() | theirs.keys()):

@@ -25,10 +25,8 @@ LEVEL = 1.5  # log10 energy to which the loudest sounds of a recording are broug
 LOUD_SHARE = 0.99  # of the frames that sound which are less loud; those SOUNDING log10 below the peak are pauses
 SOUNDING = 4.0
 GAIN = (-2.0, 3.0)  # log10 by which a recording is changed at most, so that hiss stays silence
-SILENT, SILENT_ROWS = (
-    6.0,
-    10,
-)  # log10 below the loudest sounds, in all of so many rows before and after: nothing is said
+SILENT = 6.0  # log10 below the loudest sounds: nothing sounds ...
+SILENT_ROWS = 10  # ... if it is so in all of so many rows before and after
 VERSION = 3  # raised whenever the states come out differently
 BLOCK = 6000  # mel frames made at once
 SPANS, TIMES, BATCH = 3, 4, 8  # windows in the encoder's 30 s, that a row is the mean of, that are worked on at once

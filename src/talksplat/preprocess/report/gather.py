@@ -16,10 +16,10 @@ from talksplat.preprocess.landmarks import DLIB68
 from talksplat.preprocess.report.facts import Facts
 from talksplat.preprocess.verdicts import Check, head_angles, judge, judge_masks
 
-MASK_PAIRS = 200
-
 if TYPE_CHECKING:
     from talksplat.preprocess.subject_folder import Made
+
+MASK_PAIRS = 200  # pairs of neighbouring frames whose masks are compared
 
 
 def run_checks(made: Made, sync: SoundOffset, shift: int) -> list[Check]:

@@ -31,6 +31,10 @@ class Segmenter(Protocol):
 
     title: str  # in the report
 
+    def ready(self) -> Segmenter:
+        """Get the weights it needs, before work starts; returns the segmenter to use. Raises UserError if they cannot be had."""
+        ...
+
     def fit(self, clip: ClipImages, progress: Callable[[Sequence], Sequence] = iter) -> None:
         """Look at keyframes; must be called before `__call__`."""
         ...

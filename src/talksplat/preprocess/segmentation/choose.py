@@ -21,7 +21,7 @@ class BestSegmenter:
     color_models: Segmenter
     assets: str | None = None  # folder looked in first, then TALKSPLAT_ASSETS and the user's cache
 
-    def choose(self) -> Segmenter:
+    def ready(self) -> Segmenter:
         """The segmenter to use; a line says what is lost without the model. Raises UserError if a file of the model's name is
         another file."""
         assets = None if self.assets is None else Path(self.assets)

@@ -48,6 +48,10 @@ class FilteredSegmenter(ABC):
         self.neighbours = neighbours
         self._scored: SharedResults[ScoredView] = SharedResults(results_to_keep(neighbours))
 
+    def ready(self) -> FilteredSegmenter:
+        """See `Segmenter`: nothing is needed."""
+        return self
+
     def fit(self, clip: ClipImages, progress: Callable[[Iterable], Iterable] = iter) -> None:
         """Learn what is to be learned of a clip, and forget the last one."""
         self._scored = SharedResults(results_to_keep(self.neighbours))

@@ -58,6 +58,10 @@ class ImportedSegmenter(Imported):
         self._decode: Callable[[np.ndarray], np.ndarray] | None = None
         self._transfer: ImageTransfer | None = None
 
+    def ready(self) -> ImportedSegmenter:
+        """See `Segmenter`: the maps are there."""
+        return self
+
     def fit(self, clip: ClipImages, progress: Callable[[Iterable], Iterable] = iter) -> None:
         """Find out how the maps are coded and how they lie in our frames. Raises UserError where neither can be told."""
         ids = clip.track.frame_ids

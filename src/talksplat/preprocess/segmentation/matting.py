@@ -14,10 +14,9 @@ from jaxtyping import Bool, Float, UInt8
 
 from talksplat.errors import UserError
 from talksplat.preprocess.segmentation.base import ClipImages
-from talksplat.preprocess.segmentation.color_models import ColorModels, learn
-from talksplat.preprocess.segmentation.filtered import FilteredSegmenter
+from talksplat.preprocess.segmentation.color_models import learn
 from talksplat.preprocess.segmentation.keyframes import View, view_of
-from talksplat.preprocess.segmentation.segmenter import LEARNING_SIZE
+from talksplat.preprocess.segmentation.segmenter import LEARNING_SIZE, ColorModelSegmenter
 
 CERTAIN = 6.0  # log odds that a matte may give
 FREE_SIZE = 512  # side of the picture where a network takes any
@@ -45,17 +44,16 @@ KINDS = {
 }
 
 
-class MattingSegmenter(FilteredSegmenter):
+class MattingSegmenter(ColorModelSegmenter):
     """A `Segmenter` with a network that tells persons from anything behind them.
 
     Args:
         model: an ONNX file, or the name of a model of rembg, which downloads it once.
         kind: family of an ONNX file, one of `KINDS`; None: as its name says.
-        keyframes: frames from which head, neck and torso are told apart.
-        size, edge_radius, edge_epsilon, smallest_part, neighbours: see `FilteredSegmenter`.
+        keyframes, size, edge_radius, edge_epsilon, smallest_part, neighbours: see `ColorModelSegmenter`.
 
     Raises:
-        UserError: a file of unknown kind.
+        UserError: no such file, or one of unknown kind.
     """
 
     title = "matte of a network, parted by colour models"
@@ -71,26 +69,28 @@ class MattingSegmenter(FilteredSegmenter):
         smallest_part: float = 0.0005,
         neighbours: int = 2,
     ) -> None:
-        super().__init__(size, edge_radius, edge_epsilon, smallest_part, neighbours)
-        if keyframes < 2:
-            raise UserError(f"segmentation needs keyframes >= 2, not {keyframes}")
-        self.model, self.keyframes = model, keyframes
+        super().__init__(keyframes, size, edge_radius, edge_epsilon, smallest_part, neighbours)
+        self.model = model
         self._path = Path(model).expanduser()
         if self._path.suffix == ".onnx" and not self._path.is_file():
             raise UserError(f"segmentation.model={model}: there is no such file")
         self.kind = _kind_of(self._path, kind) if self._path.is_file() else None
         self.content = hashlib.sha256(self._path.read_bytes()).hexdigest() if self._path.is_file() else ""
         self._matte: Matte | None = None
-        self._models: ColorModels | None = None
         self._lock = threading.Lock()  # the network uses all cores for one picture
 
-    def _fit(self, clip: ClipImages, progress: Callable[[Iterable], Iterable]) -> None:
+    def ready(self) -> MattingSegmenter:
+        """See `Segmenter`."""
         self._matte = open_onnx(self._path, KINDS[self.kind]) if self.kind else open_rembg(self.model)
-        positions = np.unique(np.linspace(0, len(clip) - 1, self.keyframes).round().astype(int))
+        return self
+
+    def _fit(self, clip: ClipImages, progress: Callable[[Iterable], Iterable]) -> None:
+        if self._matte is None:
+            self.ready()
         views, persons = [], []
-        for position in progress(positions):
-            picture = clip.load(int(position))
-            views.append(view_of(clip, int(position), LEARNING_SIZE, picture))
+        for position in progress(self._positions(clip)):
+            picture = clip.load(position)
+            views.append(view_of(clip, position, LEARNING_SIZE, picture))
             height, width = views[-1].size
             persons.append(cv2.resize(self._matte(picture), (width, height), interpolation=cv2.INTER_AREA) > 0.5)
         covered = np.array([mask[view.face].mean() if view.face.any() else 1.0 for view, mask in zip(views, persons)])
@@ -102,12 +102,12 @@ class MattingSegmenter(FilteredSegmenter):
         self._models = learn(views, persons=persons)
 
     def _score(self, view: View) -> Float[np.ndarray, "height width label"]:
-        if self._matte is None or self._models is None:
+        if self._matte is None:
             raise RuntimeError("call fit first")
         with self._lock:
             alpha = np.clip(self._matte(view.image), 1e-6, 1 - 1e-6)
         odds = np.clip(np.log(alpha / (1 - alpha)), -CERTAIN, CERTAIN)
-        parts = self._models.scores(view)[..., 1:]
+        parts = super()._score(view)[..., 1:]
         parts = parts - parts.max(-1, keepdims=True)
         return np.concatenate([-odds[..., None], parts], axis=-1).astype(np.float32)
 

@@ -86,6 +86,11 @@ class MediapipeSegmenter(FilteredSegmenter):
         self._network = None
         self._lock = threading.Lock()  # the network serves one thread at a time
 
+    def ready(self) -> MediapipeSegmenter:
+        """See `Segmenter`."""
+        multiclass_segmenter_path(self._assets)
+        return self
+
     def _fit(self, clip: ClipImages, progress: Callable[[Iterable], Iterable]) -> None:
         self._network = open_network(multiclass_segmenter_path(self._assets))
 

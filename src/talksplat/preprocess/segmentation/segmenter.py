@@ -42,8 +42,10 @@ class ColorModelSegmenter(FilteredSegmenter):
         self._models: ColorModels | None = None
 
     def _fit(self, clip: ClipImages, progress: Callable[[Iterable], Iterable]) -> None:
-        positions = np.unique(np.linspace(0, len(clip) - 1, self.keyframes).round().astype(int))
-        self._models = learn([view_of(clip, int(position), LEARNING_SIZE) for position in progress(positions)])
+        self._models = learn([view_of(clip, k, LEARNING_SIZE) for k in progress(self._positions(clip))])
+
+    def _positions(self, clip: ClipImages) -> list[int]:
+        return np.unique(np.linspace(0, len(clip) - 1, self.keyframes).round().astype(int)).tolist()
 
     def _score(self, view: View) -> Float[np.ndarray, "height width label"]:
         if self._models is None:
