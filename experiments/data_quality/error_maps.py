@@ -1,7 +1,9 @@
 """Where the error of a trained run sits: `python experiments/data_quality/error_maps.py RUN [--out FOLDER]`.
 
-Renders the held-out frames (and as many training frames) of RUN/last.ckpt, compares them with the composite target, and
-writes error_maps.png (worst frames, mean error) and error_regions.csv.
+Renders the held-out frames (and as many training frames) of RUN/last.ckpt, compares them with the composite target
+(--original: with the frames of the video), and writes error_maps.png (worst frames, mean error) and error_regions.csv.
+Regions come from the run's own subject folder, or from another one of the same frames (--regions), so that runs on
+different masks are measured in the same places.
 """
 
 from __future__ import annotations
@@ -27,19 +29,19 @@ from talksplat.training.subject import open_subject
 BATCH = 8
 
 
-def rendered(renderer: AvatarRenderer, data, positions: np.ndarray, device: torch.device):
-    """Renderings and targets [F, H, W, 3] in [0, 1]."""
+def rendered(renderer: AvatarRenderer, data, positions: np.ndarray, device: torch.device, original: bool):
+    """Renderings and what they are compared with [F, H, W, 3] in [0, 1]."""
     images, targets = [], []
     for start in range(0, len(positions), BATCH):
         batch = data.store.batch(torch.as_tensor(positions[start : start + BATCH]), device)
         images.append(renderer.render(batch.conditions, batch.background_u8)[0].float().cpu())
-        targets.append(batch.target.float().cpu())
+        targets.append((batch.original if original else batch.target).float().cpu())
     return torch.cat(images).numpy(), torch.cat(targets).numpy()
 
 
-def regions_of(subject, position: int) -> dict[str, np.ndarray]:
-    """Masks of a frame."""
-    path = subject.root / "parsing" / f"{subject.frame_ids[position]}.png"
+def regions_of(subject, folder: Path, position: int) -> dict[str, np.ndarray]:
+    """Masks of a frame; `folder` holds its semantic map."""
+    path = folder / "parsing" / f"{subject.frame_ids[position]}.png"
     parsing = read_image(path, subject.width, subject.height, 3)[..., ::-1]
     labels = np.zeros(parsing.shape[:2], np.uint8)
     for label in Label:
@@ -72,6 +74,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--original", action="store_true")
+    parser.add_argument("--regions", type=Path)
     arguments = parser.parse_args()
     out = arguments.out or arguments.run
     out.mkdir(parents=True, exist_ok=True)
@@ -86,9 +90,9 @@ def main() -> None:
     rows = []
     some = subject.train[np.linspace(0, len(subject.train) - 1, len(subject.val)).astype(int)]
     for split, positions in (("held-out", subject.val), ("training", some)):
-        images, targets = rendered(renderer, data, positions, device)
+        images, targets = rendered(renderer, data, positions, device, arguments.original)
         error = ((images - targets) ** 2).mean(-1)
-        table = region_table(error, [regions_of(subject, int(p)) for p in positions])
+        table = region_table(error, [regions_of(subject, arguments.regions or subject.root, int(p)) for p in positions])
         psnr = float((-10 * np.log10(error.mean((1, 2)))).mean())
         print(f"{split}: {psnr:.2f} dB", {n: f"{100 * v['error']:.0f}% {v['psnr']:.1f}dB" for n, v in table.items()})
         rows += [{"split": split, "region": name, **table[name]} for name in REGIONS]
