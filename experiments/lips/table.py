@@ -56,7 +56,9 @@ def variant_of(run: RunResult) -> str:
     else:
         model = run.config["model"]
         tokens, lips = model["tokens"], model["tokens"].get("lips") or {}
-        parts = [str((run.config.get("audio") or {}).get("name", "?"))]
+        audio = run.config.get("audio") or {}
+        parts = [str(audio.get("name", "?"))]
+        parts += [] if audio.get("ahead") is None else [f"{audio['ahead']} windows of {audio['window']} rows ahead"]
         parts += [] if run.model_choice == "gaussiantalker" else [run.model_choice]
         parts += ["prior"] if lips.get("prior") else []
         parts += ["measured lips"] if lips.get("measured") else []
