@@ -16,10 +16,10 @@ from statistics import median
 
 import torch
 
+from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.rasterizer.auto import AutoRasterizer
 from talksplat.rendering.renderer import AvatarRenderer
-from talksplat.training.checkpoint import build_model, checkpoint_config, read_checkpoint
 from talksplat.training.subject import open_subject
 
 ROUNDS = 5

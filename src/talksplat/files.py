@@ -1,32 +1,84 @@
-"""Small files that are replaced as a whole, so that a killed process leaves none torn."""
+"""Files that are replaced as a whole, so that a killed process leaves none torn."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically; NaN is refused, since JSON has none."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+from talksplat.errors import UserError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_bytes(path, text.encode())
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to: what is there at the end of the block takes the place of `path`, in one move. Where the
+    block fails, nothing is left of it and the old file stays.
+
+    Raises:
+        UserError: the disk is full, the folder is missing or cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot write {path} ({reason}): free some space or choose another place") from error
+    finally:
+        with suppress(OSError):  # moved away, or its folder is none
+            temporary.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file atomically; nothing is left where that fails."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    """Write a file atomically. Raises UserError."""
+    with replacing(path) as temporary:
         temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically. Raises UserError."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically; NaN is refused, since JSON has none. Raises UserError."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_archive(save: Callable[[Path], None], path: Path) -> None:
+    """Call `save(temporary path)`, which writes with torch, and move the file into place. Raises UserError."""
+    with replacing(path) as temporary:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save(temporary)
+        except RuntimeError as error:
+            if "Writer" not in str(error):  # torch reports a full disk as a RuntimeError of its archive writer
+                raise
+            raise OSError((str(error).strip().splitlines() or [type(error).__name__])[0][:160]) from error
+
+
+def link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source` (a hard link where the file system can, otherwise a copy). Raises UserError."""
+    with replacing(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def now() -> str:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.helpers.runs import small_config, weights
 
-from talksplat.training.checkpoint import read_checkpoint
+from talksplat.checkpoint import read_checkpoint
 from talksplat.training.run import TrainingRun
 
 pytestmark = [

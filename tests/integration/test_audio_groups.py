@@ -10,12 +10,12 @@ import pytest
 import torch
 import yaml
 
+from talksplat.checkpoint import checkpoint_config, read_checkpoint
 from talksplat.config import compose
 from talksplat.errors import UserError
 from talksplat.preprocess.__main__ import main as preprocess
 from talksplat.preprocess.audio_io import write_wav
 from talksplat.rendering.run import render
-from talksplat.training.checkpoint import checkpoint_config, read_checkpoint
 from talksplat.training.module import TalkingHeadModule
 from talksplat.training.run import TrainingRun, train
 from tests.helpers.runs import small_overrides, weights

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from talksplat.checkpoint import load_weights, read_checkpoint
 from talksplat.config import CONF_DIR
 from talksplat.errors import UserError
+from talksplat.files import write_archive
 from talksplat.losses.base import Loss
-from talksplat.training.checkpoint import load_weights, read_checkpoint, save_atomically
 from talksplat.training.run import train
 from tests.helpers.runs import small_config, small_overrides
 
@@ -117,6 +118,6 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(UserError, match=r"cannot write .*last\.ckpt.*No space left"):
-        save_atomically(fill, path)
+        write_archive(fill, path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

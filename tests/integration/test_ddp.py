@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from talksplat.checkpoint import read_checkpoint
 from talksplat.errors import UserError
-from talksplat.training.checkpoint import read_checkpoint
 from talksplat.training.run import TrainingRun, train
 from tests.helpers.processes import children_of
 from tests.helpers.runs import small_config, weights

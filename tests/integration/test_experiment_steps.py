@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from talksplat.checkpoint import read_checkpoint
 from talksplat.config import compose
 from talksplat.models.lip_token import LipToken
-from talksplat.training.checkpoint import read_checkpoint
 from talksplat.training.run import TrainingRun
 from tests.config.test_experiments import ROWS
 from tests.helpers.experiments import names

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from talksplat.checkpoint import read_checkpoint
 from talksplat.config import compose, instantiate
 from talksplat.data.subject import read_subject
 from talksplat.errors import UserError
@@ -15,7 +16,6 @@ from talksplat.models.expression import ExpressionToken
 from talksplat.rendering.drive import Drive
 from talksplat.rendering.plan import plan_speech, plan_split
 from talksplat.rendering.scene import open_scene
-from talksplat.training.checkpoint import read_checkpoint
 from talksplat.training.run import train
 from tests.helpers.runs import small_config
 from tests.helpers.tiny_subject import write_tiny_subject

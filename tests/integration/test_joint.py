@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from talksplat.checkpoint import build_model, read_checkpoint
 from talksplat.config import compose
 from talksplat.rendering.run import render
-from talksplat.training.checkpoint import build_model, read_checkpoint
 from talksplat.training.module import TalkingHeadModule
 from talksplat.training.run import TrainingRun, train
 from talksplat.types import Conditions

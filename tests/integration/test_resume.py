@@ -18,9 +18,9 @@ from pytorch_lightning import LightningModule, Trainer
 
 from talksplat.callbacks.checkpointing import KeepCheckpoints
 from talksplat.callbacks.history import History
+from talksplat.checkpoint import read_checkpoint
 from talksplat.config import CONF_DIR
 from talksplat.errors import Interrupted, UserError
-from talksplat.training.checkpoint import read_checkpoint
 from talksplat.training.run import train
 from tests.helpers.runs import small_config, small_overrides, weights
 

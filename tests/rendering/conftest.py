@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from talksplat.checkpoint import FORMAT
 from talksplat.config import instantiate, to_yaml
-from talksplat.training.checkpoint import FORMAT
 from talksplat.training.subject import open_subject, subject_entry, subject_statistics
 from tests.helpers.runs import small_config
 

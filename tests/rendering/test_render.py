@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
 from talksplat.config import compose
 from talksplat.data.frame_store import FrameStore
 from talksplat.data.subject import read_subject
@@ -24,7 +25,6 @@ from talksplat.preprocess.video import probe, read_frames
 from talksplat.rasterizer.torch_rasterizer import TorchRasterizer
 from talksplat.rendering.request import overrides_of
 from talksplat.rendering.run import render
-from talksplat.training.checkpoint import build_model, checkpoint_config, read_checkpoint
 from tests.helpers.tiny_subject import AUDIO_FILE, AUDIO_WIDTH, AUDIO_WINDOW
 from tests.rendering.conftest import write_checkpoint
 

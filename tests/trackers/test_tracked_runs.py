@@ -12,12 +12,12 @@ import cv2
 import pytest
 import torch
 
+from talksplat.checkpoint import read_checkpoint
 from talksplat.config import compose
 from talksplat.errors import Interrupted, UserError
 from talksplat.rendering.request import overrides_of
 from talksplat.rendering.run import render
 from talksplat.trackers.base import Outcome
-from talksplat.training.checkpoint import read_checkpoint
 from talksplat.training.console import end_on_sigterm
 from talksplat.training.folder import RunFolder
 from talksplat.training.run import TrainingRun, train

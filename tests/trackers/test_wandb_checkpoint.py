@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from talksplat.checkpoint import read_checkpoint
 from talksplat.config import compose
 from talksplat.errors import UserError
 from talksplat.trackers.wandb_checkpoint import fetch_checkpoint, parse_address, pin
-from talksplat.training.checkpoint import read_checkpoint
 from tests.trackers.fake_api import FakeApi, FakeArtifact, FakeRun
 
 RUN = "wandb://lab/heads/abc123"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from talksplat.checkpoint import build_model, load_weights, read_checkpoint
 from talksplat.config import instantiate
 from talksplat.errors import UserError
-from talksplat.training.checkpoint import build_model, load_weights, read_checkpoint
 from talksplat.training.run import TrainingRun
 from tests.helpers.runs import small_config
 from tests.rendering.conftest import write_checkpoint

@@ -9,9 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 
 from talksplat.callbacks.preview import Preview
-from talksplat.files import write_json
+from talksplat.files import link, write_archive, write_json
 from talksplat.parallel.group import is_first
-from talksplat.training.checkpoint import link_atomically, save_atomically
 
 
 class KeepCheckpoints(pl.Callback):
@@ -69,11 +68,11 @@ class KeepCheckpoints(pl.Callback):
         if best:
             # Before last.ckpt: a run killed in between comes by this step again.
             write_json(self._record, {"step": trainer.global_step, "val_psnr_composite": self._best_psnr})
-            link_atomically(self.best, self.run_dir / "best.ckpt")
+            link(self.best, self.run_dir / "best.ckpt")
         if newest:
             if best:
-                link_atomically(self.best, self.newest)
-            link_atomically(self.newest, self.run_dir / "last.ckpt")
+                link(self.best, self.newest)
+            link(self.newest, self.run_dir / "last.ckpt")
             final = trainer.global_step >= trainer.max_steps
             for tracker in trainer.loggers:
                 tracker.log_checkpoint(self.newest, module.stage_name, self.step_offset + trainer.global_step, final)
@@ -95,6 +94,6 @@ class KeepCheckpoints(pl.Callback):
     def save(trainer: pl.Trainer, path: Path) -> None:
         """Write a full checkpoint to `path`, atomically. All processes of a run call this, and the first one writes."""
         if is_first():
-            save_atomically(trainer.save_checkpoint, path)
+            write_archive(trainer.save_checkpoint, path)
         else:
             trainer.save_checkpoint(path)  # gives what only this process knows

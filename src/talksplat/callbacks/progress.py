@@ -13,11 +13,12 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
+from talksplat.callbacks.memory import peak_memory_gib
 from talksplat.callbacks.progress_display import View, display_for
 from talksplat.callbacks.time_left import Left, Part, TimeLeft
+from talksplat.errors import UserError
 from talksplat.files import now as utc_now
 from talksplat.files import write_json
-from talksplat.training.memory import peak_memory_gib
 
 logger = logging.getLogger(__name__)
 FILE_SECONDS = 2.0  # between writes of the file, more where a write is slow
@@ -157,8 +158,8 @@ class RunProgress:
         }
         try:
             write_json(self._path, content)
-        except OSError as error:
-            logger.warning("cannot write %s (%s): this run cannot be watched from outside", self._path, error)
+        except UserError as error:
+            logger.warning("%s; this run cannot be watched from outside", error)
             self._path = None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from talksplat.compare.sections import Section, page_markdown
 from talksplat.compare.seeds import build_seed_table, has_repeats, seeds_csv
 from talksplat.compare.settings_section import settings_section
 from talksplat.errors import UserError
+from talksplat.files import write_text
 
 logger = logging.getLogger(__name__)
 MARKDOWN, CSV, LATEX, SEEDS_CSV = "comparison.md", "comparison.csv", "table.tex", "seeds.csv"
@@ -174,6 +174,4 @@ def _remove_old(out: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     if text:
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(text)
-        os.replace(temporary, path)
+        write_text(path, text)

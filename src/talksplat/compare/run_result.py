@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from talksplat import __version__
+from talksplat.config.moved import follow_moves
 from talksplat.errors import UserError
 
 # What a comparison reads of `metrics.json`, and its kind: a run of another version may lack or mean something else by it.
@@ -145,7 +146,7 @@ def read_run(path: Path, name: str) -> RunResult:
             )
     if not all(isinstance(frame, dict) and "frame_id" in frame for frame in metrics["frames"]):
         raise UserError(f"{path / 'metrics.json'} has frames without 'frame_id': {_versions(path)}")
-    config = _read(path / "config.yaml", parse_yaml)
+    config = follow_moves(_read(path / "config.yaml", parse_yaml))
     info = _read(path / "run_info.json", json.loads) if (path / "run_info.json").is_file() else {}
     return RunResult(path, name, config, info, metrics)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from talksplat.config.auto_audio import resolve_audio
 from talksplat.config.chosen import chosen_of
+from talksplat.config.moved import follow_moves
 from talksplat.config.schema import schema_of
 from talksplat.config.schema_preprocess import validate_preprocess
 from talksplat.config.targets import check_targets
@@ -24,6 +26,7 @@ from talksplat.config.validate import validate_audio, validate_train
 from talksplat.errors import UserError
 from talksplat.trackers.wandb_checkpoint import is_address, pin
 
+logger = logging.getLogger(__name__)
 CONF_DIR = Path(__file__).resolve().parents[3] / "conf"
 
 
@@ -114,6 +117,10 @@ def finish_config(
     """
     raw = OmegaConf.to_container(config, resolve=False)  # without Hydra's flags
     raw.pop("hydra", None)
+    changed: dict[str, str] = {}
+    raw = follow_moves(raw, changed)
+    for old, new in changed.items():
+        logger.warning("%s is now %s: the old name works for one more version", old, new)
     if "audio" in raw:
         raw["audio"] = resolve_audio(config_name, config, chosen, CONF_DIR, run_dir)
     if config_name == "train":

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from talksplat.errors import UserError
-from talksplat.files import write_bytes
+from talksplat.files import replacing
 from talksplat.fingerprints import same_features
 
 FORMAT = 1  # raised when an older reader would misunderstand a file
@@ -88,11 +88,9 @@ class LipPrior:
         facts = {name: getattr(self, name) for name in FACTS}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, lip_prior=np.array(FORMAT), facts=np.array(json.dumps(facts)), **arrays)
-        try:
+        with replacing(path) as temporary:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, buffer.getvalue())
-        except OSError as error:
-            raise UserError(f"cannot write the lip prior {path} ({error.strerror}): choose another place") from error
+            temporary.write_bytes(buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> LipPrior:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talksplat.errors import UserError
+from talksplat.files import write_bytes
 
 ERROR_GAIN = 4
 BAR = 22  # pixels, height of a row of text
@@ -62,13 +61,7 @@ def save_picture(path: Path, image: np.ndarray) -> None:
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
         raise ValueError(f"no PNG of an array {image.shape} {image.dtype}")
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(data.tobytes())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error}") from error
+    write_bytes(path, data.tobytes())
 
 
 def _to_u8(images: Tensor | np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
 from talksplat.config import instantiate
 from talksplat.rasterizer.auto import AutoRasterizer
 from talksplat.rendering.drive import drive_from_audio, drive_from_text
@@ -18,7 +19,6 @@ from talksplat.rendering.plan import Plan, plan_speech, plan_split
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.rendering.request import PRECISIONS, check_request, choose_device
 from talksplat.rendering.scene import Scene, open_scene
-from talksplat.training.checkpoint import build_model, checkpoint_config, read_checkpoint
 
 if TYPE_CHECKING:
     from talksplat.metrics.suite import MetricSuite

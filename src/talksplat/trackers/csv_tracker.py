@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
+from talksplat.files import replacing
 from talksplat.trackers.base import TrackedRun, Tracker
 
 FIELDS = ("step", "name", "value")
@@ -22,12 +22,10 @@ class CsvTracker(Tracker):
         """Rows after the step that the run goes on at are dropped, since it is about to write them again."""
         self.path = run.folder / "metrics.csv"
         rows = [row for row in read_rows(self.path) if int(row["step"]) <= run.resume_step]
-        temporary = self.path.with_name(".metrics.csv.tmp")
-        with open(temporary, "w", newline="") as file:
+        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, FIELDS)
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(temporary, self.path)
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append rows; of a metric told twice at one step, as `seconds` is, the first counts."""

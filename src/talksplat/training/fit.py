@@ -16,11 +16,11 @@ from talksplat.callbacks.history import History
 from talksplat.callbacks.preview import Preview
 from talksplat.callbacks.progress import StageProgress
 from talksplat.callbacks.row import Before
+from talksplat.checkpoint import FORMAT, read_checkpoint
 from talksplat.config import to_yaml
 from talksplat.errors import Interrupted, UserError
 from talksplat.parallel.group import is_first, rank, world_size
 from talksplat.parallel.strategy import UnwrappedDDP, leave_signals_alone
-from talksplat.training.checkpoint import FORMAT, read_checkpoint
 from talksplat.training.console import stop_between_steps
 from talksplat.training.finite import NonFiniteError
 from talksplat.training.module import TalkingHeadModule

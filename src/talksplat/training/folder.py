@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config import to_yaml
+from talksplat.config.moved import follow_moves
 from talksplat.errors import UserError
 from talksplat.files import write_json, write_text
 
@@ -46,7 +47,7 @@ class RunFolder:
                 )
             if (path / "metrics.json").exists():
                 raise UserError(f"the run in {path} is finished (metrics.json is there); nothing is overwritten")
-            self._compare(OmegaConf.load(saved))
+            self._compare(OmegaConf.create(follow_moves(OmegaConf.to_container(OmegaConf.load(saved), resolve=False))))
         elif config.resume:
             raise UserError(f"resume=true, but {path} holds no run; give hydra.run.dir=RUN of the run to go on with")
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from talksplat.callbacks.backup import Backup
 from talksplat.callbacks.progress import RunProgress
+from talksplat.checkpoint import load_weights, read_checkpoint, with_architectures
 from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import Interrupted, Pruned
@@ -21,7 +22,6 @@ from talksplat.parallel.crew import Crew
 from talksplat.parallel.group import is_first
 from talksplat.trackers.base import Outcome, Tracker
 from talksplat.trackers.open import open_trackers
-from talksplat.training.checkpoint import load_weights, read_checkpoint, with_architectures
 from talksplat.training.console import end_on_sigterm, quiet_libraries
 from talksplat.training.evaluate import evaluate_run
 from talksplat.training.fit import Place, fit_stage

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from talksplat import __version__
 from talksplat.config import instantiate
+from talksplat.config.moved import follow_moves
 from talksplat.errors import UserError
 from talksplat.models.talking_head import TalkingHead
 from talksplat.trackers.wandb_checkpoint import fetch_checkpoint, is_address
@@ -54,7 +54,8 @@ def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu")
 
 def checkpoint_config(checkpoint: dict[str, Any]) -> DictConfig:
     """The resolved configuration of the run that wrote a checkpoint."""
-    return OmegaConf.create(checkpoint["talksplat"]["config_yaml"])
+    config = OmegaConf.create(checkpoint["talksplat"]["config_yaml"])
+    return OmegaConf.create(follow_moves(OmegaConf.to_container(config, resolve=False)))
 
 
 def with_architectures(config: DictConfig) -> DictConfig:
@@ -113,42 +114,3 @@ def load_weights(model: TalkingHead, checkpoint: dict[str, Any], source: str) ->
             "the settings of its config.yaml"
         )
     model.load_state_dict(weights)
-
-
-def save_atomically(save, path: Path) -> None:
-    """Call `save(temporary path)` and move the file into place, so that a killed process leaves the old file whole.
-
-    Raises:
-        UserError: the disk is full or cannot be written; the old file is untouched.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save(temporary)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
-        # torch reports a full disk as a RuntimeError of its archive writer; others are not about the file.
-        if isinstance(error, RuntimeError) and "Writer" not in str(error):
-            raise
-        raise UserError(
-            f"cannot write {path}: {_first_line(error)}; free space or choose another hydra.run.dir"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def link_atomically(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source` (a hard link where the file system can, otherwise a copy)."""
-
-    def place(temporary: Path) -> None:
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-
-    save_atomically(place, target)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:160] if lines else type(error).__name__

@@ -1,0 +1,32 @@
+"""Class paths of older versions, in configurations and checkpoints that people have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MOVED = {  # old module or package: its present name; kept for one version
+    # "old.module": "new.module"
+}
+
+
+def present_name(target: str) -> str:
+    """A dotted name as it is today."""
+    for old, new in MOVED.items():
+        if target == old or target.startswith(f"{old}."):
+            return new + target[len(old) :]
+    return target
+
+
+def follow_moves(value: Any, changed: dict[str, str] | None = None) -> Any:
+    """A configuration (plain dictionaries and lists) with every `_target_` as it is today; `changed` receives old and new names."""
+    if isinstance(value, list):
+        return [follow_moves(item, changed) for item in value]
+    if not isinstance(value, dict):
+        return value
+    moved = {key: follow_moves(item, changed) for key, item in value.items()}
+    target = moved.get("_target_")
+    if isinstance(target, str) and present_name(target) != target:
+        moved["_target_"] = present_name(target)
+        if changed is not None:
+            changed[target] = moved["_target_"]
+    return moved
