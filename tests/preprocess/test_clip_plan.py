@@ -183,7 +183,14 @@ def masks_of(**changes):
     chin = np.full(100, 0.7)
     for frame, values in changes.get("areas", {}).items():
         areas[frame] = values
-    return judge_masks(areas, 3 * np.arange(100), np.full(100, changes.get("chin", 0.7), float) if changes else chin)
+    still = changes.get("still", np.zeros(40))
+    return judge_masks(
+        areas,
+        3 * np.arange(100),
+        np.full(100, changes.get("chin", 0.7), float) if changes else chin,
+        still,
+        7 * np.arange(len(still)),
+    )
 
 
 def test_masks_that_cannot_be_right_are_named():
@@ -199,4 +206,13 @@ def test_masks_that_cannot_be_right_are_named():
     jumps = {k: [[0.5, 0.3, 0.05, 0.15], [0.4, 0.4, 0.05, 0.15]] for k in (50, 60)}
     assert "jumps to the next frame in 2% of 100 frames looked at (first: 150)" in masks_of(areas=jumps).sentence
     assert masks_of(areas={50: jumps[50]}).good  # a single frame is no rule
-    assert judge_masks(np.zeros((0, 2, 4)), np.zeros(0, int), np.zeros(0)).good is None
+    wall = np.full(40, 0.2)
+    wall[:10] = np.nan  # the head did not move enough to tell
+    wall[10:13] = 0.02
+    check = masks_of(still=wall)
+    assert check.good is False
+    assert "stays where it is while the head moves in 90% of 30 frames looked at (first: 91)" in check.sentence
+    assert "segmentation=mediapipe" in check.sentence
+    assert masks_of(still=np.where(np.arange(40) < 15, 0.2, 0.02)).good  # hair that is left behind in some frames
+    assert masks_of(still=np.full(40, np.nan)).good
+    assert judge_masks(np.zeros((0, 2, 4)), *[np.zeros(0, int)] * 4).good is None

@@ -7,8 +7,10 @@ import pytest
 
 from talksplat.data.labels import Label
 from talksplat.errors import UserError
-from talksplat.preprocess.segmentation.filtered import clean
+from talksplat.preprocess.segmentation.filtered import clean, crown_notches
+from talksplat.preprocess.segmentation.hair import learn_hair
 from talksplat.preprocess.segmentation.head_shape import head_shape, project_points
+from talksplat.preprocess.segmentation.keyframes import view_of
 from talksplat.preprocess.segmentation.local_mixture import LocalMixture
 from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter
 from tests.preprocess.drawn_person import COUNT, SIZE, drawn_clip
@@ -52,6 +54,38 @@ def test_hair_below_the_chin_belongs_to_the_head(segmented):
         true_hair = (t == Label.HEAD) & low
         if long_hair and true_hair.sum() > 50:
             assert (f[true_hair] == Label.HEAD).mean() > 0.8
+
+
+@pytest.mark.parametrize("rows", [(-1.2, -0.55), (-1.2, 0.6)], ids=["collar", "hair"])
+def test_hair_comes_down_without_a_gap(rows):
+    clip, truth = drawn_clip(False)
+    views, labels = [], []
+    for position in range(0, COUNT, 4):
+        view, label = view_of(clip, position, SIZE), truth[position].copy()
+        dark = (
+            (view.shape.across > 0.7)
+            & (view.shape.across < 1.2)
+            & (view.shape.up > rows[0])
+            & (view.shape.up < rows[1])
+        )
+        view.by_head.reshape(SIZE, SIZE, -1)[dark, :3] = view.by_head[(label == Label.HEAD).ravel().nonzero()[0][0], :3]
+        label[dark] = Label.HEAD
+        views.append(view)
+        labels.append(label)
+    assert learn_hair(views, labels).sides == (False, rows[1] > 0)
+
+
+def test_crown_is_round():
+    clip, truth = drawn_clip(False)
+    view = view_of(clip, 0, SIZE)
+    notch = (np.abs(view.shape.across) < 0.4) & (view.shape.up > 1.0)
+    cut = np.where(notch, Label.BACKGROUND, truth[0]).astype(np.uint8)
+    lost = notch & (truth[0] == Label.HEAD)
+    found = crown_notches(view, cut)
+    assert found[lost].mean() > 0.5 and not found[truth[0] == Label.BACKGROUND].any()
+    island = cut.copy()
+    island[:4, :4] = Label.HEAD  # further away than a notch is wide
+    np.testing.assert_array_equal(crown_notches(view, island), found)  # no bridge to it
 
 
 def test_islands_are_merged_and_strangers_dropped():

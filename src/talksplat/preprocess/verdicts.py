@@ -21,6 +21,8 @@ EARLY, LATE = -0.045, 0.125  # s of sound against picture that viewers notice (I
 LEAST_BODY, CHIN_ROOM = 0.005, 0.9  # share of the frame; height of a chin below which a neck may be out of the picture
 JUMP = 0.05  # relative change of an area from frame to frame; right masks have up to 0.03
 MASK_SHARE = 0.01  # of the frames, which may have wrong masks
+STILL_OUTLINE = 0.1  # share of an outline that may stay while the head moves; right masks have 0.04 on average
+STILL_SHARE = 0.5  # of the frames, which may have such an outline: a wall has it in nearly all of them
 OFTEN = 0.1  # share of frames that may be bad
 
 
@@ -82,27 +84,41 @@ def judge(
 
 
 def judge_masks(
-    areas: Float[np.ndarray, "pair 2 label"], frame_ids: Int[np.ndarray, " pair"], chin: Float[np.ndarray, " pair"]
+    areas: Float[np.ndarray, "pair 2 label"],
+    frame_ids: Int[np.ndarray, " pair"],
+    chin: Float[np.ndarray, " pair"],
+    still: Float[np.ndarray, " frame"],
+    still_ids: Int[np.ndarray, " frame"],
 ) -> Check:
-    """Whether masks can be right: a part that is missing, or an area that jumps from a frame to the next.
+    """Whether masks can be right: a part that is missing, an area that jumps from a frame to the next, or an outline that does
+    not move with the head.
 
     Args:
         areas: of each label (`data.labels.Label`) in a frame and the next one, as shares of the frame.
         frame_ids: numbers of the first frame of each pair.
         chin: height of the chin in those frames, 1 at the lower edge.
+        still: as of `still_outline.still_shares`; NaN where the head does not move enough to tell.
+        still_ids: numbers of those frames.
     """
     if not len(areas):
         return Check("masks", None, "no two frames in a row to compare", "")
     person, head = areas[..., 1:].sum(-1), areas[..., 1]
     change = np.max([np.abs(np.diff(part))[:, 0] / np.maximum(part[:, 0], 1e-6) for part in (person, head)], axis=0)
     bare = (areas[:, 0, 2:].sum(-1) < LEAST_BODY) & (chin < CHIN_ROOM)
+    told = np.isfinite(still)
     found = [
-        f"{words} in {bad.mean():.0%} of {len(bad)} frames looked at (first: {frame_ids[bad][0]})"
-        for words, bad in (
-            ("no neck or torso below the chin", bare),
-            ("a mask that jumps to the next frame", change > JUMP),
+        f"{words} in {bad.mean():.0%} of {len(bad)} frames looked at (first: {ids[bad][0]})"
+        for words, bad, ids, most in (
+            ("no neck or torso below the chin", bare, frame_ids, MASK_SHARE),
+            ("a mask that jumps to the next frame", change > JUMP, frame_ids, MASK_SHARE),
+            (
+                "an outline that stays where it is while the head moves",
+                still[told] > STILL_OUTLINE,
+                still_ids[told],
+                STILL_SHARE,
+            ),
         )
-        if bad.mean() > MASK_SHARE
+        if len(bad) and bad.mean() > most
     ]
     advice = "look at the masks of these frames; segmentation=mediapipe and segmentation=matting find what colours do not tell"
     return Check(

@@ -14,12 +14,15 @@ from talksplat.preprocess.clip_plan import FPS
 from talksplat.preprocess.face_tracker.face_regions import CHIN
 from talksplat.preprocess.landmarks import DLIB68
 from talksplat.preprocess.report.facts import Facts
+from talksplat.preprocess.steps import spread
+from talksplat.preprocess.still_outline import Outline, head_place, still_shares
 from talksplat.preprocess.verdicts import Check, head_angles, judge, judge_masks
 
 if TYPE_CHECKING:
     from talksplat.preprocess.subject_folder import Made
 
 MASK_PAIRS = 200  # pairs of neighbouring frames whose masks are compared
+OUTLINES = 40  # frames spread over the clip whose outlines are compared
 
 
 def run_checks(made: Made, sync: SoundOffset, shift: int) -> list[Check]:
@@ -41,7 +44,7 @@ def run_checks(made: Made, sync: SoundOffset, shift: int) -> list[Check]:
 
 
 def _masks(made: Made) -> Check:
-    """The check of the masks, on pairs of neighbouring frames spread over the clip."""
+    """The check of the masks, on frames and pairs of neighbouring frames spread over the clip."""
     ids = made.clip.track.frame_ids
     pairs = np.flatnonzero(np.diff(ids) == 1)
     pairs = (
@@ -54,7 +57,15 @@ def _masks(made: Made) -> Check:
         for first in pairs
     ]
     chin = made.clip.landmarks[pairs, CHIN, 1] / made.plan.resolution
-    return judge_masks(np.array(areas).reshape(-1, 2, len(Label)), ids[pairs], chin)
+    compared = spread(len(ids), OUTLINES)
+    still = still_shares([_outline(made, int(k)) for k in compared])
+    return judge_masks(np.array(areas).reshape(-1, 2, len(Label)), ids[pairs], chin, still, ids[compared])
+
+
+def _outline(made: Made, position: int) -> Outline:
+    size = made.plan.resolution
+    place = head_place(made.clip.track, position, size, size)
+    return Outline.of(made.label(position), made.clip.landmarks[position, CHIN, 1], place)
 
 
 def gather(

@@ -159,7 +159,7 @@ def learn(
     edges, color = still_edges(images)
     edges = StillEdges(edges * _moves(views), color)
     if persons is None:
-        person, back_model, plate = _tell_person(views, images, plate, rounds)
+        person, back_model, plate = _tell_person(views, images, plate, edges, rounds)
     else:
         person, back_model = persons, LocalMixture()
         back_model.fit(np.concatenate([v.by_image[~m.ravel()] for v, m in zip(views, person)]))
@@ -183,7 +183,7 @@ def learn(
     return replace(models, placement=LabelPlacement.learn([view.shape for view in views], certain))
 
 
-def _tell_person(views: list[View], images: np.ndarray, plate: StillPlate, rounds: int):
+def _tell_person(views: list[View], images: np.ndarray, plate: StillPlate, edges: StillEdges, rounds: int):
     """Person masks of the keyframes, the background's mixture, and a better plate."""
     person, background = _seeds(views, plate)
     hair = back_model = None
@@ -194,7 +194,7 @@ def _tell_person(views: list[View], images: np.ndarray, plate: StillPlate, round
         person_model, back_model = LocalMixture(place=place), LocalMixture(place=place)
         person_model.fit(np.concatenate([v.by_head[m.ravel()] for v, m in zip(views, person)]))
         back_model.fit(np.concatenate([v.by_image[m.ravel()] for v, m in zip(views, background)]))
-        odds = [_person_odds(view, person_model, back_model, plate, hair) for view in views]
+        odds = [_person_odds(view, person_model, back_model, plate, edges, hair) for view in views]
         person, background = [o > 1 for o in odds], [o < -1 for o in odds]
         if place < 1:  # a better plate now that more background is known
             plate = StillPlate(*still_background(images, np.stack(background).astype(np.float32)))
@@ -219,11 +219,17 @@ def _seeds(views: list[View], plate: StillPlate) -> tuple[list[Bool[np.ndarray, 
 
 
 def _person_odds(
-    view: View, person: LocalMixture, background: LocalMixture, plate: StillPlate, hair: HairColor | None
+    view: View,
+    person: LocalMixture,
+    background: LocalMixture,
+    plate: StillPlate,
+    edges: StillEdges,
+    hair: HairColor | None,
 ) -> np.ndarray:
     color = person.log_density(view.by_head) - background.log_density(view.by_image)
     sure = skull(view, hair)
-    odds = np.clip(color, -LIMIT, LIMIT).reshape(view.size) + plate.log_odds(view, sure) + person_prior(view, sure)
+    still = plate.log_odds(view, sure) + edges.log_odds(view, sure)
+    odds = np.clip(color, -LIMIT, LIMIT).reshape(view.size) + still + person_prior(view, sure)
     return smooth(view, odds.astype(np.float32))
 
 

@@ -15,7 +15,8 @@ from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.keyframes import View, view_of
 from talksplat.preprocess.segmentation.temporal import ScoredView, SharedResults, filtered_scores, results_to_keep
 
-NOTCH = 0.45  # dm, radius of what fits into a notch of the crown
+NOTCH = 0.45  # dm, radius of what fits into a notch of the crown; islands so near are of the head
+CROWN = 0.8  # dm, the same once islands further away, which are not of the head, are gone
 NO_HOLES = 0.3  # dm above the head's centre (the brows), from where on background cannot be seen through hair
 PART_BORDER = 10  # pixels at 512 over which the border between head, neck and torso is straightened
 
@@ -101,14 +102,27 @@ def _at_view(labels: UInt8[np.ndarray, "height width"], view: View) -> UInt8[np.
     return cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
+def _with_face(person: Bool[np.ndarray, "height width"], face: Bool[np.ndarray, "height width"]) -> np.ndarray:
+    """The parts of a mask in which the face is."""
+    _, components = cv2.connectedComponents(person.astype(np.uint8), connectivity=4)
+    return np.isin(components, np.unique(components[face & (person > 0)]))
+
+
+def _close(mask: UInt8[np.ndarray, "height width"], radius: float) -> UInt8[np.ndarray, "height width"]:
+    """Closing by a disk, as if nothing were beyond the picture; by distances, since large disks are slow."""
+    edge = int(radius) + 2
+    padded = cv2.copyMakeBorder(1 - mask, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=1)
+    wide = (cv2.distanceTransform(padded, cv2.DIST_L2, 5) <= radius).astype(np.uint8)
+    closed = (cv2.distanceTransform(wide, cv2.DIST_L2, 5) > radius)[edge:-edge, edge:-edge]
+    return (closed | (mask > 0)).astype(np.uint8)
+
+
 def crown_notches(view: View, labels: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """Holes and narrow notches in the top of the head, where hair has the background's colour: heads are round there."""
     unit = 1 / max(abs(float(view.shape.up[1, 0] - view.shape.up[0, 0])), 1e-3)  # pixels in a dm
-    radius = max(1, round(NOTCH * unit))
     person = ((labels != Label.BACKGROUND) & (view.shape.up > NO_HOLES)).astype(np.uint8)
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    padded = cv2.copyMakeBorder(person, radius, radius, radius, radius, cv2.BORDER_CONSTANT, value=0)
-    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disk)[radius:-radius, radius:-radius]
+    closed = _with_face(_close(person, NOTCH * unit), view.face)
+    closed = _close(closed.astype(np.uint8), CROWN * unit)
     closed = np.where(view.shape.up > 0.8, closed, person)
     _, components = cv2.connectedComponents(np.pad(1 - closed, 1, constant_values=1).astype(np.uint8), connectivity=4)
     holes = (components[1:-1, 1:-1] != components[0, 0]) & (view.shape.up > NO_HOLES)
@@ -127,10 +141,7 @@ def clean(
     side = 2 * round(PART_BORDER * max(labels.shape) / 512 / 2) + 1
     parts = [cv2.blur((labels == label).astype(np.float32), (side, side)) for label in list(Label)[1:]]
     labels = np.where(labels == Label.BACKGROUND, labels, 1 + np.argmax(parts, axis=0).astype(np.uint8))
-    person = (labels != Label.BACKGROUND).astype(np.uint8)
-    _, components = cv2.connectedComponents(person, connectivity=4)
-    with_face = np.unique(components[face & (person > 0)])
-    labels[~np.isin(components, with_face)] = Label.BACKGROUND
+    labels[~_with_face(labels != Label.BACKGROUND, face)] = Label.BACKGROUND
     for label in Label:
         count, components, stats, _ = cv2.connectedComponentsWithStats(
             (labels == label).astype(np.uint8), connectivity=4

@@ -14,7 +14,8 @@ from talksplat.preprocess.segmentation.local_mixture import LocalMixture
 CHIN_BAND = (-0.80, -0.45)  # dm above the head's centre: beside the jaw
 FOREIGN = 6.0  # log density below that of most hair, from where on a colour is foreign to it
 COLORS_ONLY = np.array([1, 1, 1, 0, 0], np.float32)
-LONG_HAIR = 0.12  # dm of hair beside the jaw, on average, that count as hair coming down
+LONG_HAIR = 0.12  # dm of hair that count as hair coming down, where it is narrowest beside the jaw
+BAND_ROWS = 5  # into which the band is divided
 
 
 @dataclass
@@ -64,13 +65,16 @@ def learn_hair(views: list[View], labels: list[UInt8[np.ndarray, "height width"]
     mixture = LocalMixture(components=6).fit(samples)
     limit = float(np.percentile(mixture.log_density(samples[:20000]), 20))
     hair = HairColor(mixture, limit, (True, True))
-    widths = np.zeros(2)
+    widths = np.zeros((2, BAND_ROWS))
     for view, label in zip(views, labels):
         shape = view.shape
         beside = (label != Label.BACKGROUND) & (shape.up > CHIN_BAND[0]) & (shape.up < CHIN_BAND[1]) & ~view.face
         like = beside & (hair.likeness(view) > 0.5)
         cell = abs(float(shape.up[1, 0] - shape.up[0, 0])) or 1e-6
         for side, half in enumerate((shape.across < 0, shape.across >= 0)):
-            # area of hair in the band over the height of the band
-            widths[side] += (like & half).sum() * cell**2 / (CHIN_BAND[1] - CHIN_BAND[0]) / len(views)
-    return HairColor(mixture, limit, (bool(widths[0] > LONG_HAIR), bool(widths[1] > LONG_HAIR)))
+            # area of hair in each row of the band over the height of the row
+            pixels, _ = np.histogram(shape.up[like & half], BAND_ROWS, CHIN_BAND)
+            widths[side] += pixels * cell**2 * BAND_ROWS / (CHIN_BAND[1] - CHIN_BAND[0]) / len(views)
+    # hair comes down without a gap; a dark shelf or collar beside the jaw has rows of another colour above it
+    left, right = widths.min(1) > LONG_HAIR
+    return HairColor(mixture, limit, (bool(left), bool(right)))
