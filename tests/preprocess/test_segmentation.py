@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from talksplat.data.labels import Label
 from talksplat.errors import UserError
 from talksplat.preprocess.segmentation.filtered import clean
 from talksplat.preprocess.segmentation.head_shape import head_shape, project_points
 from talksplat.preprocess.segmentation.local_mixture import LocalMixture
 from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter
+from talksplat.subject_format.labels import Label
 from tests.preprocess.drawn_person import COUNT, SIZE, drawn_clip
 from tests.preprocess.face_fixtures import make_track
 
