@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ def _seed() -> None:
 def tiny_subject(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete small subject folder; read only."""
     return write_tiny_subject(tmp_path_factory.mktemp("subject") / "tiny")
+
+
+@pytest.fixture
+def tiny_copy(tiny_subject: Path, tmp_path: Path) -> Path:
+    """A copy of it for tests that change files."""
+    return Path(shutil.copytree(tiny_subject, tmp_path / "copy"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
-from talksplat.data.images import read_image
-from talksplat.data.labels import Label, label_mask
 from talksplat.metrics.error_regions import REGIONS, error_regions, region_table
 from talksplat.metrics.picture import save_picture
 from talksplat.metrics.regions import mouth_mask
 from talksplat.rasterizer.auto import AutoRasterizer
 from talksplat.rendering.renderer import AvatarRenderer
+from talksplat.subject_format.images import read_image
+from talksplat.subject_format.labels import Label, label_mask
 from talksplat.training.subject import open_subject
 
 BATCH = 8

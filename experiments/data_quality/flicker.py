@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from talksplat.data.labels import decode_parsing
 from talksplat.metrics.label_flicker import flipped_share
+from talksplat.subject_format.labels import decode_parsing
 
 
 def read(root: Path, frame_id: int) -> tuple[np.ndarray, np.ndarray]:

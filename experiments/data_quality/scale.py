@@ -24,9 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
-from talksplat.preprocess.video import read_frames
-from talksplat.rendering.video_writer import VideoWriter
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.sound import read_audio
+from talksplat.media.video import read_frames
+from talksplat.media.video_writer import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLING = 0.2  # s between looks at the memory

@@ -21,11 +21,11 @@ import torch
 from omegaconf import OmegaConf
 
 from talksplat.data.frame_cache import pack_frame, unpack_frames
-from talksplat.data.labels import Label, decode_parsing
-from talksplat.data.subject import Subject, load_background, load_frame, read_subject
 from talksplat.errors import UserError, exits_cleanly
+from talksplat.media.video import read_frames
 from talksplat.metrics.seam import seam_gradient
-from talksplat.preprocess.video import read_frames
+from talksplat.subject_format.labels import Label, decode_parsing
+from talksplat.subject_format.subject import Subject, load_background, load_frame, read_subject
 from talksplat.types import FrameBatch
 
 PARTS = {"all": (Label.NECK, Label.TORSO), "neck": (Label.NECK,), "torso": (Label.TORSO,)}

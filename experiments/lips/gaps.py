@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import Float
 
-from talksplat.data.subject import Subject
+from talksplat.audio import VIDEO_FPS
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.assets import face_landmarker_path
+from talksplat.media.face_landmarker import FaceLandmarker
 from talksplat.metrics.landmarks import lip_gap
-from talksplat.preprocess.assets import face_landmarker_path
-from talksplat.preprocess.audio_features import VIDEO_FPS
-from talksplat.preprocess.audio_io import SAMPLE_RATE
-from talksplat.preprocess.landmarks import FaceLandmarker
+from talksplat.subject_format.subject import Subject
 
 QUIET_BELOW_LOUD, QUIETEST = 35.0, -60.0  # dB: below the loud moments by so much, or below this, nothing is said
 MIN_QUIET, EDGE = 10, 3  # frames of a pause that counts, and those left out at its ends, where lips close and open

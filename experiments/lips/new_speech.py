@@ -21,16 +21,16 @@ matplotlib.use("Agg")
 from gaps import loudness, pauses, percentiles, training_gaps, video_gaps  # noqa: E402
 from matplotlib import pyplot as plt  # noqa: E402
 
+from talksplat.audio import VIDEO_FPS  # noqa: E402
 from talksplat.checkpoint import checkpoint_config, read_checkpoint  # noqa: E402
 from talksplat.config import compose  # noqa: E402
-from talksplat.data.subject import Subject  # noqa: E402
+from talksplat.media.sound import read_audio  # noqa: E402
+from talksplat.media.video import read_frames  # noqa: E402
 from talksplat.metrics.mouth_opening import pearson  # noqa: E402
-from talksplat.preprocess.audio_features import VIDEO_FPS  # noqa: E402
-from talksplat.preprocess.audio_io import read_audio  # noqa: E402
-from talksplat.preprocess.video import read_frames  # noqa: E402
 from talksplat.rendering.request import overrides_of  # noqa: E402
 from talksplat.rendering.run import render  # noqa: E402
 from talksplat.rendering.scene import open_scene  # noqa: E402
+from talksplat.subject_format.subject import Subject  # noqa: E402
 
 CLOSED, OPEN = 20, 80  # percentiles of the training frames
 SMOOTH_DB = 5  # frames over which the level is averaged before it is compared with the gap

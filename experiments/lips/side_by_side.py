@@ -18,11 +18,12 @@ import numpy as np
 from talksplat.compare.captions import font_size, jpeg, title_line
 from talksplat.compare.clips import originals_of, video_path
 from talksplat.compare.run_result import RunResult, read_run
-from talksplat.data.images import decode_image
-from talksplat.data.landmarks import lip_box, read_landmarks
-from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
-from talksplat.preprocess.video import probe, read_frames
-from talksplat.rendering.video_writer import VideoWriter
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.sound import read_audio
+from talksplat.media.video import probe, read_frames
+from talksplat.media.video_writer import VideoWriter
+from talksplat.subject_format.images import decode_image
+from talksplat.subject_format.landmarks import lip_box, read_landmarks
 
 CELL = 160  # pixels a side of a mouth in the picture
 WIDE = 320  # of a column in the video

@@ -12,8 +12,8 @@ import argparse
 import json
 from pathlib import Path
 
-from talksplat.data.transforms import SPLITS
 from talksplat.files import write_text
+from talksplat.subject_format.transforms import SPLITS
 
 
 def read_splits(folder: Path) -> tuple[dict, list[dict]]:

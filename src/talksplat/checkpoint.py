@@ -68,7 +68,7 @@ def with_architectures(config: DictConfig) -> DictConfig:
     encoder = OmegaConf.select(config, "model.tokens.audio.encoder")
     if encoder is None or encoder.get("architecture", 0) is not None or encoder.checkpoint is None:
         return config
-    from talksplat.preprocess.audio_features.speech_checkpoint import architecture_of, find_checkpoint
+    from talksplat.audio.speech_checkpoint import architecture_of, find_checkpoint
 
     architecture = architecture_of(find_checkpoint(encoder.checkpoint, encoder.get("assets")))
     return OmegaConf.merge(config, {"model": {"tokens": {"audio": {"encoder": {"architecture": architecture}}}}})

@@ -84,7 +84,7 @@ def check_video() -> Finding:
 def check_audio() -> Finding:
     import numpy as np
 
-    from talksplat.preprocess.audio_features import MelFeatures
+    from talksplat.audio import MelFeatures
 
     shape = MelFeatures()(np.zeros(16000, np.float32)).shape
     return Finding("audio", "ok", f"librosa {version('librosa')}, one second gives {shape}")
@@ -94,13 +94,13 @@ def check_speech_models() -> Finding:
     remedy = 'pip install "talksplat[speech]"'
     if importlib.util.find_spec("transformers") is None:
         return Finding("speech models", "missing", "no transformers (for wav2vec2, hubert and wavlm features)", remedy)
-    from talksplat.preprocess.audio_features.speech_checkpoint import transformers
+    from talksplat.audio.speech_checkpoint import transformers
 
     return Finding("speech models", "ok", f"transformers {transformers().__version__} reads wav2vec2, hubert and wavlm")
 
 
 def check_whisper() -> Finding:
-    from talksplat.preprocess.audio_features.whisper_checkpoint import GET, find_whisper
+    from talksplat.audio.whisper_checkpoint import GET, find_whisper
 
     try:
         folder = find_whisper("openai/whisper-tiny.en", _assets(), download=False)
@@ -110,13 +110,13 @@ def check_whisper() -> Finding:
 
 
 def check_speech() -> Finding:
-    from talksplat.preprocess.speech import SPEECH_RATE, speak
+    from talksplat.audio.speech import SPEECH_RATE, speak
 
     return Finding("speech", "ok", f"espeak-ng says 'one' in {len(speak('one')) / SPEECH_RATE:.2f} s")
 
 
 def check_face_model() -> Finding:
-    from talksplat.preprocess.assets import find_face_landmarker
+    from talksplat.media.assets import find_face_landmarker
 
     path = find_face_landmarker(_assets())
     remedy = (

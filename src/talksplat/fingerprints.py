@@ -1,6 +1,8 @@
-"""Fingerprints of audio features: the mean response to a fixed sound, which tells kinds of one shape apart."""
+"""What tells parts with settings apart: their class and plain attributes; of audio features, the mean response to a fixed sound."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -11,3 +13,10 @@ SAME = 0.01  # relative difference: float16 weights make 1e-4, another model abo
 def same_features(a: Float[np.ndarray, " width"], b: Float[np.ndarray, " width"]) -> bool:
     """Whether two fingerprints are of the same features."""
     return a.shape == b.shape and bool(np.linalg.norm(a - b) <= SAME * np.linalg.norm(b))
+
+
+def settings_of(part: object) -> dict[str, Any]:
+    """Class and public plain attributes of a configurable object: what a kept step's key depends on."""
+    plain = (int, float, str, bool, tuple)
+    values = {k: v for k, v in vars(part).items() if not k.startswith("_") and isinstance(v, plain)}
+    return {"class": f"{type(part).__module__}.{type(part).__qualname__}", **values}

@@ -17,15 +17,14 @@ from rich.markup import escape
 from rich.table import Table
 
 import talksplat
+from talksplat.audio.base import ROW_RATE, AudioFeatures
 from talksplat.config import CONF_DIR, compose, instantiate
-from talksplat.data.landmarks import landmark_ids, read_landmarks
 from talksplat.errors import UserError, exits_cleanly
 from talksplat.lips import TARGETS, LipClip, LipPrior, Recipe, lip_measures
 from talksplat.lips.learn import learn
-from talksplat.preprocess.audio_features.base import ROW_RATE, AudioFeatures
-from talksplat.preprocess.audio_io import read_audio
-from talksplat.preprocess.feature_step import check_sound
-from talksplat.preprocess.progress import ProgressBars
+from talksplat.media.sound import check_sound, read_audio
+from talksplat.progress_bars import ProgressBars
+from talksplat.subject_format.landmarks import landmark_ids, read_landmarks
 
 OFF_MS = 40  # of sound against picture, from which on a clip should be made again
 SHOWN = TARGETS[:5]

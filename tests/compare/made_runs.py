@@ -10,10 +10,10 @@ import numpy as np
 import yaml
 
 from talksplat.compare.run_result import RunResult, read_run
-from talksplat.data.images import encode_image
+from talksplat.media.sound import write_wav
+from talksplat.media.video_writer import VideoWriter
 from talksplat.metrics.definitions import metric_definitions
-from talksplat.preprocess.audio_io import write_wav
-from talksplat.rendering.video_writer import VideoWriter
+from talksplat.subject_format.images import encode_image
 
 FRAMES = [20, 21, 22, 25]
 SIZE = 64

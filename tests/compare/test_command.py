@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from talksplat.compare.__main__ import main
-from talksplat.preprocess.video import read_frames
+from talksplat.media.video import read_frames
 from tests.compare.made_runs import FRAMES, SIZE, add_video, make_run, seeded
 
 

@@ -13,9 +13,9 @@ from talksplat.compare.foreign_frames import frames_of, places
 from talksplat.compare.report import compare_runs
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import UserError
+from talksplat.media.video import read_frames
+from talksplat.media.video_writer import VideoWriter
 from talksplat.metrics.suite import MetricSuite
-from talksplat.preprocess.video import read_frames
-from talksplat.rendering.video_writer import VideoWriter
 from tests.compare.made_runs import make_run
 from tests.helpers.tiny_subject import AUDIO_FILE, AUDIO_WIDTH, AUDIO_WINDOW
 

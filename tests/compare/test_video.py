@@ -8,10 +8,11 @@ from talksplat.compare.columns import columns_of
 from talksplat.compare.groups import seed_groups
 from talksplat.compare.video import MAX_WIDTH, poster_of, write_side_by_side
 from talksplat.compare.worst_frames import APART, CELL, draw_worst_frames, worst_positions
-from talksplat.data.images import decode_image
-from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
-from talksplat.preprocess.video import probe, read_frames
-from talksplat.rendering.video_writer import VideoWriter
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.sound import read_audio
+from talksplat.media.video import probe, read_frames
+from talksplat.media.video_writer import VideoWriter
+from talksplat.subject_format.images import decode_image
 from tests.compare.made_runs import FRAMES, SIZE, add_video, runs_of, seeded, write_originals
 
 

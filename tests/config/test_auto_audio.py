@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from omegaconf import open_dict
 
+from talksplat.audio import whisper_checkpoint
 from talksplat.config import chosen_of, compose, finish_config, to_yaml
 from talksplat.config.compose import compose_unchecked
-from talksplat.preprocess.audio_features import whisper_checkpoint
 from talksplat.training.folder import RunFolder
 
 

@@ -159,14 +159,14 @@ def test_the_untouched_copy_is_fine(tiny_copy: Path):
     prepare(tiny_copy)
 
 
-def test_wrong_audio_width_names_the_setting(tiny_root: Path):
+def test_wrong_audio_width_names_the_setting(tiny_subject: Path):
     with pytest.raises(UserError, match=r"aud_mel.npy has windows of 16 rows of width 8.*width 29.*audio=\.\.\."):
-        prepare(tiny_root, width=29)
+        prepare(tiny_subject, width=29)
 
 
-def test_missing_audio_features_list_what_there_is(tiny_root: Path):
+def test_missing_audio_features_list_what_there_is(tiny_subject: Path):
     with pytest.raises(UserError, match=r"no audio features aud_ds.npy or aud.npy; it has aud_mel.npy"):
-        prepare(tiny_root, files=("aud_ds.npy", "aud.npy"))
+        prepare(tiny_subject, files=("aud_ds.npy", "aud.npy"))
 
 
 def test_no_such_folder(tmp_path: Path):
@@ -182,9 +182,9 @@ def test_no_such_folder(tmp_path: Path):
         ({"audio_context": 0}, "dataset.audio_context=0 must be at least 1"),
     ],
 )
-def test_bad_settings(tiny_root: Path, setting: dict, message: str):
+def test_bad_settings(tiny_subject: Path, setting: dict, message: str):
     with pytest.raises(UserError, match=message):
-        prepare(tiny_root, **setting)
+        prepare(tiny_subject, **setting)
 
 
 def test_poses_that_belong_to_no_frames(tiny_copy: Path):

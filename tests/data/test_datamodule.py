@@ -14,8 +14,8 @@ from talksplat.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def data(tiny_root: Path) -> PortraitDataModule:
-    module = PortraitDataModule(str(tiny_root), ("aud_mel.npy",), 8, 16)
+def data(tiny_subject: Path) -> PortraitDataModule:
+    module = PortraitDataModule(str(tiny_subject), ("aud_mel.npy",), 8, 16)
     module.prepare()
     return module
 
@@ -43,8 +43,8 @@ def test_evaluation_is_in_the_order_of_the_video(data: PortraitDataModule):
 @pytest.mark.parametrize(
     ("max_frames", "train", "val"), [(11, 10, 1), (2, 1, 1), (21, 19, 2), (22, 20, 2), (99, 20, 2)]
 )
-def test_max_frames_keeps_held_out_frames_held_out(tiny_root: Path, max_frames: int, train: int, val: int):
-    module = PortraitDataModule(str(tiny_root), ["aud_mel.npy"], 8, 16, max_frames=max_frames)
+def test_max_frames_keeps_held_out_frames_held_out(tiny_subject: Path, max_frames: int, train: int, val: int):
+    module = PortraitDataModule(str(tiny_subject), ["aud_mel.npy"], 8, 16, max_frames=max_frames)
     module.prepare()
     subject = module.subject
     assert subject.frame_ids[subject.train].tolist() == list(range(train))
@@ -56,15 +56,15 @@ def test_max_frames_keeps_held_out_frames_held_out(tiny_root: Path, max_frames: 
 
 
 @pytest.mark.parametrize(("seconds", "train"), [(0.4, 10), (0.04, 1), (60, 20)])
-def test_train_seconds_keeps_the_first_and_all_held_out_frames(tiny_root: Path, seconds: float, train: int):
-    module = PortraitDataModule(str(tiny_root), ["aud_mel.npy"], 8, 16, train_seconds=seconds)
+def test_train_seconds_keeps_the_first_and_all_held_out_frames(tiny_subject: Path, seconds: float, train: int):
+    module = PortraitDataModule(str(tiny_subject), ["aud_mel.npy"], 8, 16, train_seconds=seconds)
     module.prepare()
     subject = module.subject
     assert subject.frame_ids[subject.train].tolist() == list(range(train))
     assert subject.frame_ids[subject.val].tolist() == [20, 21]
     assert any(f"{train} of 20 training frames" in note for note in module.notes)
     with pytest.raises(UserError, match="dataset.train_seconds=0 must be positive"):
-        PortraitDataModule(str(tiny_root), ["aud_mel.npy"], 8, 16, train_seconds=0)
+        PortraitDataModule(str(tiny_subject), ["aud_mel.npy"], 8, 16, train_seconds=0)
 
 
 def test_description_is_plain_json(data: PortraitDataModule):
@@ -72,9 +72,9 @@ def test_description_is_plain_json(data: PortraitDataModule):
     assert description["num_train"] == 20 and description["audio_shape"] == [22, 16, 8]
 
 
-def test_use_before_prepare_is_a_programming_error(tiny_root: Path):
+def test_use_before_prepare_is_a_programming_error(tiny_subject: Path):
     with pytest.raises(RuntimeError, match="prepare"):
-        _ = PortraitDataModule(str(tiny_root), ["aud_mel.npy"], 8, 16).subject
+        _ = PortraitDataModule(str(tiny_subject), ["aud_mel.npy"], 8, 16).subject
 
 
 def test_order_is_a_pure_function_of_seed_and_step():

@@ -11,16 +11,16 @@ import torch
 
 from talksplat.data import frame_cache
 from talksplat.data.frame_store import FrameStore
-from talksplat.data.subject import Subject, load_frame, read_subject
 from talksplat.errors import UserError
 from talksplat.lips import lip_measures
+from talksplat.subject_format.subject import Subject, load_frame, read_subject
 
 POSITIONS = torch.tensor([21, 0, 7, 7])
 
 
 @pytest.fixture(scope="module")
-def subject(tiny_root: Path) -> Subject:
-    return read_subject(tiny_root, ["aud_mel.npy"], 8, 16)
+def subject(tiny_subject: Path) -> Subject:
+    return read_subject(tiny_subject, ["aud_mel.npy"], 8, 16)
 
 
 @pytest.mark.parametrize("cache", ["memory", "device", "disk"])

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from talksplat.data.datamodule import PortraitDataModule
-from talksplat.data.subject import load_frame, read_subject
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import project
+from talksplat.subject_format.subject import load_frame, read_subject
 from talksplat.training.run import train
 from tests.helpers.foreign_layouts import LAYOUTS
 from tests.helpers.runs import small_config

@@ -13,10 +13,10 @@ import torch
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.frame_cache import pack_frame, unpack_frames
 from talksplat.data.frame_store import FrameStore
-from talksplat.data.images import encode_image
-from talksplat.data.subject import Subject, load_frame, read_subject
-from talksplat.data.writer import SubjectWriter
 from talksplat.errors import UserError
+from talksplat.subject_format.images import encode_image
+from talksplat.subject_format.subject import Subject, load_frame, read_subject
+from talksplat.subject_format.writer import SubjectWriter
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_batches_hold_alpha_and_hard_mask(soft_root: Path, tmp_path: Path, cache
     assert torch.equal(replace(batch, head_alpha_u8=None).target, hard.target)
 
 
-def test_a_folder_without_alpha_is_as_before(tiny_root: Path):
-    subject = read(tiny_root)
+def test_a_folder_without_alpha_is_as_before(tiny_subject: Path):
+    subject = read(tiny_subject)
     assert not subject.soft_masks and "head_alpha" not in load_frame(subject, 0) and subject.notes == []
     assert FrameStore(subject).batch(torch.tensor([0]), "cpu").head_alpha_u8 is None
 

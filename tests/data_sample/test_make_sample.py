@@ -7,8 +7,8 @@ import pytest
 
 from talksplat.data.sample import make_sample
 from talksplat.data.sample.performance import AUDIO_RATE, FPS, head_poses, mouth_signals, perform
-from talksplat.data.subject import load_frame, read_subject
 from talksplat.errors import UserError
+from talksplat.subject_format.subject import load_frame, read_subject
 
 FRAMES = 22
 EULER, TRANS = np.array([0.2, 0.0, 0.05]), np.array([0.0, 0.3, -10.5])

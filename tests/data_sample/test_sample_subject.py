@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from talksplat.data.labels import Label
 from talksplat.data.sample import SampleSubject
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import viewmat_from_euler_trans
+from talksplat.subject_format.labels import Label
 
 SIZE = 128
 NO_BLINK = 0.0
@@ -77,7 +77,7 @@ def test_a_face_landmarker_finds_the_landmarks(subject):
     model = Path(os.environ.get("TALKSPLAT_ASSETS", "")) / "face_landmarker.task"
     if not model.is_file():
         pytest.skip("no face_landmarker.task in TALKSPLAT_ASSETS")
-    from talksplat.preprocess.landmarks import FaceLandmarker
+    from talksplat.media.face_landmarker import FaceLandmarker
 
     large = SampleSubject(512)
     with FaceLandmarker(model, video=False) as landmarker:

@@ -9,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from talksplat.preprocess.assets import face_landmarker_path
+from talksplat.media.assets import face_landmarker_path
+from talksplat.media.face_landmarker import FaceLandmarker
+from talksplat.media.video import read_frames
 from talksplat.preprocess.face_tracker.mediapipe import MediapipeTracker
-from talksplat.preprocess.landmarks import FaceLandmarker
 from talksplat.preprocess.segmentation.base import ClipImages
-from talksplat.preprocess.video import read_frames
 
 
 def matte_clip(video: Path, mattes: Path) -> tuple[ClipImages, list[np.ndarray]]:

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import torch
 
-from talksplat.data.labels import Label
-from talksplat.data.writer import SubjectWriter
 from talksplat.geometry.cameras import intrinsics, project, viewmat_from_euler_trans
+from talksplat.subject_format.labels import Label
+from talksplat.subject_format.writer import SubjectWriter
 
 RADII = np.array([0.8, 1.0, 0.9])  # dm
 DISTANCE = 10.0  # dm

@@ -13,8 +13,8 @@ import yaml
 from talksplat.checkpoint import checkpoint_config, read_checkpoint
 from talksplat.config import compose
 from talksplat.errors import UserError
+from talksplat.media.sound import write_wav
 from talksplat.preprocess.__main__ import main as preprocess
-from talksplat.preprocess.audio_io import write_wav
 from talksplat.rendering.run import render
 from talksplat.training.module import TalkingHeadModule
 from talksplat.training.run import TrainingRun, train

@@ -14,9 +14,9 @@ import pytest
 import soxr
 
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.media.sound import read_audio
+from talksplat.media.video import read_frames
 from talksplat.preprocess.__main__ import main
-from talksplat.preprocess.audio_io import read_audio
-from talksplat.preprocess.video import read_frames
 
 pytestmark = [pytest.mark.clips, pytest.mark.assets]
 SIZE, COUNT = 192, 130

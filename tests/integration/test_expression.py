@@ -10,12 +10,12 @@ import torch
 
 from talksplat.checkpoint import read_checkpoint
 from talksplat.config import compose, instantiate
-from talksplat.data.subject import read_subject
 from talksplat.errors import UserError
 from talksplat.models.expression import ExpressionToken
 from talksplat.rendering.drive import Drive
 from talksplat.rendering.plan import plan_speech, plan_split
 from talksplat.rendering.scene import open_scene
+from talksplat.subject_format.subject import read_subject
 from talksplat.training.run import train
 from tests.helpers.runs import small_config
 from tests.helpers.tiny_subject import write_tiny_subject

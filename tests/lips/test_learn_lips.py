@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from talksplat import learn_lips as command
+from talksplat.audio import MelFeatures
 from talksplat.lips import LipPrior
-from talksplat.preprocess.audio_features import MelFeatures
-from talksplat.preprocess.audio_io import write_wav
+from talksplat.media.sound import write_wav
 from tests.helpers.tiny_subject import write_tiny_subject
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from talksplat.data.labels import Label
 from talksplat.metrics.error_regions import REGIONS, error_regions, region_table
+from talksplat.subject_format.labels import Label
 
 SIZE = 128
 

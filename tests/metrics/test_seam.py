@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from talksplat.data.labels import Label
 from talksplat.metrics.label_flicker import flipped_share
 from talksplat.metrics.seam import seam_gradient, seam_points
+from talksplat.subject_format.labels import Label
 
 SIZE = 128
 

@@ -12,7 +12,6 @@ from omegaconf import OmegaConf
 
 from talksplat.checkpoint import load_weights
 from talksplat.config import compose, instantiate
-from talksplat.data.audio_windows import audio_windows, rewindow
 from talksplat.errors import UserError
 from talksplat.lips import lip_numbers
 from talksplat.lips.measures import TARGETS
@@ -21,6 +20,7 @@ from talksplat.models import lip_token
 from talksplat.models.expression import at_rest
 from talksplat.models.lip_token import LipToken
 from talksplat.models.subject_statistics import SubjectStatistics
+from talksplat.subject_format.audio_windows import audio_windows, rewindow
 from tests.models.building import configure, make_conditions, set_up
 
 WIDTH = 5

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from talksplat.data.audio_windows import audio_windows
+from talksplat.audio import SpeechModelFeatures, WaveformFeatures
+from talksplat.audio.speech_checkpoint import architecture_of
 from talksplat.errors import UserError
 from talksplat.models.audio_encoder import AudioEncoder
 from talksplat.models.speech_encoder import SpeechEncoder
-from talksplat.preprocess.audio_features import SpeechModelFeatures, WaveformFeatures
-from talksplat.preprocess.audio_features.speech_checkpoint import architecture_of
+from talksplat.subject_format.audio_windows import audio_windows
 from tests.helpers.tiny_speech import HIDDEN, write_speech_model
 
 CONTEXT = 16

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from talksplat.data.labels import Label
 from talksplat.preprocess.face_tracker.face_regions import FACE_OVAL
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.head_shape import ellipsoid_points, project_points
+from talksplat.subject_format.labels import Label
 from tests.preprocess.face_fixtures import landmarks_of, make_track
 
 SIZE, COUNT = 192, 16

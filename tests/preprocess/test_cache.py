@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from talksplat.errors import UserError
-from talksplat.preprocess.cache import StepCache, content_hash, write_atomic
+from talksplat.files import content_hash, write_bytes
+from talksplat.preprocess.cache import StepCache
 
 
 def test_a_step_runs_once_until_inputs_or_version_change(tmp_path):
@@ -13,7 +14,7 @@ def test_a_step_runs_once_until_inputs_or_version_change(tmp_path):
 
     def compute(folder):
         calls.append(folder)
-        write_atomic(folder / "value.txt", str(len(calls)).encode())
+        write_bytes(folder / "value.txt", str(len(calls)).encode())
         return {"calls": len(calls)}
 
     cache = StepCache(tmp_path / "work")
@@ -37,7 +38,7 @@ def test_an_interrupted_step_finds_what_it_had_written(tmp_path):
                 raise KeyboardInterrupt
             if not (folder / f"{i}").is_file():
                 made.append(i)
-                write_atomic(folder / f"{i}", b"x")
+                write_bytes(folder / f"{i}", b"x")
 
     with pytest.raises(KeyboardInterrupt):
         cache.run("step", 1, {}, lambda folder: compute(folder, 3))
@@ -52,7 +53,7 @@ def test_leftovers_of_other_inputs_are_not_used(tmp_path):
     cache = StepCache(tmp_path)
 
     def broken(folder):
-        write_atomic(folder / "old", b"x")
+        write_bytes(folder / "old", b"x")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -69,8 +70,8 @@ def test_a_damaged_record_means_again(tmp_path):
 
 
 def test_writing_is_atomic_and_failures_are_clear(tmp_path):
-    write_atomic(tmp_path / "a", b"1")
+    write_bytes(tmp_path / "a", b"1")
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
     assert content_hash(tmp_path / "a").startswith("6b86b273")
     with pytest.raises(UserError, match="cannot write"):
-        write_atomic(tmp_path / "missing" / "a", b"1")
+        write_bytes(tmp_path / "missing" / "a", b"1")

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from talksplat.media.video import read_frames
 from talksplat.preprocess import confidence
 from talksplat.preprocess.faces import FaceStream, watch
-from talksplat.preprocess.video import read_frames
 from tests.preprocess.face_fixtures import landmarks_of, make_track
 
 COUNT = 200
@@ -72,7 +72,7 @@ def test_no_face_no_confidence():
 @pytest.mark.clips
 @pytest.mark.assets
 def test_a_block_before_a_real_face_and_parts_that_were_kept(tmp_path):
-    from talksplat.preprocess.assets import face_landmarker_path
+    from talksplat.media.assets import face_landmarker_path
 
     def frames(until: int = 110):
         for i, frame in zip(range(until), read_frames(Path(os.environ["TALKSPLAT_CLIPS"]) / "hdtf_katie_hill.mp4")):

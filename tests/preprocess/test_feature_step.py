@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from talksplat.audio import MelFeatures, SpeechModelFeatures, WaveformFeatures
 from talksplat.config import compose, instantiate
 from talksplat.errors import UserError
+from talksplat.media.sound import read_audio, write_wav
 from talksplat.preprocess.__main__ import main
-from talksplat.preprocess.audio_features import MelFeatures, SpeechModelFeatures, WaveformFeatures
-from talksplat.preprocess.audio_io import read_audio, write_wav
 from talksplat.preprocess.cache import StepCache
 from talksplat.preprocess.feature_step import FEATURES_FILE, feature_name, keep_features
 from tests.helpers.tiny_speech import HIDDEN, LETTERS, write_speech_model

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from talksplat.config import compose, instantiate
-from talksplat.data.labels import Label, encode_parsing
-from talksplat.data.landmarks import format_landmarks
 from talksplat.errors import UserError
+from talksplat.media.face_landmarker import DLIB68
 from talksplat.preprocess.clip_plan import ClipPlan
-from talksplat.preprocess.landmarks import DLIB68
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.imported import ImportedSegmenter
+from talksplat.subject_format.labels import Label, encode_parsing
+from talksplat.subject_format.landmarks import format_landmarks
 from tests.preprocess.face_fixtures import landmarks_of, make_track
 
 SIZE, COUNT = 128, 6

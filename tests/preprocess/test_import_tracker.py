@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from talksplat.config import compose, instantiate
-from talksplat.data.landmarks import format_landmarks
-from talksplat.data.track import track_bytes
-from talksplat.data.transforms import transforms_json
 from talksplat.errors import UserError
+from talksplat.media.face_landmarker import DLIB68
 from talksplat.preprocess.clip_plan import ClipPlan
 from talksplat.preprocess.face_tracker.imported import ImportTracker
 from talksplat.preprocess.face_tracker.posed_mesh import reproject
-from talksplat.preprocess.landmarks import DLIB68
+from talksplat.subject_format.landmarks import format_landmarks
+from talksplat.subject_format.track import track_bytes
+from talksplat.subject_format.transforms import transforms_json
 from tests.preprocess.face_fixtures import SIZE, landmarks_of, make_track
 
 COUNT = 30

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from talksplat.data.labels import Label
 from talksplat.preprocess.segmentation.matte import SEAM, head_alpha
+from talksplat.subject_format.labels import Label
 
 SIZE = 512
 HAIR = np.array([90.0, 60.0, 30.0])

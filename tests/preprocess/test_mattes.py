@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from talksplat.data.labels import Label
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.head_shape import CHIN_Y
 from talksplat.preprocess.segmentation.keyframes import view_of
 from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter
+from talksplat.subject_format.labels import Label
 from tests.helpers.matte_clips import changed, likeness, matte_clip, over
 
 pytestmark = [pytest.mark.clips, pytest.mark.assets, pytest.mark.mattes]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from talksplat.config import compose, instantiate
-from talksplat.data.labels import Label
 from talksplat.errors import UserError
 from talksplat.preprocess.segmentation import matting
 from talksplat.preprocess.segmentation.matting import KINDS, MattingSegmenter, open_onnx, open_rembg
+from talksplat.subject_format.labels import Label
 from tests.preprocess.drawn_person import COUNT, SIZE, drawn_clip
 
 onnx = pytest.importorskip("onnx")

@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from talksplat.data.labels import Label
 from talksplat.errors import UserError
-from talksplat.preprocess import assets
+from talksplat.media import assets
 from talksplat.preprocess.segmentation import mediapipe
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.choose import BestSegmenter
 from talksplat.preprocess.segmentation.keyframes import view_of
 from talksplat.preprocess.segmentation.mediapipe import Category, MediapipeSegmenter, confidences_of, label_scores
+from talksplat.subject_format.labels import Label
 from tests.preprocess.face_fixtures import landmarks_of, make_track
 
 SIZE, COUNT = 128, 3

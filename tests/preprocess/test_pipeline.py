@@ -8,25 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from talksplat.audio import MelFeatures
 from talksplat.config import compose, instantiate
-from talksplat.data.labels import Label, decode_parsing
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import project
-from talksplat.preprocess import assets
+from talksplat.media import assets
+from talksplat.media.assets import face_landmarker_path
+from talksplat.media.face_landmarker import DLIB68, FaceLandmarker
+from talksplat.media.video_writer import VideoWriter
 from talksplat.preprocess.__main__ import main
 from talksplat.preprocess.alignment.base import NoAlignment
 from talksplat.preprocess.alignment.photometric import PhotometricAlignment
-from talksplat.preprocess.assets import face_landmarker_path
-from talksplat.preprocess.audio_features import MelFeatures
 from talksplat.preprocess.face_tracker.imported import ImportTracker
 from talksplat.preprocess.face_tracker.mediapipe import MediapipeTracker
-from talksplat.preprocess.landmarks import DLIB68, FaceLandmarker
 from talksplat.preprocess.pipeline import Preprocessor
 from talksplat.preprocess.segmentation.choose import BestSegmenter
 from talksplat.preprocess.segmentation.imported import ImportedSegmenter
 from talksplat.preprocess.segmentation.mediapipe import MediapipeSegmenter
 from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter
-from talksplat.rendering.video_writer import VideoWriter
+from talksplat.subject_format.labels import Label, decode_parsing
 
 TONE = (0.2 * np.sin(np.arange(16000 * 4) * 0.1)).astype(np.float32)
 
@@ -142,9 +142,9 @@ def test_landmarker_on_a_photograph():
 def test_a_real_clip_becomes_a_subject(tmp_path):
     import cv2
 
-    from talksplat.data.subject import load_frame, read_subject
-    from talksplat.preprocess.audio_io import read_audio
-    from talksplat.preprocess.video import read_frames
+    from talksplat.media.sound import read_audio
+    from talksplat.media.video import read_frames
+    from talksplat.subject_format.subject import load_frame, read_subject
 
     source = sorted(Path(os.environ["TALKSPLAT_CLIPS"]).glob("*.mp4"))[0]
     frames = [frame for _, frame in zip(range(55), read_frames(source))]

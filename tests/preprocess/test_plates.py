@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from talksplat.data.labels import Label
 from talksplat.preprocess.plates import background_plate, fill_hole, fill_smoothly
 from talksplat.preprocess.torso_plate import torso_image
+from talksplat.subject_format.labels import Label
 
 
 def scene(size: int = 96) -> np.ndarray:

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from talksplat.data.labels import Label
 from talksplat.lips.sync import SoundOffset
 from talksplat.preprocess import report
 from talksplat.preprocess.report.facts import stretches, with_gaps
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.verdicts import Check
+from talksplat.subject_format.labels import Label
 from tests.preprocess.face_fixtures import landmarks_of, make_track
 
 COUNT, SIZE = 60, 128

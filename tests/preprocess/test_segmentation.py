@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from talksplat.data.labels import Label
 from talksplat.errors import UserError
 from talksplat.preprocess.segmentation.filtered import clean, crown_notches
 from talksplat.preprocess.segmentation.hair import learn_hair
@@ -13,6 +12,7 @@ from talksplat.preprocess.segmentation.head_shape import head_shape, project_poi
 from talksplat.preprocess.segmentation.keyframes import view_of
 from talksplat.preprocess.segmentation.local_mixture import LocalMixture
 from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter
+from talksplat.subject_format.labels import Label
 from tests.preprocess.drawn_person import COUNT, SIZE, drawn_clip
 from tests.preprocess.face_fixtures import make_track
 

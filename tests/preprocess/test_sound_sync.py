@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from talksplat.audio import MelFeatures
 from talksplat.errors import UserError
 from talksplat.lips.sync import SoundOffset
-from talksplat.preprocess.audio_features import MelFeatures
-from talksplat.preprocess.audio_io import read_audio
+from talksplat.media.sound import read_audio
 from talksplat.preprocess.faces import watch
 from talksplat.preprocess.sound_sync import SoundSync, load_offset, loudness, move_earlier, save_offset, shift_for
 
@@ -68,9 +68,9 @@ def test_a_nonsense_shift_is_refused(wanted):
 @pytest.mark.clips
 @pytest.mark.assets
 def test_a_real_clip_moves_with_its_sound():
-    from talksplat.preprocess.assets import face_landmarker_path
+    from talksplat.media.assets import face_landmarker_path
+    from talksplat.media.video import read_frames
     from talksplat.preprocess.clip_plan import plan_clip
-    from talksplat.preprocess.video import read_frames
 
     clip = Path(os.environ["TALKSPLAT_CLIPS"]) / "hdtf_katie_hill.mp4"
     faces = watch(read_frames(clip), face_landmarker_path(None))

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from talksplat.data.labels import Label
 from talksplat.preprocess import start_points as sp
 from talksplat.preprocess.face_tracker.face_regions import INNER_LIP
 from talksplat.preprocess.segmentation.head_shape import ellipsoid_points, project_points
+from talksplat.subject_format.labels import Label
 from tests.preprocess.face_fixtures import face_mesh, make_track
 
 SIZE = 160

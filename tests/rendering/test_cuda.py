@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from talksplat.preprocess.audio_io import write_wav
-from talksplat.preprocess.video import read_frames
+from talksplat.media.sound import write_wav
+from talksplat.media.video import read_frames
+from talksplat.media.video_writer import VideoWriter
 from talksplat.rendering.streaming import FrameStream
-from talksplat.rendering.video_writer import VideoWriter
 from tests.rendering.test_render import difference, noise, run
 
 pytestmark = pytest.mark.gpu

@@ -5,19 +5,19 @@ import pytest
 import soxr
 from omegaconf import OmegaConf
 
-from talksplat.data.audio_windows import rewindow
+from talksplat.audio import MelFeatures
+from talksplat.audio.speech import SPEECH_RATE, speak
 from talksplat.errors import UserError
-from talksplat.preprocess.audio_features import MelFeatures
-from talksplat.preprocess.audio_io import read_audio, write_wav
-from talksplat.preprocess.speech import SPEECH_RATE, speak
+from talksplat.media.sound import read_audio, write_wav
 from talksplat.rendering.drive import drive_from_audio, drive_from_text
+from talksplat.subject_format.audio_windows import rewindow
 
 MEL = OmegaConf.create(
     {
         "name": "mel",
         "width": 20,
         "window": 16,
-        "extractor": {"_target_": "talksplat.preprocess.audio_features.MelFeatures", "num_mels": 20},
+        "extractor": {"_target_": "talksplat.audio.MelFeatures", "num_mels": 20},
     }
 )
 STORED = OmegaConf.create({"name": "deepspeech", "width": 29, "window": 16, "extractor": None})

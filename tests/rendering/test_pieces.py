@@ -13,14 +13,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from talksplat.data.subject import load_frame, read_subject
-from talksplat.preprocess.video import read_frames
+from talksplat.media.video import read_frames
+from talksplat.media.video_writer import VideoWriter
 from talksplat.rendering.frame_reader import FrameReader, PlateReader
 from talksplat.rendering.panels import Panel, Panels
 from talksplat.rendering.progress import RenderProgress
 from talksplat.rendering.renderer import Clock
 from talksplat.rendering.streaming import BUFFERS, FrameStream
-from talksplat.rendering.video_writer import VideoWriter
+from talksplat.subject_format.subject import load_frame, read_subject
 from tests.helpers.tiny_subject import AUDIO_FILE, AUDIO_WIDTH, AUDIO_WINDOW
 
 

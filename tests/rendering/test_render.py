@@ -18,13 +18,13 @@ import torch
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
 from talksplat.config import compose
 from talksplat.data.frame_store import FrameStore
-from talksplat.data.subject import read_subject
 from talksplat.errors import UserError
-from talksplat.preprocess.audio_io import read_audio, write_wav
-from talksplat.preprocess.video import probe, read_frames
+from talksplat.media.sound import read_audio, write_wav
+from talksplat.media.video import probe, read_frames
 from talksplat.rasterizer.torch_rasterizer import TorchRasterizer
 from talksplat.rendering.request import overrides_of
 from talksplat.rendering.run import render
+from talksplat.subject_format.subject import read_subject
 from tests.helpers.tiny_subject import AUDIO_FILE, AUDIO_WIDTH, AUDIO_WINDOW
 from tests.rendering.conftest import write_checkpoint
 

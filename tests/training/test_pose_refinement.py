@@ -6,9 +6,9 @@ import torch
 
 from talksplat.checkpoint import read_checkpoint
 from talksplat.data.frame_store import FrameStore
-from talksplat.data.subject import read_subject
 from talksplat.errors import UserError
 from talksplat.rasterizer.torch_rasterizer import TorchRasterizer
+from talksplat.subject_format.subject import read_subject
 from talksplat.training.pose_refinement import PoseRefinement
 from talksplat.training.run import train
 from talksplat.types import Gaussians

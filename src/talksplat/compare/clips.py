@@ -15,9 +15,9 @@ from jaxtyping import Float, UInt8
 from talksplat.compare.groups import SeedGroup
 from talksplat.compare.run_result import RunResult
 from talksplat.compare.shown import pick, together
-from talksplat.data.images import decode_image, original_path
 from talksplat.errors import UserError
-from talksplat.preprocess.video import probe, read_frames
+from talksplat.media.video import probe, read_frames
+from talksplat.subject_format.images import decode_image, original_path
 
 ERROR_HIGH = 64  # of 255: the brightest colour; larger errors have it as well
 ERROR_PALETTE = "magma"

@@ -52,7 +52,7 @@ def places(count: int, frame_ids: Sequence[int], clip_ids: Sequence[int], source
 
 
 def _from_video(source, frame_ids, clip_ids, width, height) -> Iterator[np.ndarray]:
-    from talksplat.preprocess.video import probe, read_frames
+    from talksplat.media.video import probe, read_frames
 
     info = probe(source)
     wanted = places(info.num_frames, frame_ids, clip_ids, source)
@@ -73,7 +73,7 @@ def _from_video(source, frame_ids, clip_ids, width, height) -> Iterator[np.ndarr
 
 
 def _from_folder(source, frame_ids, clip_ids, width, height) -> Iterator[np.ndarray]:
-    from talksplat.data.images import decode_image
+    from talksplat.subject_format.images import decode_image
 
     numbered = _numbered(source)
     if len(numbered) in (len(frame_ids), len(clip_ids)) or not set(frame_ids) <= numbered.keys():

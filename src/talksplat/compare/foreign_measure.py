@@ -18,12 +18,13 @@ from talksplat import __version__
 from talksplat.compare.foreign_frames import frames_of
 from talksplat.compare.run_result import RunResult
 from talksplat.data.frame_store import FrameStore
-from talksplat.data.subject import read_subject
 from talksplat.errors import UserError
 from talksplat.files import write_json, write_text
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.sound import read_audio
+from talksplat.media.video_writer import VideoWriter
 from talksplat.metrics.suite import MetricSuite
-from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
-from talksplat.rendering.video_writer import VideoWriter
+from talksplat.subject_format.subject import read_subject
 from talksplat.training.provenance import git_state
 
 BATCH = 4

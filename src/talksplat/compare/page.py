@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from talksplat.compare.pictures import Film, Picture
 from talksplat.compare.sections import Section
 from talksplat.compare.table import ComparisonTable
-from talksplat.preprocess.cache import write_atomic
+from talksplat.files import write_bytes
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".mp4": "video/mp4"}
@@ -58,7 +58,7 @@ def write_page(
         pictures=[(picture, _embedded(picture.path)) for picture in pictures],
         video=None if video is None else _Video(video, path.parent),
     )
-    write_atomic(path, text.encode())
+    write_bytes(path, text.encode())
 
 
 class _Video:

@@ -22,10 +22,11 @@ from talksplat.compare.clips import (
 )
 from talksplat.compare.groups import SeedGroup
 from talksplat.compare.shown import ranking_column
-from talksplat.data.images import decode_image
-from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
-from talksplat.preprocess.video import probe, read_frames
-from talksplat.rendering.video_writer import VideoWriter
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.sound import read_audio
+from talksplat.media.video import probe, read_frames
+from talksplat.media.video_writer import VideoWriter
+from talksplat.subject_format.images import decode_image
 
 CAPTION = f"One run of each group beside the original; below, their errors ({ERROR_MEANING})."
 MAX_CLIPS = 6

@@ -21,8 +21,8 @@ from talksplat.compare.clips import (
 )
 from talksplat.compare.columns import Column, columns_of
 from talksplat.compare.groups import SeedGroup
-from talksplat.data.images import decode_image
-from talksplat.preprocess.cache import write_atomic
+from talksplat.files import write_bytes
+from talksplat.subject_format.images import decode_image
 
 RANKED_BY = ("psnr_head", "lpips", "psnr")  # the first that all clips have for single frames
 MAX_CLIPS = 4
@@ -66,7 +66,7 @@ def draw_worst_frames(groups: Sequence[SeedGroup], count: int, path: Path) -> li
     blocks = [
         _block(clip, worst_positions(clip.run.metrics["frames"], ranked, count), originals, columns) for clip in clips
     ]
-    write_atomic(path, jpeg(_arrange(blocks)))
+    write_bytes(path, jpeg(_arrange(blocks)))
     return notes
 
 

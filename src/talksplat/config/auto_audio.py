@@ -69,7 +69,7 @@ def _in_folder(audio: dict[str, Any], config: DictConfig) -> bool:
 
 
 def _on_machine(audio: dict[str, Any], config: DictConfig) -> bool:
-    from talksplat.preprocess.audio_features.whisper_checkpoint import find_whisper
+    from talksplat.audio.whisper_checkpoint import find_whisper
 
     try:
         find_whisper(audio["extractor"]["checkpoint"], config.paths.assets, download=False)

@@ -117,12 +117,12 @@ def finish_config(
     """
     raw = OmegaConf.to_container(config, resolve=False)  # without Hydra's flags
     raw.pop("hydra", None)
+    if "audio" in raw:
+        raw["audio"] = resolve_audio(config_name, config, chosen, CONF_DIR, run_dir)
     changed: dict[str, str] = {}
     raw = follow_moves(raw, changed)
     for old, new in changed.items():
         logger.warning("%s is now %s: the old name works for one more version", old, new)
-    if "audio" in raw:
-        raw["audio"] = resolve_audio(config_name, config, chosen, CONF_DIR, run_dir)
     if config_name == "train":
         raw["chosen"] = chosen
     missing = list(_missing(raw, ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 MOVED = {  # old module or package: its present name; kept for one version
-    # "old.module": "new.module"
+    "talksplat.preprocess.audio_features": "talksplat.audio",
 }
 
 

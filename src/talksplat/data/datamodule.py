@@ -15,9 +15,9 @@ from jaxtyping import Float
 from talksplat.data.frame_store import CACHES, FrameStore
 from talksplat.data.head_cloud import with_head_cloud
 from talksplat.data.sampler import TrainOrder
-from talksplat.data.subject import Subject, read_subject
-from talksplat.data.transforms import split_positions
 from talksplat.errors import UserError
+from talksplat.subject_format.subject import Subject, read_subject
+from talksplat.subject_format.transforms import split_positions
 from talksplat.types import FrameBatch
 
 logger = logging.getLogger(__name__)

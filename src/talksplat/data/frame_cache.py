@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from talksplat.data.images import original_path
-from talksplat.data.subject import Subject, load_background, load_frame
 from talksplat.errors import UserError
+from talksplat.subject_format.images import original_path
+from talksplat.subject_format.subject import Subject, load_background, load_frame
 
 BYTES_PER_PIXEL = 7
 FORMAT = 2  # part of the key of files on disk: raise it when the packing or the compositing changes

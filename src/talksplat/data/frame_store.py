@@ -11,10 +11,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from talksplat.data import frame_cache
-from talksplat.data.audio_windows import context_rows
-from talksplat.data.subject import Subject
 from talksplat.errors import UserError
 from talksplat.geometry.head_motion import head_motion
+from talksplat.subject_format.audio_windows import context_rows
+from talksplat.subject_format.subject import Subject
 from talksplat.types import Conditions, FrameBatch
 
 CACHES = ("memory", "device", "disk")

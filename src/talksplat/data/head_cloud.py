@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import binary_erosion
 
-from talksplat.data.subject import Subject, load_background, load_frame
 from talksplat.errors import UserError
+from talksplat.subject_format.subject import Subject, load_background, load_frame
 
 FRAMES = 16  # training frames that are looked at
 MOST_POINTS = 30000  # the lineage starts from 34,650; never more points than the head has pixels

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from talksplat.data.labels import Label
+from talksplat.subject_format.labels import Label
 
 REGIONS = ("mouth", "face", "hair", "edge", "body", "background")
 EDGE = 6  # pixels at 512 on either side of the head's outline

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from talksplat.preprocess.assets import face_landmarker_path
-from talksplat.preprocess.landmarks import FaceLandmarker
+from talksplat.media.assets import face_landmarker_path
+from talksplat.media.face_landmarker import FaceLandmarker
 
 MOUTH = slice(48, 68)  # of the 68 points, outer and inner lip
 UPPER_LIP, LOWER_LIP = 62, 66  # middle of the inner lip

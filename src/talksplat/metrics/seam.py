@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from talksplat.data.labels import Label
+from talksplat.subject_format.labels import Label
 
 STEPS = (-2, -1, 0, 1, 2)  # unit steps along the normal that are averaged: a band of +-2.5 pixels
 NORMAL_BLUR = 2.0  # pixels, standard deviation of the mask that normals are taken from

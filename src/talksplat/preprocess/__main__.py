@@ -19,7 +19,7 @@ from talksplat.config import compose, instantiate
 from talksplat.errors import UserError, exits_cleanly
 
 if TYPE_CHECKING:
-    from talksplat.preprocess.audio_features import AudioFeatures
+    from talksplat.audio import AudioFeatures
 
 
 @exits_cleanly
@@ -33,13 +33,13 @@ def main(arguments: list[str] | None = None) -> None:
         if not check_folder(Path(config.check), Console()):
             sys.exit(2)
         return
+    from talksplat.audio.whisper_checkpoint import GET
     from talksplat.config.auto_audio import FALLBACK
-    from talksplat.preprocess.audio_features.whisper_checkpoint import GET
     from talksplat.preprocess.feature_step import feature_name
     from talksplat.preprocess.pipeline import Preprocessor
-    from talksplat.preprocess.progress import ProgressBars
     from talksplat.preprocess.report import print_report
     from talksplat.preprocess.subject_folder import REPORT_NAME
+    from talksplat.progress_bars import ProgressBars
 
     if config.audio.extractor is None:
         raise UserError(f"audio={config.audio.name} features cannot be computed here: use audio=mel")

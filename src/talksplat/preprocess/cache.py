@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from talksplat.errors import UserError
+from talksplat.files import write_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -32,40 +33,11 @@ class StepResult:
     summary: dict[str, Any]  # JSON values
 
 
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that it is there as a whole or not at all. Raises UserError if that fails (a full disk)."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"cannot write {path} ({error.strerror or error}): free some space or choose another place"
-        ) from error
-
-
-def settings_of(part: object) -> dict[str, Any]:
-    """Class and public plain attributes of a configurable object: what a step's key depends on."""
-    plain = (int, float, str, bool, tuple)
-    values = {k: v for k, v in vars(part).items() if not k.startswith("_") and isinstance(v, plain)}
-    return {"class": f"{type(part).__module__}.{type(part).__qualname__}", **values}
-
-
 class StepCache:
     """Results of steps in one folder each.
 
     A step works in a partial folder that carries its key. If the process is killed, the next run finds that folder again
-    and the step may skip what already lies in it; files must therefore be written with `write_atomic`. A finished folder
+    and the step may skip what already lies in it; files must therefore be written with `files.write_bytes`. A finished folder
     takes the step's name in one move.
     """
 
@@ -109,7 +81,7 @@ class StepCache:
             "seconds": seconds,
             "summary": summary,
         }
-        write_atomic(partial / RECORD, json.dumps(record, indent=1).encode())
+        write_bytes(partial / RECORD, json.dumps(record, indent=1).encode())
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
         logger.info("%s: done in %.1f s", name, seconds)

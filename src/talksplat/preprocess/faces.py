@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from talksplat.preprocess.cache import write_atomic
+from talksplat.files import write_bytes
+from talksplat.media.face_landmarker import NUM_BLENDSHAPES, NUM_LANDMARKS, FaceDetection, FaceLandmarker
 from talksplat.preprocess.confidence import NUM_SKIN
-from talksplat.preprocess.landmarks import NUM_BLENDSHAPES, NUM_LANDMARKS, FaceDetection, FaceLandmarker
 
 THUMBNAIL = 24  # pixels a side
 FACE_PIXELS = 128  # size of the face at which sharpness is measured
@@ -47,7 +47,7 @@ class FaceStream:
         """Store as `.npz`."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **{field.name: getattr(self, field.name) for field in fields(self)})
-        write_atomic(path, buffer.getvalue())
+        write_bytes(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> FaceStream:

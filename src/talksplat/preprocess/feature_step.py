@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from talksplat.data.audio_windows import about_path
-from talksplat.data.images import ORIGINAL_SUFFIXES
+from talksplat.audio import AudioFeatures
 from talksplat.errors import UserError
-from talksplat.preprocess.audio_features import AudioFeatures
-from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
-from talksplat.preprocess.cache import StepCache, StepResult, write_atomic
+from talksplat.files import write_bytes
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.sound import check_sound, read_audio
+from talksplat.preprocess.cache import StepCache, StepResult
+from talksplat.subject_format.audio_windows import about_path
+from talksplat.subject_format.images import ORIGINAL_SUFFIXES
 
 VERSION = 3  # raised whenever the code gives other features
 FEATURES_FILE = "features.npy"
 ABOUT_FILE = "about.json"
-SILENCE = 1e-4  # three steps of 16-bit PCM: nothing was recorded
 
 
 def feature_name(files: list[str]) -> str:
@@ -45,8 +46,8 @@ def keep_features(
 
     def compute(folder: Path) -> dict:
         windows = _windows(features, samples, num_frames, source)
-        write_atomic(folder / FEATURES_FILE, _npy(windows))
-        write_atomic(folder / ABOUT_FILE, about(features))
+        write_bytes(folder / FEATURES_FILE, _npy(windows))
+        write_bytes(folder / ABOUT_FILE, about(features))
         return {"windows": len(windows), "rows": windows.shape[1], "width": features.width}
 
     sound = hashlib.sha256(np.ascontiguousarray(samples, np.float32).tobytes()).hexdigest()
@@ -90,8 +91,8 @@ def add_features(
     else:
         step = keep_features(StepCache(kept), name, features, samples, num_frames, source)
         data, words = ((step.folder / file).read_bytes() for file in (FEATURES_FILE, ABOUT_FILE))
-    write_atomic(about_path(target), words)
-    write_atomic(target, data)
+    write_bytes(about_path(target), words)
+    write_bytes(target, data)
     return target, np.load(io.BytesIO(data)).shape
 
 
@@ -113,9 +114,3 @@ def _npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()
-
-
-def check_sound(samples: Float[np.ndarray, " sample"], source: Path) -> None:
-    """Raise UserError if nothing was recorded."""
-    if np.abs(samples).max(initial=0) < SILENCE:
-        raise UserError(f"{source} is silent: lips cannot be learned from it; give the clip's sound (audio_file=FILE)")

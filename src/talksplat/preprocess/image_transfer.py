@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from talksplat.data.landmarks import landmark_ids, read_landmarks
+from talksplat.media.face_landmarker import DLIB68
 from talksplat.preprocess.clip_plan import ClipPlan
-from talksplat.preprocess.landmarks import DLIB68
+from talksplat.subject_format.landmarks import landmark_ids, read_landmarks
 
 INNER_FACE = slice(27, 68)  # nose, eyes and lips: detectors disagree about the jaw
 FRAMES = 40  # that are compared

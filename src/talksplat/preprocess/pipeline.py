@@ -13,25 +13,27 @@ from typing import Any, Literal
 
 import numpy as np
 
+from talksplat.audio import AudioFeatures
 from talksplat.errors import UserError
+from talksplat.files import content_hash
+from talksplat.fingerprints import settings_of
 from talksplat.lips.sync import SoundOffset
+from talksplat.media.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
+from talksplat.media.sound import check_sound, read_audio
+from talksplat.media.video import probe
 from talksplat.preprocess import steps
 from talksplat.preprocess.alignment.base import Alignment
-from talksplat.preprocess.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
-from talksplat.preprocess.audio_features import AudioFeatures
-from talksplat.preprocess.audio_io import read_audio
-from talksplat.preprocess.cache import StepCache, StepResult, content_hash, settings_of
+from talksplat.preprocess.cache import StepCache, StepResult
 from talksplat.preprocess.clip_plan import FPS, ClipPlan, plan_clip
 from talksplat.preprocess.face_tracker.base import FaceTracker
 from talksplat.preprocess.faces import FaceStream
-from talksplat.preprocess.feature_step import check_sound, keep_features
+from talksplat.preprocess.feature_step import keep_features
 from talksplat.preprocess.image_transfer import Imported
-from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import ClipImages, Segmenter
 from talksplat.preprocess.segmentation.choose import BestSegmenter
 from talksplat.preprocess.sound_sync import AUTO, SoundSync, load_offset, move_earlier, save_offset, shift_for
 from talksplat.preprocess.subject_folder import Made, Source, write_subject
-from talksplat.preprocess.video import probe
+from talksplat.progress_bars import ProgressBars
 
 logger = logging.getLogger(__name__)
 MOST_SHIFT = 2000  # ms

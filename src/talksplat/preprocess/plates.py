@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from talksplat.data.labels import Label
+from talksplat.subject_format.labels import Label
 
 SAFE = 5.0  # pixels at 512 that a pixel must lie from the nearest foreground to count as background
 EDGE_MEAN = 8  # pixels at 512 over which the edge of a hole is averaged before it is continued

@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from talksplat.audio import VIDEO_FPS, AudioFeatures, MelFeatures, WhisperFeatures
 from talksplat.errors import UserError
+from talksplat.files import content_hash, write_bytes
 from talksplat.fingerprints import same_features
 from talksplat.lips.measures import lip_measures
 from talksplat.lips.prior import LipPrior
 from talksplat.lips.shipped import find_prior
 from talksplat.lips.sync import SoundOffset, find_offset
-from talksplat.preprocess.audio_features import VIDEO_FPS, AudioFeatures, MelFeatures, WhisperFeatures
-from talksplat.preprocess.audio_io import SAMPLE_RATE, shifted
-from talksplat.preprocess.cache import content_hash, write_atomic
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.face_landmarker import DLIB68
+from talksplat.media.sound import shifted
 from talksplat.preprocess.clip_plan import ClipPlan
 from talksplat.preprocess.faces import FaceStream
-from talksplat.preprocess.landmarks import DLIB68
 
 AUTO, OFFSET_FILE = "auto", "offset.json"
 SMALLEST = 20  # ms that are worth moving: half a frame
@@ -64,7 +65,7 @@ def _choose(features: AudioFeatures, assets: Path | None) -> tuple[AudioFeatures
 def save_offset(folder: Path, offset: SoundOffset) -> dict[str, Any]:
     """Write offset.json; returns what a person wants to know of it."""
     values = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in asdict(offset).items()}
-    write_atomic(folder / OFFSET_FILE, json.dumps(values).encode())
+    write_bytes(folder / OFFSET_FILE, json.dumps(values).encode())
     late = None if offset.offset is None else round(1000 * offset.offset)
     return {"late_ms": late, "certain": offset.confident, "correlation": round(offset.score, 2)}
 

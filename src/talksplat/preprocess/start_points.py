@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import binary_erosion
 
-from talksplat.data.labels import Label
 from talksplat.errors import UserError
 from talksplat.preprocess.face_tracker.base import HeadTrack
 from talksplat.preprocess.face_tracker.face_regions import FACE_OVAL, INNER_LIP
+from talksplat.subject_format.labels import Label
 
 NUM_SKIN = 468  # landmarks on the skin; the other ten are the irises
 STEP = 0.05  # dm, edge of a carving voxel

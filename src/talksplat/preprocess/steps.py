@@ -12,17 +12,17 @@ import numpy as np
 from jaxtyping import UInt8
 from threadpoolctl import threadpool_limits
 
-from talksplat.data.labels import Label
 from talksplat.errors import UserError
+from talksplat.files import write_bytes
+from talksplat.media.video import VideoInfo, read_frames
 from talksplat.preprocess import plates, start_points
 from talksplat.preprocess.alignment.base import Alignment
-from talksplat.preprocess.cache import write_atomic
 from talksplat.preprocess.clip_plan import FPS, ClipPlan
 from talksplat.preprocess.face_tracker.base import FaceTracker, HeadTrack
 from talksplat.preprocess.faces import FaceStream, watch
-from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import ClipImages, Segmenter
-from talksplat.preprocess.video import VideoInfo, read_frames
+from talksplat.progress_bars import ProgressBars
+from talksplat.subject_format.labels import Label
 
 PLATE_FRAMES, POINT_FRAMES = 60, 40  # frames that plate and start points are made from
 
@@ -33,7 +33,7 @@ def write_png(path: Path, image: np.ndarray) -> None:
     done, data = cv2.imencode(".png", picture)
     if not done:
         raise UserError(f"cannot encode {path}")
-    write_atomic(path, data.tobytes())
+    write_bytes(path, data.tobytes())
 
 
 def read_png(path: Path) -> np.ndarray:
@@ -106,7 +106,7 @@ def save_track(folder: Path, track: HeadTrack) -> None:
     """Write track.npz."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{name: value for name, value in vars(track).items() if value is not None})
-    write_atomic(folder / "track.npz", buffer.getvalue())
+    write_bytes(folder / "track.npz", buffer.getvalue())
 
 
 def load_track(folder: Path) -> HeadTrack:
@@ -215,4 +215,4 @@ def save_points(folder: Path, points: np.ndarray, colors: np.ndarray) -> None:
     """Write points.npz."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, points=points, colors=colors)
-    write_atomic(folder / "points.npz", buffer.getvalue())
+    write_bytes(folder / "points.npz", buffer.getvalue())

@@ -11,23 +11,24 @@ from typing import Any
 import numpy as np
 
 import talksplat
-from talksplat.data.writer import SubjectWriter
+from talksplat.audio import AudioFeatures
+from talksplat.fingerprints import settings_of
 from talksplat.lips.sync import SoundOffset
+from talksplat.media.face_landmarker import DLIB68
+from talksplat.media.sound import fit_to_length
+from talksplat.media.video import VideoInfo
 from talksplat.preprocess import report, sound_sync, steps
 from talksplat.preprocess.action_units import action_units
-from talksplat.preprocess.audio_features import AudioFeatures
-from talksplat.preprocess.audio_io import fit_to_length
-from talksplat.preprocess.cache import StepResult, settings_of
+from talksplat.preprocess.cache import StepResult
 from talksplat.preprocess.clip_plan import FPS, ClipPlan
 from talksplat.preprocess.faces import FaceStream
 from talksplat.preprocess.feature_step import ABOUT_FILE, FEATURES_FILE
-from talksplat.preprocess.landmarks import DLIB68
-from talksplat.preprocess.progress import ProgressBars
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.matte import head_alpha
 from talksplat.preprocess.torso_plate import torso_image
 from talksplat.preprocess.verdicts import Check
-from talksplat.preprocess.video import VideoInfo
+from talksplat.progress_bars import ProgressBars
+from talksplat.subject_format.writer import SubjectWriter
 
 REPORT_NAME = report.HTML_NAME
 WRITING_VERSION = 2  # raised whenever the files of a frame come out differently from the same steps

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from talksplat.data.labels import Label
 from talksplat.preprocess.plates import fill_smoothly
+from talksplat.subject_format.labels import Label
 
 # Pixels at a frame size of 512.
 RIM = 3.0  # next to the head, where its colours mix in: not continued

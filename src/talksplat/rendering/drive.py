@@ -11,13 +11,14 @@ import soxr
 from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
 
+from talksplat.audio import AudioFeatures
+from talksplat.audio.speech import SPEECH_RATE, speak
 from talksplat.config import instantiate
-from talksplat.data.audio_windows import ROWS_PER_FRAME, rewindow
 from talksplat.errors import UserError
 from talksplat.fingerprints import same_features
-from talksplat.preprocess.audio_features import AudioFeatures
-from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
-from talksplat.preprocess.speech import SPEECH_RATE, speak
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.sound import read_audio
+from talksplat.subject_format.audio_windows import ROWS_PER_FRAME, rewindow
 
 logger = logging.getLogger(__name__)
 

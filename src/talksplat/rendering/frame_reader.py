@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from talksplat.data.subject import Subject, load_background, load_frame
+from talksplat.subject_format.subject import Subject, load_background, load_frame
 
 CACHE_BYTES = 512 * 2**20  # decoded frames that are kept, since a path comes back to them
 MAX_THREADS = 8

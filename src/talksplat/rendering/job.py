@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from talksplat.files import write_json
+from talksplat.media.video_writer import VideoWriter
 from talksplat.rendering.maps import Maps
 from talksplat.rendering.maps_picture import MapsPicture
 from talksplat.rendering.panels import Panel, Panels
@@ -20,7 +21,6 @@ from talksplat.rendering.progress import RenderProgress
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.rendering.request import maps_path, metrics_path
 from talksplat.rendering.streaming import FrameStream
-from talksplat.rendering.video_writer import VideoWriter
 from talksplat.types import Conditions, FrameBatch
 
 if TYPE_CHECKING:

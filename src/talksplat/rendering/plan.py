@@ -10,14 +10,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from talksplat.data.audio_windows import audio_windows
+from talksplat.audio import VIDEO_FPS
 from talksplat.errors import UserError
 from talksplat.geometry.head_motion import head_motion
-from talksplat.preprocess.audio_features import VIDEO_FPS
-from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.sound import read_audio
 from talksplat.rendering.camera_paths import Camera, CameraPath
 from talksplat.rendering.drive import Drive
 from talksplat.rendering.scene import Scene
+from talksplat.subject_format.audio_windows import audio_windows
 from talksplat.types import Conditions
 
 SPLITS = {"test": "val", "train": "train"}

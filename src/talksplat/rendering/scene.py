@@ -13,9 +13,9 @@ from jaxtyping import Float, Int, UInt8
 from omegaconf import DictConfig
 from torch import Tensor
 
-from talksplat.data.subject import Subject, read_subject
 from talksplat.errors import UserError
 from talksplat.rendering.frame_reader import FrameReader, PlateReader
+from talksplat.subject_format.subject import Subject, read_subject
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from talksplat.rendering.video_writer import VideoWriter
+from talksplat.media.video_writer import VideoWriter
 
 BUFFERS = 2
 

@@ -13,14 +13,15 @@ from torch import Tensor
 from talksplat.callbacks.progress import RunProgress
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.files import write_json
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.sound import read_audio
+from talksplat.media.video_writer import VideoWriter
 from talksplat.metrics.picture import comparison_grid, save_picture
 from talksplat.metrics.suite import MetricSuite
 from talksplat.models.footprint import footprint
 from talksplat.models.talking_head import TalkingHead
-from talksplat.preprocess.audio_io import SAMPLE_RATE, read_audio
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.rendering.renderer import AvatarRenderer
-from talksplat.rendering.video_writer import VideoWriter
 from talksplat.training.mouth import add_mouth_correlation
 from talksplat.training.parts import ALIGNED, HELD_OUT, TRAINING
 from talksplat.training.pose_alignment import DEFINITION, aligned_psnr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from talksplat.callbacks.time_left import Part
-from talksplat.data.subject import Subject
+from talksplat.subject_format.subject import Subject
 from talksplat.training.stage import StagePlan
 
 # Of an image, relative to a training image of a static head; only until each part is measured.

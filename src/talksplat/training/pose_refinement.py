@@ -15,10 +15,10 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from talksplat.config import instantiate
-from talksplat.data.subject import Subject
 from talksplat.errors import UserError
 from talksplat.geometry.head_motion import relative_motion
 from talksplat.geometry.rotations import matrix_to_quat, rotvec_to_matrix
+from talksplat.subject_format.subject import Subject
 from talksplat.types import Gaussians
 
 MOTION = 6  # rotation vector (rad) and translation (dm), in the head's axes

@@ -13,10 +13,10 @@ from omegaconf import DictConfig
 
 from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
-from talksplat.data.subject import Subject
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import project
 from talksplat.models.subject_statistics import SubjectStatistics
+from talksplat.subject_format.subject import Subject
 from talksplat.training.sample import ensure_sample
 
 logger = logging.getLogger(__name__)

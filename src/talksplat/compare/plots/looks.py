@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from talksplat.compare.captions import shorten
 from talksplat.compare.groups import SeedGroup
 from talksplat.compare.shown import pick
-from talksplat.preprocess.cache import write_atomic
+from talksplat.files import write_bytes
 
 WIDTH, DPI = 6.6, 160  # inches: half a page on a screen, a column in print
 # Okabe and Ito's colours, which colour-blind people tell apart, without the yellow that white paper swallows. Markers and
@@ -81,7 +81,7 @@ def save(figure: Figure, path: Path, dpi: int = DPI) -> None:
     """Write a PNG, whole or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=dpi, format="png")
-    write_atomic(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 def plain(axes: Axes) -> None:

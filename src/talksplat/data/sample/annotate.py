@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from talksplat.data.labels import Label
+from talksplat.subject_format.labels import Label
 
 SCALE = 2  # masks have this many pixels for each pixel of the photograph
 HEIGHT = 272  # rows of the photograph that are annotated
@@ -114,7 +114,7 @@ def _person(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def segment(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Labels u8 [HEIGHT * SCALE, 512 * SCALE] of the photograph (see `talksplat.data.labels`)."""
+    """Labels u8 [HEIGHT * SCALE, 512 * SCALE] of the photograph (see `talksplat.subject_format.labels`)."""
     enlarged = cv2.resize(image[:HEIGHT], None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
     person = _person(enlarged, landmarks)
     shape = person.shape

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import Delaunay
 
-from talksplat.data.labels import Label
 from talksplat.data.sample.portrait import CROP_LEFT, CROP_SIZE, CROP_TOP, TEXTURE_SCALE, Annotation, to_texture
+from talksplat.subject_format.labels import Label
 
 PIXELS_PER_DM = 64.0
 DISTANCE = 10.0  # dm

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 import talksplat
+from talksplat.audio import MelFeatures
 from talksplat.data.sample.performance import HELD_OUT, perform
 from talksplat.data.sample.subject import SampleSubject
-from talksplat.data.writer import SubjectWriter
 from talksplat.errors import UserError
-from talksplat.preprocess.audio_features import MelFeatures
+from talksplat.subject_format.writer import SubjectWriter
 
 GENERATOR_VERSION = 1  # of the pictures and signals: raise it with any change that alters them
 SHUT_AU45 = 2.0  # OpenFace intensity of a shut eye

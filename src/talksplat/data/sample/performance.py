@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
+from talksplat.audio.speech import SPEECH_RATE, speak
 from talksplat.geometry.cameras import viewmat_from_euler_trans
-from talksplat.preprocess.speech import SPEECH_RATE, speak
 
 FPS = 25
 AUDIO_RATE = 16000

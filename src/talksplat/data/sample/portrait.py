@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from talksplat.data.labels import Label
+from talksplat.subject_format.labels import Label
 
 CROP_LEFT, CROP_TOP, CROP_SIZE = 94, -8, 264  # head and shoulders; a strip of backdrop is added above the photograph
 TEXTURE_SCALE = 2

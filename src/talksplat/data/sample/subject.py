@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from talksplat.data.labels import Label
 from talksplat.data.sample.expression import MouthMotion
 from talksplat.data.sample.head_mesh import (
     FOCAL,
@@ -25,7 +24,8 @@ from talksplat.data.sample.performance import REST_ROUNDING
 from talksplat.data.sample.portrait import CROP_SIZE, load_portrait, to_texture
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import euler_trans_from_viewmat, intrinsics
-from talksplat.preprocess.landmarks import DLIB68
+from talksplat.media.face_landmarker import DLIB68
+from talksplat.subject_format.labels import Label
 
 UPPER_LIDS = {37: 41, 38: 40, 43: 47, 44: 46}  # of the 68: upper lid point -> the lower lid point it meets
 INTERIOR_RADII = np.array([0.34, 0.17])  # dm, of the points inside the mouth

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from talksplat.config.auto_audio import BEST
 from talksplat.data.head_cloud import with_head_cloud
-from talksplat.data.subject import Subject, load_background, load_frame, read_subject
 from talksplat.errors import UserError
 from talksplat.preprocess.check.findings import Finding, Level
 from talksplat.preprocess.check.folder import Folder
@@ -18,6 +17,7 @@ from talksplat.preprocess.check.image_traps import IMAGE_TRAPS
 from talksplat.preprocess.check.layouts import inventory, layout_of
 from talksplat.preprocess.check.pose_traps import FOLDER_TRAPS, SUBJECT_TRAPS
 from talksplat.preprocess.check.signal_traps import SIGNAL_TRAPS, audio_settings
+from talksplat.subject_format.subject import Subject, load_background, load_frame, read_subject
 
 STYLES = {Level.GOOD: "green", Level.NOTE: "cyan", Level.WARN: "yellow", Level.BAD: "red"}
 

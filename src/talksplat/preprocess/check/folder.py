@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from jaxtyping import Int
 
-from talksplat.data import transforms
-from talksplat.data.images import ORIGINAL_SUFFIXES, original_path
-from talksplat.data.track import Track, read_track
 from talksplat.errors import UserError
+from talksplat.subject_format import transforms
+from talksplat.subject_format.images import ORIGINAL_SUFFIXES, original_path
+from talksplat.subject_format.track import Track, read_track
 
 SAMPLED = 40  # frames whose images are opened
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from talksplat.data.images import original_path
-from talksplat.data.labels import COLORS_BGR, Label, looks_swapped
-from talksplat.data.landmarks import read_landmarks
 from talksplat.errors import UserError
 from talksplat.preprocess.check.findings import Finding, Level
 from talksplat.preprocess.check.folder import Folder
 from talksplat.preprocess.clip_plan import frame_list
+from talksplat.subject_format.images import original_path
+from talksplat.subject_format.labels import COLORS_BGR, Label, looks_swapped
+from talksplat.subject_format.landmarks import read_landmarks
 
 INEXACT = 0.001  # share of pixels without an exact colour code that counts
 HEAD_SHARE = (0.02, 0.9)  # of the frame; outside, something else was labelled

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from talksplat.data.labels import COLORS_BGR, Label, label_mask
-from talksplat.data.subject import Subject
-from talksplat.data.transforms import TRANSLATION_DIVISOR, split_positions
 from talksplat.preprocess.check.findings import Finding, Level
 from talksplat.preprocess.check.folder import Folder
+from talksplat.subject_format.labels import COLORS_BGR, Label, label_mask
+from talksplat.subject_format.subject import Subject
+from talksplat.subject_format.transforms import TRANSLATION_DIVISOR, split_positions
 
 FOCALS = (500.0, 3000.0)  # pixels at 512; trackers of the lineage search 600 to 1,400
 JUMP_DEGREES = 12.0  # from one frame to the next: a head shakes at no more than about 300 degrees a second

@@ -9,11 +9,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from talksplat.config.compose import CONF_DIR
-from talksplat.data.action_units import BLINK_COLUMN, read_columns
-from talksplat.data.audio_windows import MAX_MISSING_ROWS, ROWS_PER_FRAME
 from talksplat.errors import UserError
 from talksplat.preprocess.check.findings import Finding, Level
 from talksplat.preprocess.check.folder import Folder
+from talksplat.subject_format.action_units import BLINK_COLUMN, read_columns
+from talksplat.subject_format.audio_windows import MAX_MISSING_ROWS, ROWS_PER_FRAME
 
 FPS = 25.0
 SOUND_RATE = 16000

@@ -9,18 +9,18 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int
 
-from talksplat.data.images import decode_image, original_path
-from talksplat.data.landmarks import landmark_ids
-from talksplat.data.poses import read_poses
-from talksplat.data.transforms import read_transforms, resolve_frames
 from talksplat.errors import UserError
-from talksplat.preprocess.cache import content_hash
+from talksplat.files import content_hash
 from talksplat.preprocess.clip_plan import frame_list
 from talksplat.preprocess.face_tracker.base import HeadTrack
 from talksplat.preprocess.face_tracker.canonical import canonicalize
 from talksplat.preprocess.face_tracker.face_regions import rigid_mask
 from talksplat.preprocess.face_tracker.posed_mesh import mesh_of_poses, reproject
 from talksplat.preprocess.image_transfer import ImageTransfer, Imported, find_transfer
+from talksplat.subject_format.images import decode_image, original_path
+from talksplat.subject_format.landmarks import landmark_ids
+from talksplat.subject_format.poses import read_poses
+from talksplat.subject_format.transforms import read_transforms, resolve_frames
 
 logger = logging.getLogger(__name__)
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from talksplat.data.labels import Label
 from talksplat.lips.measures import lip_measures
 from talksplat.lips.sync import SoundOffset
+from talksplat.media.face_landmarker import DLIB68
 from talksplat.preprocess.clip_plan import FPS
 from talksplat.preprocess.face_tracker.face_regions import CHIN
-from talksplat.preprocess.landmarks import DLIB68
 from talksplat.preprocess.report.facts import Facts
 from talksplat.preprocess.steps import spread
 from talksplat.preprocess.still_outline import Outline, head_place, still_shares
 from talksplat.preprocess.verdicts import Check, head_angles, judge, judge_masks
+from talksplat.subject_format.labels import Label
 
 if TYPE_CHECKING:
     from talksplat.preprocess.subject_folder import Made

@@ -12,7 +12,7 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
-from talksplat.preprocess.cache import write_atomic
+from talksplat.files import write_bytes
 from talksplat.preprocess.report.curves import CURVES
 from talksplat.preprocess.report.facts import Facts
 from talksplat.preprocess.report.pictures import ROWS, Pictures, montage
@@ -27,8 +27,8 @@ MARKS = {True: ("✓", GOOD), False: ("⚠", BAD), None: ("?", UNKNOWN)}
 
 def write_report(folder: Path, facts: Facts, pictures: Pictures) -> None:
     """Write `report.html` and `report.png` into `folder`. Raises UserError if that fails (a full disk)."""
-    write_atomic(folder / HTML_NAME, _html(facts, pictures).encode())
-    write_atomic(folder / PNG_NAME, _png(_sheet(facts, pictures), SHEET_DPI))
+    write_bytes(folder / HTML_NAME, _html(facts, pictures).encode())
+    write_bytes(folder / PNG_NAME, _png(_sheet(facts, pictures), SHEET_DPI))
 
 
 def _html(facts: Facts, pictures: Pictures) -> str:

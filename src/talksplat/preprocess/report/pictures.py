@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from talksplat.data.labels import Label
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.head_shape import project_points
 from talksplat.preprocess.start_points import NUM_SKIN, face_triangles
 from talksplat.preprocess.steps import spread
 from talksplat.preprocess.torso_plate import torso_image
+from talksplat.subject_format.labels import Label
 
 COLUMNS, TILE = 5, 320  # frames shown, pixels a side
 POINTS_HEIGHT, DOT = 480, 4  # pixels

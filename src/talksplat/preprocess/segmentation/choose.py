@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from talksplat.errors import UserError
-from talksplat.preprocess.assets import find_multiclass_segmenter, multiclass_segmenter_path
+from talksplat.media.assets import find_multiclass_segmenter, multiclass_segmenter_path
 from talksplat.preprocess.segmentation.base import Segmenter
 
 logger = logging.getLogger(__name__)

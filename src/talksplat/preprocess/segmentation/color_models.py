@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from talksplat.data.labels import Label
 from talksplat.preprocess.segmentation.hair import HairColor, learn_hair
 from talksplat.preprocess.segmentation.head_shape import SHOULDER_Y
 from talksplat.preprocess.segmentation.keyframes import View
 from talksplat.preprocess.segmentation.local_mixture import LocalMixture
 from talksplat.preprocess.segmentation.placement import LabelPlacement
 from talksplat.preprocess.segmentation.still import CLOSE, still_background, still_edges
+from talksplat.subject_format.labels import Label
 
 NEVER = -30.0  # log prior of what cannot be
 STILL_SUPPORT = 0.35  # share of frames that must agree on a background colour

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from talksplat.data.labels import Label
 from talksplat.errors import UserError
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.keyframes import View, view_of
 from talksplat.preprocess.segmentation.temporal import ScoredView, SharedResults, filtered_scores, results_to_keep
+from talksplat.subject_format.labels import Label
 
 NOTCH = 0.45  # dm, radius of what fits into a notch of the crown; islands so near are of the head
 CROWN = 0.8  # dm, the same once islands further away, which are not of the head, are gone

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from talksplat.data.labels import Label
 from talksplat.preprocess.segmentation.keyframes import View
 from talksplat.preprocess.segmentation.local_mixture import LocalMixture
+from talksplat.subject_format.labels import Label
 
 CHIN_BAND = (-0.80, -0.45)  # dm above the head's centre: beside the jaw
 FOREIGN = 6.0  # log density below that of most hair, from where on a colour is foreign to it

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from talksplat.data.labels import COLORS_BGR, Label
 from talksplat.errors import UserError
 from talksplat.preprocess.clip_plan import frame_list
 from talksplat.preprocess.image_transfer import ImageTransfer, Imported, find_transfer
 from talksplat.preprocess.segmentation.base import ClipImages
+from talksplat.subject_format.labels import COLORS_BGR, Label
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from talksplat.data.labels import Label
+from talksplat.subject_format.labels import Label
 
 # Pixels at a frame size of 512.
 OUTSIDE, INSIDE = 10.0, 6.0  # reach of the uncertain band beyond the outline and within it

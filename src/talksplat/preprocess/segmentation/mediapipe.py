@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from talksplat.data.labels import Label
 from talksplat.errors import UserError
-from talksplat.preprocess.assets import multiclass_segmenter_path
-from talksplat.preprocess.landmarks import quiet_mediapipe
+from talksplat.media.assets import multiclass_segmenter_path
+from talksplat.media.face_landmarker import quiet_mediapipe
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.filtered import FilteredSegmenter
 from talksplat.preprocess.segmentation.keyframes import View
+from talksplat.subject_format.labels import Label
 
 LEAST = 1e-4  # probability below which a class counts as impossible
 HAT_UP = 0.3  # dm above the head's centre (the brows), from where on cloth is a hat
