@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from talksplat.data.labels import Label
 from talksplat.preprocess.face_tracker.base import HeadTrack
 from talksplat.preprocess.segmentation.head_shape import HEAD, ellipsoid_points, project_points
 from talksplat.preprocess.still_outline import Outline, head_place, still_shares
+from talksplat.subject_format.labels import Label
 from tests.preprocess.face_fixtures import make_track
 
 SIZE, CHIN_ROW = 128, 100

@@ -58,7 +58,7 @@ class AudioFeatures(ABC):
 
     def stored(self, samples: Float[np.ndarray, " sample"], num_frames: int) -> Float[np.ndarray, "frame row width"]:
         """What a subject folder keeps: the windows, or, where these are `wide`, the two rows of 20 ms of each frame, of which
-        `data.audio_windows` makes them again."""
+        `subject_format.audio_windows` makes them again."""
         if not self.wide:
             return self(samples, num_frames)
         return take_or_zero(self._checked_rows(samples), np.arange(2 * num_frames).reshape(-1, 2))

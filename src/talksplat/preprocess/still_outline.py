@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from talksplat.data.labels import Label
 from talksplat.preprocess.face_tracker.base import HeadTrack
 from talksplat.preprocess.segmentation.head_shape import HEAD, project_points
+from talksplat.subject_format.labels import Label
 
 MOVED = 0.06  # dm between two frames, about 4 % of a face's width
 TOLD = 0.04  # dm to the wrong outline, from where on a point tells whether it moves

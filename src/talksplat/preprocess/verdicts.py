@@ -94,7 +94,7 @@ def judge_masks(
     not move with the head.
 
     Args:
-        areas: of each label (`data.labels.Label`) in a frame and the next one, as shares of the frame.
+        areas: of each label (`subject_format.labels.Label`) in a frame and the next one, as shares of the frame.
         frame_ids: numbers of the first frame of each pair.
         chin: height of the chin in those frames, 1 at the lower edge.
         still: as of `still_outline.still_shares`; NaN where the head does not move enough to tell.

@@ -33,7 +33,7 @@ class Plan:
     features: Float[Tensor, "row window width"]
     rows: Int[Tensor, " frame"]  # row of `features` that belongs to each frame: its number
     context: int  # windows around a frame
-    ahead: int | None  # of them after it, see `data.audio_windows`
+    ahead: int | None  # of them after it, see `subject_format.audio_windows`
     sound: Float[np.ndarray, " sample"] | None
     sound_rate: int
     fps: float
