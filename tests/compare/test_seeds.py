@@ -37,6 +37,22 @@ def test_a_row_for_each_group_with_mean_deviation_and_the_best_mean(tmp_path):
     assert "mouth correlation is left out: no truth for this clip" in text
 
 
+@pytest.mark.parametrize("setting", [{"devices": 2}, {"precision": "bfloat16"}], ids=["devices", "precision"])
+def test_another_batch_or_precision_is_another_group(tmp_path, setting):
+    plain = {"devices": 1, "precision": "auto", "log_every": 25}
+    other = {**plain, **setting, "log_every": 5}
+    text = "trainer." + "".join(f"{name}={value}" for name, value in setting.items())
+    runs = runs_of(
+        tmp_path,
+        seeded(0, config__trainer=plain, config__chosen=chosen("gaussiantalker")),
+        seeded(1, config__trainer={**plain, "log_every": 10}, config__chosen=chosen("gaussiantalker")),
+        seeded(1, config__trainer=other, config__chosen=chosen("gaussiantalker", overrides=(text,))),
+    )
+    groups = seed_groups(runs)
+    assert [[run.name for run in group.runs] for group in groups] == [["r0", "r1"], ["r2"]]
+    assert text in groups[1].name and groups[0].name != groups[1].name
+
+
 def test_times_of_different_machines_are_not_averaged(tmp_path):
     runs = runs_of(tmp_path, seeded(0), seeded(1, info__host="there"), seeded(2, **LIP))
     table = build_seed_table(seed_groups(runs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from talksplat.trackers.wandb_checkpoint import fetch_checkpoint, is_address
 OF_GAUSSIANTALKER = ("gaussiantalker/full", "gaussiantalker/paper")  # whole models, not variants of any
 AUDIO_KEYS = ("width", "window", "context")
 UNIT_NAME = re.compile(r"AU\d\d_[rc]")
+
+logger = logging.getLogger(__name__)
 
 
 def validate_audio(config: DictConfig) -> None:
@@ -163,6 +166,11 @@ def _density_windows(config: DictConfig) -> None:
         if density.get("start", 0) >= density.get("stop", 1):
             raise UserError(
                 f"{path}.start={density.start} is not before {path}.stop={density.stop}: nothing would grow"
+            )
+        if density.get("stop", 0) > stage.steps:
+            logger.warning(
+                "%s.stop=%d lies beyond the stage's %d steps: Gaussians are added until its end, and the last ones hardly learn",
+                *(path, density.stop, stage.steps),
             )
         if density.get("every", 1) < 1:
             raise UserError(f"{path}.every must be at least 1")
