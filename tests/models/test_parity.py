@@ -49,7 +49,7 @@ def test_zeroed_last_layers_show_the_static_head_to_the_bit(name, heads, rasteri
     """In the original's settings, where the last layers do not start at zero."""
     model = build(name, (f"model/deformation={heads}", "model.deformation.output_gain=0.1"), paper=True)
     set_up(model, overwrite_outputs=False).eval().requires_grad_(False)
-    model.bake_canonical()
+    model.bake_canonical(3)
     size = 32
     conditions = replace(make_conditions(2), Ks=intrinsics(75.0, size, size).expand(2, 3, 3))
     draw = lambda shown: (

@@ -48,13 +48,41 @@ def test_deformation_starts_as_the_baked_canonical_head(name, factors):
     canonical = model(conditions, "canonical", 3)
     before = model(conditions, "deform", 3)
     assert all(equal(canonical, before).values()) == (factors == "[]")
-    model.bake_canonical()
+    model.bake_canonical(3)
     assert all(equal(canonical, model(conditions, "deform", 3)).values())
+
+
+class ForgetfulHead(type(build("static"))):
+    """A model whose author did not list a module."""
+
+    def __init__(self, **parts):
+        super().__init__(**parts)
+        self.extra = torch.nn.Linear(3, 3)
+
+
+def test_a_parameter_that_nothing_trains_is_an_error():
+    static = build("static")
+    parts = {"gaussians": static.gaussians, "triplane": static.triplane, "canonical": static.canonical}
+    with pytest.raises(UserError, match=r"ForgetfulHead\.extra\.weight would never be trained"):
+        parameter_groups(ForgetfulHead(**parts))
+    frozen = ForgetfulHead(**parts)
+    frozen.extra.requires_grad_(False)
+    assert parameter_groups(frozen).keys() == {"networks", "triplane"}
+
+
+def test_bands_that_were_never_drawn_are_not_handed_over():
+    model = set_up(build("static"), overwrite_outputs=False)
+    torch.nn.init.normal_(model.canonical.heads.outputs["sh"].weight)
+    conditions = make_conditions(3)
+    drawn = model(conditions, "canonical", 1)
+    assert not all(equal(drawn, model(conditions, "canonical", 3)).values())
+    model.bake_canonical(1)
+    assert all(equal(drawn, model(conditions, "deform", 3)).values())
 
 
 def test_the_original_does_not_start_as_identity():
     model = set_up(build(paper=True), overwrite_outputs=False).eval()
-    model.bake_canonical()
+    model.bake_canonical(3)
     conditions = make_conditions(2)
     assert not any(equal(model(conditions, "canonical", 3), model(conditions, "deform", 3)).values())
 
@@ -219,7 +247,7 @@ def test_fits_a_moving_target():
     torch.manual_seed(0)
     small = ("model.triplane.resolutions=[8,16]", "model.triplane.init_resolution=8")
     model = set_up(build(overrides=small), count=100, overwrite_outputs=False)
-    model.bake_canonical()
+    model.bake_canonical(3)
     conditions = make_conditions(8)
     with torch.no_grad():
         target = model(conditions, "deform", 3).means.clone()

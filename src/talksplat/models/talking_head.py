@@ -182,12 +182,19 @@ class TalkingHead(nn.Module):
         return super()._load_from_state_dict(*args, **kwargs)
 
     @torch.no_grad()
-    def bake_canonical(self) -> None:
+    def bake_canonical(self, active_sh_degree: int) -> None:
         """Write the predicted factors into the explicit parameters: for handing over to the next stage, and before
-        pruning, which would otherwise judge stale opacities (GaussianTalker section 5.3)."""
+        pruning, which would otherwise judge stale opacities (GaussianTalker section 5.3).
+
+        Bands of the spherical harmonics above `active_sh_degree` become 0: they were never drawn, so what the network
+        predicts for them is noise, and the next stage would draw it.
+        """
         if self.canonical.factors:
             with without_autocast(self.gaussians.params["means"]):
-                self.gaussians.assign(self.canonical(self._features()))
+                predicted = self.canonical(self._features())
+                if "sh" in predicted:
+                    predicted["sh"][:, (active_sh_degree + 1) ** 2 :] = 0
+                self.gaussians.assign(predicted)
 
     def canonical_modules(self) -> list[nn.Module]:
         """Modules that predict the canonical head."""

@@ -152,7 +152,7 @@ class TalkingHeadModule(pl.LightningModule):
         params = self.model.gaussians.params
         if self.stage.mode in PREDICTED_MODES:
             # Pruning must see the opacities that were just drawn, not the ones the stage began with.
-            self.model.bake_canonical()
+            self.model.bake_canonical(self.sh_degree())
             take_from_first(params.values())  # a network need not round alike on every device
         with drawn_alike(self.seed, step, self.device):
             self.density.refine(params, self.all_optimizers.gaussians, step)
@@ -161,7 +161,7 @@ class TalkingHeadModule(pl.LightningModule):
     def finish_stage(self) -> None:
         """Once the last step is done: what the canonical networks predict becomes explicit, for the next stage."""
         if self.stage.mode in PREDICTED_MODES and self.global_step >= self.stage.steps:
-            self.model.bake_canonical()
+            self.model.bake_canonical(self.stage.sh_degree(self.stage.steps - 1, self.model.gaussians.sh_degree))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         groups = parameter_groups(self.model)
