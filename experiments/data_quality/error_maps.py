@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
+from talksplat.data.open import open_subject
 from talksplat.metrics.error_regions import REGIONS, error_regions, region_table
 from talksplat.metrics.picture import save_picture
 from talksplat.metrics.regions import mouth_mask
@@ -24,7 +25,6 @@ from talksplat.rasterizer.auto import AutoRasterizer
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.subject_format.images import read_image
 from talksplat.subject_format.labels import Label, label_mask
-from talksplat.training.subject import open_subject
 
 BATCH = 8
 

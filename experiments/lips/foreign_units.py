@@ -21,12 +21,12 @@ from jaxtyping import Float
 
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.data.open import open_subject
 from talksplat.files import write_json
 from talksplat.metrics.suite import MetricSuite
 from talksplat.rasterizer.auto import AutoRasterizer
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.subject_format.subject import Subject
-from talksplat.training.subject import open_subject
 
 METRICS = ("psnr_composite", "psnr_mouth", "lmd", "lip_gap_correlation")
 BATCH = 8

@@ -18,9 +18,9 @@ import torch
 
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.data.open import open_subject
 from talksplat.rasterizer.auto import AutoRasterizer
 from talksplat.rendering.renderer import AvatarRenderer
-from talksplat.training.subject import open_subject
 
 ROUNDS = 5
 

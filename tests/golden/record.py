@@ -24,10 +24,10 @@ import torch
 from omegaconf import OmegaConf
 
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
+from talksplat.data.open import open_subject
 from talksplat.metrics.picture import save_picture
 from talksplat.rasterizer.auto import AutoRasterizer
 from talksplat.rendering.renderer import AvatarRenderer
-from talksplat.training.subject import open_subject
 from tests.helpers.runs import small_overrides, weights
 from tests.helpers.tiny_subject import write_tiny_subject
 

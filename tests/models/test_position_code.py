@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from talksplat.config import compose, instantiate
+from talksplat.data.open import open_subject
 from talksplat.errors import UserError
 from talksplat.models.position_code import PeriodicPositionCode
 from talksplat.rendering.drive import Drive
 from talksplat.rendering.plan import plan_speech, plan_split
 from talksplat.rendering.scene import open_scene
-from talksplat.training.subject import open_subject, subject_entry
+from talksplat.training.subject import subject_entry
 from tests.helpers.runs import small_config
 from tests.models.building import build, make_conditions, set_up
 

@@ -10,7 +10,8 @@ import torch
 
 from talksplat.checkpoint import FORMAT
 from talksplat.config import instantiate, to_yaml
-from talksplat.training.subject import open_subject, subject_entry, subject_statistics
+from talksplat.data.open import open_subject
+from talksplat.training.subject import subject_entry, subject_statistics
 from tests.helpers.runs import small_config
 
 

@@ -189,7 +189,7 @@ def _versions(path: Path) -> str:
         theirs = json.loads((path / "run_info.json").read_text()).get("talksplat", "unknown")
     except (OSError, ValueError, AttributeError):
         theirs = "unknown"
-    return f"another version of TalkSplat wrote it ({theirs}, this is {__version__}); measure that run again, or leave it out"
+    return f"another version of TalkSplat wrote it ({theirs}, this is {__version__}); measure it again (python -m talksplat.evaluate run=RUN), or leave it out"
 
 
 def _read(path: Path, parse) -> dict[str, Any]:

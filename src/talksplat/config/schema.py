@@ -14,6 +14,7 @@ SCHEMAS = {
     "preprocess": "talksplat.config.schema_preprocess.PreprocessConfig",
     "compare": "talksplat.config.schema_compare.CompareConfig",
     "learn_lips": "talksplat.config.schema_learn_lips.LearnLipsConfig",
+    "evaluate": "talksplat.config.schema_evaluate.EvaluateConfig",
 }
 
 

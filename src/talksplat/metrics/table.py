@@ -10,19 +10,22 @@ from rich.table import Table
 
 
 def print_metrics(metrics: dict[str, Any], run_dir: Path) -> None:
-    """Print means over held-out and training frames; what could not be measured says why."""
+    """Print means over the frames that were measured, and over training frames beside them where these were; what could not
+    be measured says why."""
     console = Console()
     table = Table(
         title=f"{metrics['subject']} {metrics['resolution'][0]}x{metrics['resolution'][1]}", title_justify="left"
     )
     table.add_column("metric")
-    table.add_column("held-out", justify="right")
-    table.add_column("training", justify="right")
-    train = metrics["train"]["mean"]
-    for name, value in metrics["mean"].items():
-        table.add_row(name, _number(value), _number(train.get(name)))
-    table.add_row("Gaussians", f"{metrics['num_gaussians']:,}", "")
-    table.add_row("frames per second", _number(metrics["fps"]), "")
+    train = metrics.get("train")
+    table.add_column({"val": "held-out", "train": "training"}.get(metrics["split"], "all frames"), justify="right")
+    rows = [(name, _number(value)) for name, value in metrics["mean"].items()]
+    rows += [("Gaussians", f"{metrics['num_gaussians']:,}"), ("frames per second", _number(metrics["fps"]))]
+    if train is not None:
+        table.add_column("training", justify="right")
+        rows = [(*row, _number(train["mean"][row[0]]) if row[0] in train["mean"] else "") for row in rows]
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
     for name, reason in metrics["reasons"].items():
         console.print(f"{name}: {reason}", highlight=False)

@@ -42,6 +42,11 @@ class AvatarRenderer:
         self.autocast = autocast
         self.clock = Clock()
 
+    @property
+    def device(self) -> torch.device:
+        """Where the avatar is."""
+        return self.model.triplane.bounds.device
+
     @torch.inference_mode()
     def render(
         self, conditions: Conditions, background: UInt8[Tensor, "frame height width 3"]

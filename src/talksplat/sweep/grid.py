@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from talksplat.config import to_yaml
+from talksplat.data.open import ensure_sample
 from talksplat.sweep.engine import Sweep, compose_jobs, gpus_wanted, put_aside
 from talksplat.sweep.expand import grid_jobs, job_name
 from talksplat.sweep.folder import Job
-from talksplat.training.sample import ensure_sample
 
 
 class Grid:

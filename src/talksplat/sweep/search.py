@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import Trial, TrialState, create_trial
 
 from talksplat.config import instantiate, to_yaml
+from talksplat.data.open import ensure_sample
 from talksplat.errors import UserError
 from talksplat.files import write_text
 from talksplat.sweep.engine import Sweep, compose_jobs, gpus_wanted, put_aside
@@ -21,7 +22,6 @@ from talksplat.sweep.folder import Job, SweepFolder
 from talksplat.sweep.pruning import STUDY, open_storage
 from talksplat.sweep.space import distribution, first_value
 from talksplat.sweep.state import DONE, ENDED, FAILED, PRUNED
-from talksplat.training.sample import ensure_sample
 
 logger = logging.getLogger(__name__)
 MAX_REFUSED = 20  # combinations of settings in a row that cannot be

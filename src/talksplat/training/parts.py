@@ -5,13 +5,13 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from talksplat.callbacks.time_left import Part
+from talksplat.evaluation.measure import ALIGNED, HELD_OUT, TRAINING
 from talksplat.subject_format.subject import Subject
 from talksplat.training.stage import StagePlan
 
 # Of an image, relative to a training image of a static head; only until each part is measured.
 IMAGE_COST = {"canonical": 1.0, "joint": 2.5, "deform": 2.5}
 MEASURED_COST = 2.0
-HELD_OUT, TRAINING, ALIGNED = "held-out frames", "training frames", "held-out frames with fitted poses"
 
 
 def run_parts(plan: StagePlan, subject: Subject, config: DictConfig) -> list[Part]:

@@ -7,8 +7,6 @@ or linear in the pose, is removed: the avatar itself can take that up.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from jaxtyping import Float, Int
 from omegaconf import DictConfig
@@ -17,13 +15,11 @@ from torch import Tensor, nn
 from talksplat.config import instantiate
 from talksplat.errors import UserError
 from talksplat.geometry.head_motion import relative_motion
-from talksplat.geometry.rotations import matrix_to_quat, rotvec_to_matrix
+from talksplat.geometry.rigid_motion import MOTION, UNITS, motion_matrices, move_gaussians
 from talksplat.subject_format.subject import Subject
 from talksplat.types import Gaussians
 
-MOTION = 6  # rotation vector (rad) and translation (dm), in the head's axes
 LEAST_FRAMES = 10
-UNITS = (0.005, 0.005, 0.005, 0.01, 0.01, 0.01)  # rad and dm: a correction of the usual size
 
 
 class PoseRefinement(nn.Module):
@@ -94,21 +90,6 @@ class PoseRefinement(nn.Module):
         return refined
 
 
-def motion_matrices(motion: Float[Tensor, "frame 6"]) -> Float[Tensor, "frame 4 4"]:
-    """Rigid motions from rotation vectors (rad) and translations (dm)."""
-    upper = torch.cat([rotvec_to_matrix(motion[:, :3]), motion[:, 3:, None]], dim=2)
-    last = torch.tensor([0.0, 0.0, 0.0, 1.0], device=upper.device).expand(len(upper), 1, 4)
-    return torch.cat([upper, last], dim=1)
-
-
-def move_gaussians(gaussians: Gaussians, motion: Float[Tensor, "frame 6"]) -> Gaussians:
-    """Gaussians of each frame moved as a whole; colours stay as they were seen."""
-    matrices = motion_matrices(motion)
-    rotation, shift = matrices[:, :3, :3], matrices[:, None, :3, 3]
-    turned = multiply(matrix_to_quat(rotation)[:, None], gaussians.quats)
-    return replace(gaussians, means=gaussians.means @ rotation.mT + shift, quats=turned)
-
-
 def open_pose_refinement(config: DictConfig, subject: Subject, device: torch.device) -> PoseRefinement | None:
     """The refinement of a run for its subject; None where it is switched off."""
     if config.pose_refinement is None:
@@ -116,18 +97,3 @@ def open_pose_refinement(config: DictConfig, subject: Subject, device: torch.dev
     poses: PoseRefinement = instantiate(config.pose_refinement)
     poses.setup(*(torch.as_tensor(part) for part in (subject.frame_ids, subject.viewmats, subject.train)))
     return poses.to(device)
-
-
-def multiply(first: Float[Tensor, "*batch 4"], second: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 4"]:
-    """Product of quaternions wxyz: the rotation `second`, then `first`."""
-    w1, x1, y1, z1 = first.unbind(-1)
-    w2, x2, y2, z2 = second.unbind(-1)
-    return torch.stack(
-        [
-            w1 * w2 - x1 * x2 - y1 * y2 - z1 * z2,
-            w1 * x2 + x1 * w2 + y1 * z2 - z1 * y2,
-            w1 * y2 - x1 * z2 + y1 * w2 + z1 * x2,
-            w1 * z2 + x1 * y2 - y1 * x2 + z1 * w2,
-        ],
-        dim=-1,
-    )

@@ -17,13 +17,15 @@ from talksplat.callbacks.progress import RunProgress
 from talksplat.checkpoint import load_weights, read_checkpoint, with_architectures
 from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.data.open import open_subject
 from talksplat.errors import Interrupted, Pruned
+from talksplat.evaluation.measure import evaluate_run
 from talksplat.parallel.crew import Crew
 from talksplat.parallel.group import is_first
+from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.trackers.base import Outcome, Tracker
 from talksplat.trackers.open import open_trackers
 from talksplat.training.console import end_on_sigterm, quiet_libraries
-from talksplat.training.evaluate import evaluate_run
 from talksplat.training.fit import Place, fit_stage
 from talksplat.training.folder import RunFolder
 from talksplat.training.parameter_groups import unfreeze_audio_layers
@@ -33,7 +35,7 @@ from talksplat.training.preflight import build_losses
 from talksplat.training.provenance import RunInfo
 from talksplat.training.settings import with_devices
 from talksplat.training.stage import Stage, camera_spread, check_batches
-from talksplat.training.subject import open_subject, subject_statistics
+from talksplat.training.subject import subject_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +100,7 @@ class TrainingRun:
         """Train all stages that are not finished yet, measure, and write `metrics.json`."""
         with self.opened():
             last = self.train()
-            parts = (self.config, self.model, self.rasterizer, self.data, self.device)
-            metrics = evaluate_run(*parts, self.folder.path, last, self.progress)
+            metrics = evaluate_run(self.config, self.renderer(last), self.data, self.folder.path, self.progress)
             num_steps = sum(stage.steps for _, stage in self.plan)
             for tracker in self.open_tracker(num_steps):
                 tracker.log_results(metrics, self.folder.path / "test", num_steps)
@@ -127,6 +128,13 @@ class TrainingRun:
             finally:
                 for tracker in self.trackers or ():
                     tracker.finish(outcome)
+
+    def renderer(self, last: Stage) -> AvatarRenderer:
+        """The avatar as it is drawn after its last stage, ready for inference."""
+        self.model.to(self.device).freeze_for_inference()
+        degree = last.sh_degree(last.steps - 1, self.model.gaussians.sh_degree)
+        size = (self.data.subject.width, self.data.subject.height)
+        return AvatarRenderer(self.model, self.rasterizer, last.final_mode, degree, *size)
 
     def train(self) -> Stage:
         """Train, together with as many other processes as there are other devices.

@@ -1,4 +1,4 @@
-"""Opens the subject of a run, making the embedded sample where it is asked for, and describes it for checkpoints."""
+"""Describes the subject of a run, for checkpoints and for the avatar."""
 
 from __future__ import annotations
 
@@ -9,32 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from omegaconf import DictConfig
 
-from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
-from talksplat.errors import UserError
 from talksplat.geometry.cameras import project
 from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.subject_format.subject import Subject
-from talksplat.training.sample import ensure_sample
 
 logger = logging.getLogger(__name__)
 MOUTH_FRAMES, MOUTH_POINTS = 40, 20  # that its place is found from
-
-
-def open_subject(config: DictConfig) -> PortraitDataModule:
-    """Read and check the subject folder of a configuration.
-
-    Raises:
-        UserError: no folder given, no such folder, or something in it is missing or broken.
-    """
-    if config.dataset.root is None:
-        raise UserError("dataset.root is null: give the subject folder, e.g. dataset=portrait dataset.root=data/clip")
-    ensure_sample(config)
-    data = instantiate(config.dataset.loader)
-    data.prepare()
-    return data
 
 
 def subject_entry(data: PortraitDataModule) -> dict[str, Any]:

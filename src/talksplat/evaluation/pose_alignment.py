@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from talksplat.geometry.rigid_motion import MOTION, UNITS, move_gaussians
 from talksplat.metrics.image import psnr
 from talksplat.models.talking_head import TalkingHead
 from talksplat.rasterizer.base import Rasterizer
-from talksplat.training.pose_refinement import MOTION, UNITS, move_gaussians
 from talksplat.types import FrameBatch
 
 LEARNING_RATE = 0.1  # in units of 0.005 rad and 0.01 dm

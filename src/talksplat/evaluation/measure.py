@@ -1,4 +1,4 @@
-"""Measures a trained avatar on held-out frames, and on some training frames beside them."""
+"""Measures an avatar on frames of a subject, with pictures and video."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
 from talksplat.callbacks.progress import RunProgress
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.evaluation.mouth import add_mouth_correlation
+from talksplat.evaluation.pose_alignment import DEFINITION, aligned_psnr
 from talksplat.files import write_json
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.sound import read_audio
@@ -19,73 +22,61 @@ from talksplat.media.video_writer import VideoWriter
 from talksplat.metrics.picture import comparison_grid, save_picture
 from talksplat.metrics.suite import MetricSuite
 from talksplat.models.footprint import footprint
-from talksplat.models.talking_head import TalkingHead
-from talksplat.rasterizer.base import Rasterizer
 from talksplat.rendering.renderer import AvatarRenderer
-from talksplat.training.mouth import add_mouth_correlation
-from talksplat.training.parts import ALIGNED, HELD_OUT, TRAINING
-from talksplat.training.pose_alignment import DEFINITION, aligned_psnr
-from talksplat.training.stage import Stage
 
 logger = logging.getLogger(__name__)
 GRID_FRAMES = 6
+HELD_OUT, TRAINING, ALIGNED = "held-out frames", "training frames", "held-out frames with fitted poses"
 
 
 def evaluate_run(
-    config: DictConfig,
-    model: TalkingHead,
-    rasterizer: Rasterizer,
-    data: PortraitDataModule,
-    device: torch.device,
-    run_dir: Path,
-    stage: Stage,
-    progress: RunProgress,
+    config: DictConfig, renderer: AvatarRenderer, data: PortraitDataModule, run_dir: Path, progress: RunProgress
 ) -> dict[str, Any]:
-    """Measure, and write `metrics.json`, `test/render.mp4` and `test/grid.png` into the run folder."""
-    subject = data.subject
-    model.to(device).freeze_for_inference()  # what rendering does
-    degree = stage.sh_degree(stage.steps - 1, model.gaussians.sh_degree)
-    renderer = AvatarRenderer(model, rasterizer, stage.final_mode, degree, subject.width, subject.height)
+    """Measure held-out frames, and some training frames beside them, when training is over; write `metrics.json`,
+    `test/render.mp4` and `test/grid.png` into the run folder."""
+    subject, count = data.subject, config.evaluation.train_frames
     test_dir = run_dir / "test"
     test_dir.mkdir(exist_ok=True)
     logger.info("measuring %d held-out frames", len(subject.val))
     progress.begin(HELD_OUT)
-    val = _measure(config, renderer, data, subject.val, device, test_dir, progress)
+    val = measure(config, renderer, data, subject.val, test_dir, progress)
     fps = renderer.clock.fps
-    some = torch.as_tensor(subject.train)
-    some = some[torch.linspace(0, len(some) - 1, min(config.evaluation.train_frames, len(some))).long()]
     progress.begin(TRAINING)
-    train = _measure(config, renderer, data, some.numpy(), device, None, progress)
-    metrics = {
-        "split": "val",
-        "subject": str(Path(subject.root).name),
-        "resolution": [subject.width, subject.height],
-        "num_gaussians": model.gaussians.num_gaussians,
-        **footprint(model, stage.final_mode),
-        "fps": fps,
-        **val,
-        "train": train,
-    }
+    train = measure(config, renderer, data, spread(subject.train, count), None, progress)
+    metrics = {"split": "val", **about(renderer, data), "fps": fps, **val, "train": train}
     if config.evaluation.align_steps:
-        metrics["aligned"] = _aligned(config, renderer, data, device, progress)
+        metrics["aligned"] = aligned(config, renderer, data, subject.val, progress)
     write_json(run_dir / "metrics.json", metrics)
     return metrics
 
 
-def _aligned(
-    config: DictConfig,
-    renderer: AvatarRenderer,
-    data: PortraitDataModule,
-    device: torch.device,
-    progress: RunProgress,
+def about(renderer: AvatarRenderer, data: PortraitDataModule) -> dict[str, Any]:
+    """What is measured: subject, resolution, size of the avatar."""
+    subject, model = data.subject, renderer.model
+    return {
+        "subject": str(Path(subject.root).name),
+        "resolution": [subject.width, subject.height],
+        "num_gaussians": model.gaussians.num_gaussians,
+        **footprint(model, renderer.mode),
+    }
+
+
+def spread(positions: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of the positions, evenly spread."""
+    some = torch.as_tensor(positions)
+    return some[torch.linspace(0, len(some) - 1, min(count, len(some))).long()].numpy()
+
+
+def aligned(
+    config: DictConfig, renderer: AvatarRenderer, data: PortraitDataModule, positions: np.ndarray, progress: RunProgress
 ) -> dict[str, Any]:
-    """Held-out frames after fitting their poses: mean, definition, and value of each frame."""
-    steps, positions = config.evaluation.align_steps, torch.as_tensor(data.subject.val)
-    logger.info("measuring held-out frames with %d steps on their poses", steps)
+    """Frames after fitting their poses: mean, definition, and value of each frame."""
+    steps = config.evaluation.align_steps
+    logger.info("measuring %d frames with %d steps on their poses", len(positions), steps)
     progress.begin(ALIGNED)
     values = []
-    for chunk in positions.split(config.evaluation.batch_size):
-        batch = data.store.batch(chunk, device)
+    for chunk in torch.as_tensor(positions).split(config.evaluation.batch_size):
+        batch = data.store.batch(chunk, renderer.device)
         parts = (renderer.model, renderer.rasterizer, renderer.mode, renderer.sh_degree)
         values += aligned_psnr(*parts, batch, steps).tolist()
         progress.advance(len(chunk))
@@ -93,19 +84,26 @@ def _aligned(
         "psnr_composite": sum(values) / len(values),
         "definition": DEFINITION,
         "steps": steps,
-        "frames": dict(zip(data.subject.frame_ids[data.subject.val].tolist(), values)),
+        "frames": dict(zip(data.subject.frame_ids[positions].tolist(), values)),
     }
 
 
-def _measure(
+def measure(
     config: DictConfig,
     renderer: AvatarRenderer,
     data: PortraitDataModule,
-    positions: Any,
-    device: torch.device,
+    positions: np.ndarray,
     test_dir: Path | None,
     progress: RunProgress,
 ) -> dict[str, Any]:
+    """All metrics of frames of a subject (`MetricSuite.compute`).
+
+    Args:
+        config: of the run: `evaluation`, `paths` and `dataset` count.
+        positions: of the frames in the subject.
+        test_dir: folder for `render.mp4` and `grid.png`; None: neither is written.
+    """
+    device = renderer.device
     suite = MetricSuite(config.evaluation.lpips_net, _path(config.paths.assets), device)
     shown = set(torch.linspace(0, len(positions) - 1, GRID_FRAMES).long().tolist())
     kept: list[tuple[Tensor, Tensor, int]] = []
@@ -147,7 +145,7 @@ def _measure(
     return result
 
 
-def _audio_of(data: PortraitDataModule, positions: Any) -> Any:
+def _audio_of(data: PortraitDataModule, positions: np.ndarray) -> np.ndarray | None:
     path = Path(data.subject.root) / "aud.wav"
     if not path.exists():
         return None

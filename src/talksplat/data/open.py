@@ -1,0 +1,36 @@
+"""Opens the subject of a configuration, making the embedded sample where it is asked for first."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from talksplat.config import instantiate
+from talksplat.data.datamodule import PortraitDataModule
+from talksplat.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def ensure_sample(config: DictConfig) -> None:
+    """Make the embedded sample where a configuration asks for it and it is not there yet."""
+    root = config.dataset.root
+    if config.dataset.sample is not None and root is not None and not Path(root).exists():
+        logger.info("making the embedded sample in %s", root)
+        instantiate(config.dataset.sample)(root=Path(root))
+
+
+def open_subject(config: DictConfig) -> PortraitDataModule:
+    """Read and check the subject folder of a configuration.
+
+    Raises:
+        UserError: no folder given, no such folder, or something in it is missing or broken.
+    """
+    if config.dataset.root is None:
+        raise UserError("dataset.root is null: give the subject folder, e.g. dataset=portrait dataset.root=data/clip")
+    ensure_sample(config)
+    data = instantiate(config.dataset.loader)
+    data.prepare()
+    return data
