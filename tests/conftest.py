@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from jaxtyping import install_import_hook
 
-from tests.helpers.tiny_subject import write_tiny_subject
+from tests.helpers.typecheck import checked_modules
+
+# Shapes and types in the signatures of these rooms are checked in every call that a test makes in its own process.
+# What numba compiles is left as it is.
+ROOMS = ("audio", "data", "geometry", "lips", "losses", "metrics", "models", "rasterizer", "subject_format", "types")
+install_import_hook(checked_modules(ROOMS), "tests.helpers.typecheck.typechecker")
+
+from tests.helpers.tiny_subject import write_tiny_subject  # noqa: E402 (after the hook)
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,13 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+import torch
 
 import talksplat
 from talksplat.config import compose
 from talksplat.config.moved import MOVED, follow_moves, present_name
 from talksplat.config.targets import _locate
+from talksplat.geometry.cameras import camera_centers
 
 PACKAGE = Path(talksplat.__file__).parent
 HEAVY = {"av", "mediapipe", "cv2", "pytorch_lightning", "wandb", "transformers"}
@@ -102,3 +104,8 @@ def test_an_older_setting_works_and_says_its_new_name(caplog: pytest.LogCaptureF
     config = compose("train", ["audio=mel", "audio.extractor._target_=talksplat.preprocess.audio_features.MelFeatures"])
     assert config.audio.extractor["_target_"] == "talksplat.audio.MelFeatures"
     assert "is now talksplat.audio.MelFeatures" in caplog.text
+
+
+def test_shapes_in_signatures_are_checked_here() -> None:
+    with pytest.raises(TypeError, match="viewmats"):
+        camera_centers(torch.zeros(4, 4, 3))

@@ -92,6 +92,6 @@ def test_the_writer_writes_grey_pictures(tmp_path: Path):
     writer.write_frame(0, image, labels, np.zeros((8, 10, 4), np.uint8), points, alpha)
     found = cv2.imread(str(writer.folder / "alpha" / "0.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(found, alpha)
-    with pytest.raises(ValueError, match="head alpha of frame 1"):
+    with pytest.raises((ValueError, TypeError), match="head.alpha"):
         writer.write_frame(1, image, labels, np.zeros((8, 10, 4), np.uint8), points, alpha[:4])
     writer.abort()

@@ -40,4 +40,4 @@ def test_followers_approach_a_jump_exponentially_also_over_gaps():
 
 
 def test_no_lags_give_an_empty_axis():
-    assert head_motion(poses(4), torch.arange(4), []).shape == (4, 0, 6)
+    assert head_motion(poses(4), torch.arange(4.0), []).shape == (4, 0, 6)

@@ -58,8 +58,9 @@ def test_frames_are_at_their_numbers(folders):
 
 def test_sound_that_is_off_is_told_with_what_to_do():
     scores = {"a": {"sound_late_ms": {"x": 105, "y": 30, "z": -200}, "certain": {"x": True, "y": True, "z": False}}}
-    nothing = np.zeros(1)
-    prior = LipPrior("mel", nothing, 0, nothing, nothing, False, (), nothing, ("a",), scores, "")
+    prior = LipPrior(
+        "mel", np.zeros(1), 0, np.zeros((9, 1, 1)), np.zeros(9), False, (), np.zeros((6, 40)), ("a",), scores, ""
+    )
     (line,) = command.late_sounds(prior, {"x": -20, "y": 0, "z": 0})
     assert "x: the sound is 105 ms late" in line and line.endswith("clip.sound_shift_ms=85")
 

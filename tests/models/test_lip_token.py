@@ -54,7 +54,7 @@ def token(prior: Path, **settings) -> LipToken:
 def statistics(windows: torch.Tensor, fingerprint=FINGERPRINT, **more) -> SubjectStatistics:
     fingerprint = None if fingerprint is None else torch.from_numpy(fingerprint)
     return SubjectStatistics(
-        torch.zeros(0, 3), torch.zeros(0, 4, 4), audio=windows, audio_fingerprint=fingerprint, **more
+        torch.zeros(0, 3), torch.eye(4).expand(len(windows), 4, 4), audio=windows, audio_fingerprint=fingerprint, **more
     )
 
 

@@ -20,6 +20,7 @@ from talksplat.training.finite import NonFiniteError, check_finite
 from talksplat.training.random_state import drawn_alike
 from talksplat.types import FrameBatch, RenderOutput
 from tests.helpers.processes import WORLD, together
+from tests.models.building import make_conditions
 
 N = 60
 
@@ -96,9 +97,14 @@ def test_lip_loss_weighs_all_boxes_alike(tmp_path: Path) -> None:
                 head_mask=torch.ones(len(part), 8, 8, dtype=torch.bool),
                 head_alpha_u8=None,
                 lip_boxes=boxes[chosen],
-                conditions=None,
+                conditions=make_conditions(len(part)),
             )
-            output = RenderOutput(part, torch.zeros(len(part), 8, 8), None, None)
+            output = RenderOutput(
+                part,
+                torch.zeros(len(part), 8, 8),
+                torch.zeros(len(part), 0, 2),
+                torch.zeros(len(part), 0, 2, dtype=torch.int32),
+            )
             value = LipLoss(1.0)(output, batch)
             value.backward()
             return torch.cat([value.detach().reshape(1), part.grad.flatten()]).numpy()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from talksplat.errors import Interrupted
+from talksplat.errors import Interrupted, UserError
+from talksplat.sweep import supervise
 from talksplat.sweep.folder import SweepFolder
 from talksplat.sweep.processes import ProcessLauncher
 from talksplat.sweep.state import DONE, FAILED, INTERRUPTED, PRUNED, RUNNING, JobState, holding, read_state, write_state
@@ -69,6 +70,22 @@ def test_every_fate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert folder.log("bug").read_text().count("--- attempt") == 2
 
 
+def test_a_full_disk_is_that_jobs_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_program(monkeypatch, tmp_path, "finish()")
+    folder, _ = make_folder(tmp_path / "sweep", "job")
+    notes = []
+
+    def note(run_dir: Path, state: JobState) -> None:
+        notes.append(state)
+        if len(notes) == 1:
+            raise UserError("cannot write job.json (No space left on device)")
+        write_state(run_dir, state)
+
+    monkeypatch.setattr(supervise, "write_state", note)
+    assert Supervisor(folder, "job", str(tmp_path)).run().state == FAILED
+    assert "No space left" in folder.state("job").error
+
+
 def test_interrupting_reaches_the_jobs_and_starts_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_program(
         monkeypatch,
@@ -77,14 +94,23 @@ def test_interrupting_reaches_the_jobs_and_starts_no_more(tmp_path: Path, monkey
     )
     folder, _ = make_folder(tmp_path / "sweep", "first", "second")
 
+    ended = threading.Event()
+
     def press() -> None:
         while not (folder.job_dir("first") / "ready").exists():
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
+        while not ended.wait(15):  # Python drops the exception of a signal that meets it in a finaliser
+            os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=press, daemon=True).start()
+    presses = threading.Thread(target=press, daemon=True)
+    presses.start()
     with pytest.raises(Interrupted):
-        ProcessLauncher().run(folder, ["first", "second"], str(tmp_path), 0)
+        try:
+            ProcessLauncher().run(folder, ["first", "second"], str(tmp_path), 0)
+        finally:
+            ended.set()
+    presses.join()
     assert folder.state("first").state == INTERRUPTED
     assert not (folder.job_dir("second") / "starts").exists()
 

@@ -63,9 +63,7 @@ class AudioFeatures(ABC):
             return self(samples, num_frames)
         return take_or_zero(self._checked_rows(samples), np.arange(2 * num_frames).reshape(-1, 2))
 
-    def __call__(
-        self, samples: Float[np.ndarray, " sample"], num_frames: int | None = None
-    ) -> Float[np.ndarray, "frame window width"]:
+    def __call__(self, samples: np.ndarray, num_frames: int | None = None) -> Float[np.ndarray, "frame window width"]:
         """Windows of `samples` (16 kHz, in [-1, 1]), one for each frame at 25 fps.
 
         N is `num_frames`, or what it takes to cover the recording. Rows outside the recording are 0.
@@ -79,7 +77,7 @@ class AudioFeatures(ABC):
             num_frames = -(-len(rows) // stride)
         return take_or_zero(rows, stride * np.arange(num_frames)[:, None] + self.first_row + np.arange(self.window))
 
-    def _checked_rows(self, samples: Float[np.ndarray, " sample"]) -> Float[np.ndarray, "row width"]:
+    def _checked_rows(self, samples: np.ndarray) -> Float[np.ndarray, "row width"]:
         samples = np.asarray(samples, np.float32)
         if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
             raise UserError(f"audio must be one channel of finite samples, not an array of shape {samples.shape}")

@@ -20,7 +20,7 @@ def intrinsics(focal: float, width: int, height: int) -> Float[Tensor, "3 3"]:
 
 
 def project(
-    points: Float[Tensor, "*batch point 3"], viewmats: Float[Tensor, "*batch 4 4"], Ks: Float[Tensor, "*batch 3 3"]
+    points: Float[Tensor, "*#batch point 3"], viewmats: Float[Tensor, "*#batch 4 4"], Ks: Float[Tensor, "*#batch 3 3"]
 ) -> tuple[Float[Tensor, "*batch point 2"], Float[Tensor, "*batch point"]]:
     """Pixels and depths (dm, positive in front of the camera) of world points."""
     camera = points @ viewmats[..., :3, :3].mT + viewmats[..., None, :3, 3]

@@ -12,7 +12,7 @@ MOTION_WIDTH = 6  # rotation vector (radians) and translation (dm)
 
 
 def relative_motion(
-    viewmats: Float[Tensor, "*batch 4 4"], reference: Float[Tensor, "*batch 4 4"]
+    viewmats: Float[Tensor, "*#batch 4 4"], reference: Float[Tensor, "*#batch 4 4"]
 ) -> Float[Tensor, "*batch 6"]:
     """Small motion (w, s) in head coordinates that takes a point x of the head to where it would be at `reference`:
     x + w x x + s, to first order in the rotation between the two.

@@ -30,7 +30,7 @@ def move_gaussians(gaussians: Gaussians, motion: Float[Tensor, "frame 6"]) -> Ga
     return replace(gaussians, means=gaussians.means @ rotation.mT + shift, quats=turned)
 
 
-def multiply(first: Float[Tensor, "*batch 4"], second: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 4"]:
+def multiply(first: Float[Tensor, "*#batch 4"], second: Float[Tensor, "*#batch 4"]) -> Float[Tensor, "*batch 4"]:
     """Product of quaternions wxyz: the rotation `second`, then `first`."""
     w1, x1, y1, z1 = first.unbind(-1)
     w2, x2, y2, z2 = second.unbind(-1)

@@ -50,7 +50,7 @@ def sh_basis(directions: Float[Tensor, "*batch 3"], degree: int) -> Float[Tensor
 
 
 def evaluate_sh(
-    coefficients: Float[Tensor, "*batch basis 3"], directions: Float[Tensor, "*batch 3"], degree: int
+    coefficients: Float[Tensor, "*#batch basis 3"], directions: Float[Tensor, "*#batch 3"], degree: int
 ) -> Float[Tensor, "*batch 3"]:
     """Colours of coefficients (at least as many as `degree` needs) seen along unit `directions`; not clamped."""
     basis = sh_basis(directions, degree)

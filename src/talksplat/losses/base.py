@@ -51,7 +51,7 @@ class Loss(nn.Module):
 
 
 def total_loss(
-    losses: Mapping[str, Loss], output: RenderOutput, batch: FrameBatch, stage: str, step: int
+    losses: Mapping[str, Loss] | nn.ModuleDict, output: RenderOutput, batch: FrameBatch, stage: str, step: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of the active terms, and each of them detached and unweighted, by name.
 

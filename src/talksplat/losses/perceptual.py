@@ -99,7 +99,7 @@ class LPIPSLoss(PretrainedLoss):
         end: int | None = None,
         stages: Sequence[str] | None = None,
         assets: str | None = None,
-        net: Literal["alex", "vgg"] = "alex",
+        net: str = "alex",
     ) -> None:
         super().__init__(weight, start, end, stages, assets)
         if net not in BACKBONES:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -58,7 +57,7 @@ class MaskLoss(Loss):
         start: int = 0,
         end: int | None = None,
         stages: Sequence[str] | None = None,
-        kind: Literal["l1", "bce"] = "l1",
+        kind: str = "l1",
     ) -> None:
         super().__init__(weight, start, end, stages)
         if kind not in ("l1", "bce"):

@@ -14,7 +14,7 @@ DEFINITION = (
 )
 
 
-def pearson(a: Sequence[float], b: Sequence[float]) -> float | None:
+def pearson(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float | None:
     """Correlation coefficient; None for fewer than three values or where one side does not vary."""
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if len(x) < MIN_FRAMES:
@@ -27,7 +27,7 @@ def pearson(a: Sequence[float], b: Sequence[float]) -> float | None:
 def mouth_opening_correlation(
     images: Sequence[np.ndarray],
     viewmats: Float[np.ndarray, "frame 4 4"],
-    true_openings: Sequence[float] | None,
+    true_openings: Sequence[float] | np.ndarray | None,
     estimate_opening: Callable[[np.ndarray, np.ndarray], float] | None,
 ) -> tuple[float | None, str | None]:
     """Correlation of measured and true mouth openings, or None and the reason.

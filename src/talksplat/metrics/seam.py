@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
 from talksplat.subject_format.labels import Label
 
@@ -36,7 +36,7 @@ def seam_points(
 
 
 def seam_gradient(
-    image: UInt8[np.ndarray, "height width 3"],
+    image: Shaped[np.ndarray, "height width 3"],
     labels: UInt8[np.ndarray, "height width"],
     below: Sequence[Label] = (Label.NECK, Label.TORSO),
 ) -> float:

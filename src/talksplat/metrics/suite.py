@@ -6,7 +6,7 @@ import functools
 import logging
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,9 +43,7 @@ class MetricSuite:
         UserError: no such backbone.
     """
 
-    def __init__(
-        self, lpips_net: Literal["alex", "vgg"] | None, assets: Path | None, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, lpips_net: str | None, assets: Path | None, device: torch.device | str = "cpu") -> None:
         if lpips_net is not None and lpips_net not in BACKBONES:
             raise UserError(f"evaluation.lpips_net is one of {', '.join(BACKBONES)} or null, not {lpips_net!r}")
         self.device = torch.device(device)

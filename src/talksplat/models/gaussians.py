@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +29,11 @@ def attribute_widths(sh_degree: int) -> dict[str, int]:
 class RawGaussians(TensorBundle):
     """Gaussians before their activations; leading axes are [gaussian] or [frame, gaussian]."""
 
-    means: Float[Tensor, "*batch 3"]  # dm
-    scales: Float[Tensor, "*batch 3"]  # log of dm
-    quats: Float[Tensor, "*batch 4"]  # wxyz, any length
-    opacities: Float[Tensor, "*batch"]  # logits
-    sh: Float[Tensor, "*batch basis 3"]
+    means: Float[Tensor, "*#batch 3"]  # dm
+    scales: Float[Tensor, "*#batch 3"]  # log of dm
+    quats: Float[Tensor, "*#batch 4"]  # wxyz, any length
+    opacities: Float[Tensor, "*#batch"]  # logits
+    sh: Float[Tensor, "*#batch basis 3"]
 
     def activate(self, viewmats: Float[Tensor, "frame 4 4"], active_sh_degree: int) -> Gaussians:
         """What each of B cameras sees: exp of scales, sigmoid of opacities, colours max(0, SH + 0.5) along the rays
@@ -66,7 +67,7 @@ class GaussianParameters(nn.Module):
         self,
         sh_degree: int = 3,
         initial_opacity: float = 0.1,
-        scale_range: tuple[float, float] = (3.2e-4, 0.5),
+        scale_range: Sequence[float] = (3.2e-4, 0.5),
         num_points: int | None = None,
     ):
         super().__init__()

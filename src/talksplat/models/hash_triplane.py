@@ -5,6 +5,8 @@ Own code, as the packages that have such grids (tiny-cuda-nn, torch-ngp) are CUD
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -46,7 +48,7 @@ class HashTriPlane(BoxedFeatures):
         growth: float = 1.64,
         log2_table_size: int = 14,
         margin: float = 1.2,
-        init_range: tuple[float, float] = (0.1, 0.5),
+        init_range: Sequence[float] = (0.1, 0.5),
         init_resolution: int | None = 16,
     ):
         super().__init__(margin, levels * features)

@@ -20,5 +20,5 @@ class SubjectStatistics(TensorBundle):
     audio: Float[Tensor, "frame window feature"] | None = None  # of the training frames; None: not standardised
     frames: Int[Tensor, " frame"] | None = None  # numbers of the training frames; None: 0, 1, 2...
     lip_measures: Float[Tensor, "frame 43"] | None = None  # of the training frames (lips.measures)
-    audio_fingerprint: Float[Tensor, " feature"] | None = None  # of these features; None: the folder does not tell
+    audio_fingerprint: Float[Tensor, " size"] | None = None  # of these features; None: the folder does not tell
     mouth: Float[Tensor, 3] | None = None  # middle of the lips, dm; None: unknown

@@ -32,7 +32,7 @@ class TriPlane(BoxedFeatures):
         resolutions: Sequence[int] = (64, 128),
         channels: int = 32,
         margin: float = 1.2,
-        init_range: tuple[float, float] = (0.1, 0.5),
+        init_range: Sequence[float] = (0.1, 0.5),
         init_resolution: int | None = 16,
     ):
         super().__init__(margin, channels * len(resolutions))
@@ -50,7 +50,7 @@ class TriPlane(BoxedFeatures):
 
 
 def smooth_noise(
-    channels: int, resolution: int, init_range: tuple[float, float], init_resolution: int | None
+    channels: int, resolution: int, init_range: Sequence[float], init_resolution: int | None
 ) -> Float[Tensor, "3 channel row column"]:
     """Three planes of uniform noise of `init_resolution` cells a side, interpolated to `resolution`, so that neighbours
     start with like features and move together; None draws every cell on its own, as the original does."""

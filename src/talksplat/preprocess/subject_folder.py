@@ -100,7 +100,7 @@ def write_subject(
     with SubjectWriter(subject, size, size, FPS, key=f"{made.key}{int(composites)}") as writer:
 
         def write(position: int) -> None:
-            if not writer.has_frame(ids[position]):
+            if not writer.has_frame(int(ids[position])):
                 image, label = clip.load(position), made.label(position)
                 landmarks = clip.landmarks[position][list(DLIB68)]
                 if composites:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -16,6 +16,7 @@ EXTENT_SIGMAS = 3.33  # radius of the bounding box; sqrt(2 ln 255), where even a
 TILE_SIZE = 16
 
 
+@runtime_checkable
 class Rasterizer(Protocol):
     """Draws Gaussians with the semantics of gsplat 1.5.3: EWA projection and front to back alpha compositing."""
 

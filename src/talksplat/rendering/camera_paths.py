@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -26,6 +26,7 @@ class CameraPath:
     eyes: Int[np.ndarray, " frame"]  # frame of the clip whose blink and other action units are shown
 
 
+@runtime_checkable
 class Camera(Protocol):
     """Plans the path of a video of any length over the poses of a clip."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,7 @@ SCALE_FRAMES = 16  # looked at for the ends of the colour scales
 SCALE_QUANTILE = 0.999  # of a frame's pixels; lips and lids are a few per cent of a face
 
 
+@runtime_checkable
 class Source(Protocol):
     """Numbers per Gaussian, one channel a quantity."""
 

@@ -51,7 +51,7 @@ class Subject:
     vertex_colors: UInt8[np.ndarray, "vertex 3"] | None
     audio: Float[np.ndarray, "row window feature"]  # by frame number: also for frames without a pose
     audio_file: str
-    audio_fingerprint: Float[np.ndarray, " feature"] | None  # of the features; None where the folder does not tell
+    audio_fingerprint: Float[np.ndarray, " size"] | None  # of the features; None where the folder does not tell
     true_signals: dict[str, Float[np.ndarray, " frame"]]
     manifest: dict
     swapped_parsing: bool = False  # red and blue of the semantic maps are exchanged

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from omegaconf import DictConfig
 
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 PLUGINS = "hydra_plugins."
 
 
+@runtime_checkable
 class Launcher(Protocol):
     """Runs jobs of a sweep until all have ended."""
 

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from talksplat.errors import UserError
 from talksplat.sweep.folder import Job, SweepFolder
 from talksplat.sweep.state import DONE, FAILED, INTERRUPTED, PRUNED, RUNNING, WAITING, JobState
 
@@ -57,8 +58,8 @@ class Monitor:
         self._thread.join()
         try:
             self._look()
-        except OSError as error:
-            logger.warning("cannot write the sweep's status.csv: %s", error)
+        except (OSError, UserError) as error:
+            logger.warning("the sweep's status.csv: %s", error)
         finally:
             if self._live:
                 self._live.stop()

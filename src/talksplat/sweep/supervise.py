@@ -14,6 +14,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from talksplat.errors import UserError
 from talksplat.files import now
 from talksplat.sweep.folder import SweepFolder
 from talksplat.sweep.state import (
@@ -74,7 +75,7 @@ class Supervisor:
             )
             try:
                 verdict = _verdict(self._run_process(run_dir, state), self.folder.log(self.job))
-            except OSError as error:  # no such folder there, no memory for a process, a full disk
+            except (OSError, UserError) as error:  # no such folder there, no memory for a process, a full disk
                 verdict = {"state": FAILED, "error": f"cannot start its process: {error}"}
             seconds = (before.seconds or 0.0) + time.perf_counter() - began
             state = replace(read_state(run_dir), ended=now(), seconds=seconds, **verdict)

@@ -71,7 +71,7 @@ class DepthField:
         return np.minimum(self._field(points), DEEPEST)
 
 
-def lip_opening(annotation: Annotation, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def lip_opening(annotation: Annotation, x: np.ndarray | float) -> tuple[np.ndarray | float, np.ndarray | float]:
     """Rows of the upper and the lower edge of the open mouth at columns `x` (photo pixels)."""
     upper, lower = annotation.upper_lip_edge, annotation.lower_lip_edge
     return np.interp(x, *upper.T), np.interp(x, *lower.T)

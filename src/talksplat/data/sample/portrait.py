@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 
 from talksplat.subject_format.labels import Label
 
@@ -31,10 +31,10 @@ class Annotation:
 
     landmarks: Float[np.ndarray, "478 3"]
     rotation: Float[np.ndarray, "3 3"]  # head to camera in OpenGL axes
-    upper_lip_edge: Float[np.ndarray, "point 2"]
-    lower_lip_edge: Float[np.ndarray, "point 2"]
-    teeth: Float[np.ndarray, "point 2"]
-    neck: Float[np.ndarray, "point 2"]
+    upper_lip_edge: Float[np.ndarray, "_ 2"]
+    lower_lip_edge: Float[np.ndarray, "_ 2"]
+    teeth: Float[np.ndarray, "_ 2"]
+    neck: Float[np.ndarray, "_ 2"]
     labels: UInt8[np.ndarray, "height width"]  # of the crop at texture scale
 
 
@@ -68,7 +68,7 @@ def load_annotation() -> Annotation:
     return Annotation(labels=np.ascontiguousarray(labels[:size, left : left + size]), **arrays)
 
 
-def fill(image: Float[np.ndarray, "h w c"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w c"]:
+def fill(image: Shaped[np.ndarray, "h w c"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w c"]:
     """Smooth continuation of the known pixels into the unknown ones (pull-push pyramid, then harmonic relaxation)."""
     weight = known.astype(np.float32)
     levels = [(image.astype(np.float32) * weight[..., None], weight)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -22,6 +22,7 @@ class Aligned:
     summary: dict
 
 
+@runtime_checkable
 class Alignment(Protocol):
     """Refines the poses of a clip."""
 

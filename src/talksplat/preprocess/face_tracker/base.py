@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -29,6 +29,7 @@ class HeadTrack:
         return rigid_mask(self.mesh) if self.rigid is None else self.rigid
 
 
+@runtime_checkable
 class FaceTracker(Protocol):
     """Finds head poses from face landmarks."""
 

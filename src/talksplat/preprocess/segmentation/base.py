@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -26,6 +26,7 @@ class ClipImages:
         return len(self.track.frame_ids)
 
 
+@runtime_checkable
 class Segmenter(Protocol):
     """Learns from some frames of a clip, then labels any of its frames."""
 

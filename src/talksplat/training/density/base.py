@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from talksplat.types import RenderOutput
 
 
+@runtime_checkable
 class DensityControl(Protocol):
     """Adds and removes Gaussians. Its state is a flat dictionary of tensors and numbers that a checkpoint keeps.
 
