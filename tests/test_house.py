@@ -16,6 +16,7 @@ from talksplat.config import compose
 from talksplat.config.moved import MOVED, follow_moves, present_name
 from talksplat.config.targets import _locate
 from talksplat.geometry.cameras import camera_centers
+from talksplat.sweep.folder import SweepFolder
 
 PACKAGE = Path(talksplat.__file__).parent
 HEAVY = {"av", "mediapipe", "cv2", "pytorch_lightning", "wandb", "transformers"}
@@ -109,3 +110,12 @@ def test_an_older_setting_works_and_says_its_new_name(caplog: pytest.LogCaptureF
 def test_shapes_in_signatures_are_checked_here() -> None:
     with pytest.raises(TypeError, match="viewmats"):
         camera_centers(torch.zeros(4, 4, 3))
+
+
+def test_jobs_of_a_sweep_of_an_older_version(tmp_path) -> None:
+    folder = SweepFolder(tmp_path)
+    folder.config_file("job").parent.mkdir(parents=True)
+    folder.config_file("job").write_text(
+        "audio:\n  extractor:\n    _target_: talksplat.preprocess.audio_features.MelFeatures\n"
+    )
+    assert folder.config("job").audio.extractor["_target_"] == "talksplat.audio.MelFeatures"

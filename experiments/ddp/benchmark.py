@@ -27,8 +27,8 @@ import torch  # noqa: E402
 from talksplat.config import compose
 from talksplat.errors import UserError, exits_cleanly
 from talksplat.files import write_json
+from talksplat.provenance import describe_machine
 from talksplat.training.console import log_to_console, quiet_libraries
-from talksplat.training.provenance import describe_machine
 from talksplat.training.run import TrainingRun
 
 STAGE = "fine"

@@ -30,14 +30,14 @@ def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu")
     Raises:
         UserError: an address that gives nothing, no such file, not a checkpoint, truncated, or written by another format of this project.
     """
-    path = fetch_checkpoint(str(path)) if is_address(path) else Path(path)
+    path = fetch_checkpoint(str(path)) if is_address(path) else Path(path).expanduser()
     if path.is_dir():
         path = path / "last.ckpt"
     if not path.is_file():
         raise UserError(f"no such checkpoint: {path}; train.py writes RUN/last.ckpt")
     try:
         checkpoint = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, KeyError) as error:
+    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, LookupError) as error:
         raise UserError(
             f"{path} is no checkpoint of this project, or it is damaged: give RUN/last.ckpt of a finished copy"
         ) from error

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from talksplat.checkpoint import read_checkpoint
+from talksplat.compare.groups import seed_groups
 from talksplat.compare.run_result import read_run
 from talksplat.config import compose
 from talksplat.errors import UserError
@@ -62,16 +63,21 @@ def test_training_frames_some_of_them(run: Path) -> None:
 
 
 def test_an_earlier_checkpoint(run: Path) -> None:
-    coarse = next(run.glob("stages/01_coarse/*.ckpt"))
-    metrics, out = evaluate(asked(coarse, f"out={run / 'evaluation' / 'coarse'}"))
-    assert metrics["checkpoint"]["stage"] == "coarse"
+    coarse = run / "stages" / "01_coarse" / "last.ckpt"
+    metrics, out = evaluate(asked(coarse))
+    assert out == run / "evaluation" / "01_coarse_last_val" and metrics["checkpoint"]["stage"] == "coarse"
+    again, _ = evaluate(asked(run, f"out={run / 'evaluation' / 'same'}"))
+    groups = seed_groups([read_run(folder, folder.name) for folder in (run, out, run / "evaluation" / "same")])
+    assert [[one.name for one in group.runs + group.repeated] for group in groups] == [["run", "same"], [out.name]]
     assert metrics["mean"]["psnr"] != json.loads((run / "metrics.json").read_text())["mean"]["psnr"]
 
 
 def test_another_subject(run: Path, tmp_path: Path) -> None:
     other = write_tiny_subject(tmp_path / "other, one", seed=5)
-    metrics, out = evaluate(asked(run, f'subject="{other}"'))
+    metrics, out = evaluate(asked(run, f"subject='{other}'"))
     assert out.name == "last_val_other, one" and metrics["subject"] == "other, one"
+    info = json.loads((out / "run_info.json").read_text())
+    assert info["subject"]["root"] == str(other) and info["seed"] == 0 and info["timings"]
     assert metrics["mean"]["psnr"] < json.loads((run / "metrics.json").read_text())["mean"]["psnr"]
 
 
@@ -115,14 +121,22 @@ def test_features_of_another_model(run: Path) -> None:
     data = type("Data", (), {"subject": type("S", (), {"audio_fingerprint": np.zeros(8), "root": "there"})})
     checkpoint["talksplat"]["subject"]["audio_fingerprint"] = torch.ones(8)
     with pytest.raises(UserError, match="features of another model"):
-        again.check_features(data, checkpoint)
+        again.check_features(data, checkpoint, "mel")
 
 
 def test_a_failure_leaves_nothing(run: Path, tmp_path: Path, monkeypatch) -> None:
     def fail(*_):
         raise UserError("no")
 
-    monkeypatch.setattr(again, "write_results", fail)
+    monkeypatch.setattr(again, "info_of", fail)
     with pytest.raises(UserError, match="^no$"):
         evaluate(asked(run, f"out={tmp_path / 'out'}"))
     assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "keep.txt").touch()
+    for out in ("gone/../mine", "mine"):
+        with pytest.raises(UserError, match="mine is there already"):
+            evaluate(asked(run, f"out={tmp_path / out}"))
+    with pytest.raises(UserError, match="cannot be used"):
+        evaluate(asked(run, f"out={tmp_path / ('x' * 300)}"))
+    assert (tmp_path / "mine" / "keep.txt").exists()

@@ -24,8 +24,8 @@ from talksplat.media import SAMPLE_RATE
 from talksplat.media.sound import read_audio
 from talksplat.media.video_writer import VideoWriter
 from talksplat.metrics.suite import MetricSuite
+from talksplat.provenance import git_state
 from talksplat.subject_format.subject import read_subject
-from talksplat.training.provenance import git_state
 
 BATCH = 4
 CRF = 12  # as the runs' own videos

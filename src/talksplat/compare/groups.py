@@ -101,5 +101,15 @@ def _setting_details(differing: dict[str, list[str]], index: int, run: RunResult
 
 
 def relevant_settings(run: RunResult) -> dict[str, object]:
-    """Settings that make a run what it is."""
-    return {k: v for k, v in run.settings.items() if k in TELLING or k.split(".")[0] not in INCIDENTAL}
+    """Settings that make a run what it is, and the checkpoint where another than the last one was measured."""
+    settings = {k: v for k, v in run.settings.items() if k in TELLING or k.split(".")[0] not in INCIDENTAL}
+    return settings | _other_checkpoint(run)
+
+
+def _other_checkpoint(run: RunResult) -> dict[str, object]:
+    measured, stage = run.metrics.get("checkpoint"), run.config.get("stage") or {}
+    if measured is None or not stage.get("order"):
+        return {}
+    last = stage["order"][-1]
+    found = f"{measured['stage']} {measured['step']}"
+    return {} if found == f"{last} {stage['stages'][last]['steps']}" else {"checkpoint measured": found}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -20,8 +21,11 @@ from talksplat.data.open import open_subject
 from talksplat.errors import UserError
 from talksplat.evaluation.measure import ALIGNED, about, aligned, measure, spread
 from talksplat.evaluation.speed import measure_speed
-from talksplat.files import write_json, write_text
+from talksplat.files import now, write_json, write_text
 from talksplat.fingerprints import same_features
+from talksplat.provenance import describe_machine
+from talksplat.rasterizer.auto import AutoRasterizer
+from talksplat.rasterizer.gsplat_rasterizer import GsplatRasterizer
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.rendering.request import choose_device
 from talksplat.trackers.wandb_checkpoint import is_address
@@ -41,11 +45,14 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
     """
     check_settings(config)
     device = choose_device(config.device)
-    checkpoint = read_checkpoint(config.run)
-    out = output_folder(config)
+    try:
+        checkpoint = read_checkpoint(config.run)
+        out = output_folder(config)
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise UserError(f"{error.filename} cannot be used ({error.strerror})") from error
     trained = settings_for(checkpoint, config)
     data = open_subject(trained)
-    check_features(data, checkpoint)
+    check_features(data, checkpoint, trained.audio.name)
     renderer = renderer_of(checkpoint, trained, data, device)
     positions = frames_of(data, config)
     parts = [Part(name_of(config), "measured", len(positions), 1.0)]
@@ -61,7 +68,9 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
         if config.speed:
             metrics["speed"] = measure_speed(renderer, data, config.speed)
         metrics["checkpoint"] = {key: checkpoint["talksplat"].get(key) for key in ("stage", "mode", "step", "version")}
-        write_results(out, metrics, trained, run_folder(config))
+        write_json(out / "run_info.json", info_of(config, data))
+        write_text(out / "config.yaml", to_yaml(trained))
+        write_json(out / "metrics.json", metrics)
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
@@ -80,33 +89,37 @@ def check_settings(config: DictConfig) -> None:
 
 
 def run_folder(config: DictConfig) -> Path | None:
-    """The folder of the run on this machine; None for one that came over the network."""
+    """The folder of the run on this machine, the nearest above the checkpoint that is one; None for a checkpoint that lies
+    elsewhere, or came over the network."""
     if is_address(config.run):
         return None
-    path = Path(config.run).expanduser()
-    return path if path.is_dir() else path.parent
+    path = Path(config.run).expanduser().resolve()
+    return next((folder for folder in (path, *path.parents[:3]) if (folder / "run_info.json").is_file()), None)
 
 
 def output_folder(config: DictConfig) -> Path:
     """Where results go. Raises UserError if something is there, or if there is no place for them."""
+    run = run_folder(config)
     if config.out is not None:
-        out = Path(config.out).expanduser()
-    elif run_folder(config) is None:
-        raise UserError(f"run={config.run} has no folder here: give out=FOLDER for the results")
+        out = Path(config.out).expanduser().resolve()
+    elif run is None:
+        raise UserError(f"run={config.run} lies in no run folder here: give out=FOLDER for the results")
     else:
-        path = Path(config.run).expanduser()
-        name = f"{'last' if path.is_dir() else path.stem}_{config.split}"
-        name += "" if config.subject is None else f"_{Path(config.subject).expanduser().resolve().name}"
-        out = run_folder(config) / "evaluation" / name
+        path = Path(config.run).expanduser().resolve()
+        checkpoint = path / "last" if path.is_dir() else path.with_suffix("")
+        parts = [part for part in checkpoint.relative_to(run).parts if part != "stages"]
+        parts += [config.split, *([] if config.subject is None else [Path(config.subject).expanduser().resolve().name])]
+        out = run / "evaluation" / "_".join(parts)
     if out.exists():
         raise UserError(f"{out} is there already, and nothing is overwritten: give another out=FOLDER, or remove it")
     return out
 
 
 def make_folder(out: Path) -> None:
-    """The folder of the results, with one for video and picture."""
+    """The folder of the results, with one for video and picture. It is new: what lies there is ours to remove."""
     try:
-        (out / "test").mkdir(parents=True)
+        out.mkdir(parents=True)
+        (out / "test").mkdir()
     except OSError as error:
         raise UserError(f"cannot make {out} ({error.strerror or error}): give another out=FOLDER") from error
 
@@ -115,7 +128,9 @@ def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
     """The configuration of the run, with what is asked for now in its place."""
     trained = checkpoint_config(checkpoint)
     evaluation = {"lpips_net": config.lpips_net, "batch_size": config.batch_size, "align_steps": config.align_steps}
-    changes: dict[str, Any] = {"evaluation": evaluation, "paths": {"assets": config.paths.assets}}
+    changes: dict[str, Any] = {"evaluation": evaluation}
+    if config.paths.assets is not None:
+        changes["paths"] = {"assets": config.paths.assets}
     if config.subject is not None:
         root = str(Path(config.subject).expanduser())
         loader = {"root": root, "max_frames": None, "train_seconds": None}
@@ -123,24 +138,28 @@ def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
     return OmegaConf.merge(trained, changes)
 
 
-def check_features(data: PortraitDataModule, checkpoint: dict[str, Any]) -> None:
+def check_features(data: PortraitDataModule, checkpoint: dict[str, Any], audio: str) -> None:
     """Raise UserError unless a subject's features are of the kind that the avatar learned from."""
     known, here = checkpoint["talksplat"]["subject"].get("audio_fingerprint"), data.subject.audio_fingerprint
     if known is not None and here is not None and not same_features(here, known.cpu().numpy()):
         raise UserError(
             f"{data.subject.root} has audio features of another model than those that this avatar was trained with: make "
-            f"them again with python -m talksplat.preprocess features={data.subject.root} overwrite=true"
+            f"them again with python -m talksplat.preprocess features={data.subject.root} audio={audio} overwrite=true"
         )
 
 
 def renderer_of(
     checkpoint: dict[str, Any], trained: DictConfig, data: PortraitDataModule, device: torch.device
 ) -> AvatarRenderer:
-    """The avatar as its checkpoint draws it, with the rasteriser of its training."""
+    """The avatar as its checkpoint draws it, with the rasteriser of its training where that works on the device."""
     entry, model = checkpoint["talksplat"], build_model(checkpoint, device)
     model.freeze_for_inference()
+    rasterizer = instantiate(trained.rasterizer)
+    if isinstance(rasterizer, GsplatRasterizer) and device.type != "cuda":
+        rasterizer = AutoRasterizer(near_plane=rasterizer.near_plane, eps2d=rasterizer.eps2d)
+        logger.warning("trained with gsplat, which needs CUDA: drawn by %s here", type(rasterizer.cpu).__name__)
     size = (data.subject.width, data.subject.height)
-    return AvatarRenderer(model, instantiate(trained.rasterizer), entry["mode"], entry["active_sh_degree"], *size)
+    return AvatarRenderer(model, rasterizer, entry["mode"], entry["active_sh_degree"], *size)
 
 
 def frames_of(data: PortraitDataModule, config: DictConfig) -> np.ndarray:
@@ -155,9 +174,11 @@ def name_of(config: DictConfig) -> str:
     return {"val": "held-out frames", "train": "training frames", "all": "frames"}[config.split]
 
 
-def write_results(out: Path, metrics: dict[str, Any], trained: DictConfig, run: Path | None) -> None:
-    """`metrics.json`, `config.yaml` and `run_info.json`: what `talksplat.compare` reads of a run."""
-    write_text(out / "config.yaml", to_yaml(trained))
-    if run is not None and (run / "run_info.json").is_file():
-        shutil.copyfile(run / "run_info.json", out / "run_info.json")
-    write_json(out / "metrics.json", metrics)
+def info_of(config: DictConfig, data: PortraitDataModule) -> dict[str, Any]:
+    """`run_info.json` of a measurement: the run's own, with what was measured and the machine that did. Times of training
+    stand only beside the machine that took them."""
+    run, machine = run_folder(config), describe_machine()
+    known = {} if run is None else json.loads((run / "run_info.json").read_text())
+    if any(known.get(key) != machine[key] for key in ("host", "gpu", "cpu_count")):
+        known.pop("timings", None)
+    return {**known, **machine, "subject": data.describe(), "measured": now()}

@@ -26,7 +26,7 @@ from talksplat.rendering.renderer import AvatarRenderer
 
 logger = logging.getLogger(__name__)
 GRID_FRAMES = 6
-HELD_OUT, TRAINING, ALIGNED = "held-out frames", "training frames", "held-out frames with fitted poses"
+HELD_OUT, TRAINING, ALIGNED = "held-out frames", "training frames", "frames with fitted poses"
 
 
 def evaluate_run(
@@ -146,8 +146,9 @@ def measure(
 
 
 def _audio_of(data: PortraitDataModule, positions: np.ndarray) -> np.ndarray | None:
+    """Sound of the frames; None where there is none, or where they do not follow each other."""
     path = Path(data.subject.root) / "aud.wav"
-    if not path.exists():
+    if not path.exists() or (np.diff(data.subject.frame_ids[positions]) != 1).any():
         return None
     samples = read_audio(path)
     first = int(data.subject.frame_ids[positions[0]])

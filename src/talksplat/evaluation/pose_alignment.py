@@ -13,7 +13,7 @@ from talksplat.types import FrameBatch
 
 LEARNING_RATE = 0.1  # in units of 0.005 rad and 0.01 dm
 DEFINITION = (
-    "psnr_composite after each held-out frame's pose was fitted to that frame with the avatar held: shows what better "
+    "psnr_composite after each frame's pose was fitted to that frame with the avatar held: shows what better "
     "tracking could give, and must not be compared with methods that keep the tracker's poses"
 )
 

@@ -18,12 +18,12 @@ from talksplat.config import instantiate
 from talksplat.config.compose import compose_unchecked
 from talksplat.errors import Interrupted, UserError
 from talksplat.files import now
+from talksplat.provenance import git_state
 from talksplat.sweep.engine import PLUGINS, Sweep, build_launcher
 from talksplat.sweep.expand import parse_overrides
 from talksplat.sweep.folder import Plan, SweepFolder
 from talksplat.sweep.state import DONE, ENDED
 from talksplat.training.console import log_to_console
-from talksplat.training.provenance import git_state
 
 logger = logging.getLogger(__name__)
 NOT_KEPT = ("hydra.sweep.dir", "hydra.sweeper.rerun")  # what each command says for itself

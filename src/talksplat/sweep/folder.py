@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
+from talksplat.config.moved import follow_moves
 from talksplat.errors import UserError
 from talksplat.files import write_json, write_text
 from talksplat.sweep.state import FAILED, JobState, read_state
@@ -160,7 +161,8 @@ class SweepFolder:
             UserError: the file is gone or damaged.
         """
         try:
-            return OmegaConf.create(self.config_file(job).read_text())
+            config = OmegaConf.create(self.config_file(job).read_text())
+            return OmegaConf.create(follow_moves(OmegaConf.to_container(config, resolve=False)))
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read the settings of job {job}: {self.config_file(job)} ({error})") from error
 

@@ -21,11 +21,11 @@ from talksplat.config import to_yaml
 from talksplat.errors import Interrupted, UserError
 from talksplat.parallel.group import is_first, rank, world_size
 from talksplat.parallel.strategy import UnwrappedDDP, leave_signals_alone
+from talksplat.provenance import git_state
 from talksplat.training.console import stop_between_steps
 from talksplat.training.finite import NonFiniteError
 from talksplat.training.module import TalkingHeadModule
 from talksplat.training.parameter_groups import unfreeze_audio_layers
-from talksplat.training.provenance import git_state
 from talksplat.training.random_state import seed_of
 from talksplat.training.stage import Stage
 from talksplat.training.subject import subject_entry

@@ -22,6 +22,7 @@ from talksplat.errors import Interrupted, Pruned
 from talksplat.evaluation.measure import evaluate_run
 from talksplat.parallel.crew import Crew
 from talksplat.parallel.group import is_first
+from talksplat.provenance import RunInfo
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.trackers.base import Outcome, Tracker
 from talksplat.trackers.open import open_trackers
@@ -32,7 +33,6 @@ from talksplat.training.parameter_groups import unfreeze_audio_layers
 from talksplat.training.parts import run_parts
 from talksplat.training.pose_refinement import open_pose_refinement
 from talksplat.training.preflight import build_losses
-from talksplat.training.provenance import RunInfo
 from talksplat.training.settings import with_devices
 from talksplat.training.stage import Stage, camera_spread, check_batches
 from talksplat.training.subject import subject_statistics
