@@ -81,9 +81,13 @@ def test_bad_address(text: str, message: str, api: FakeApi) -> None:
         fetch_checkpoint(text)
 
 
-def test_a_bad_address_is_found_with_the_settings(api: FakeApi) -> None:
+def test_a_bad_address_is_found_with_the_settings(api: FakeApi, cache: Path) -> None:
     with pytest.raises(UserError, match="no run with the id or name 'nobody'"):
         compose("train", ["checkpoint=wandb://lab/heads/nobody"])
+    with pytest.raises(UserError, match="no version 'v7'"):
+        compose("train", [f"checkpoint={RUN}:v7"])
+    compose("train", [f"checkpoint={RUN}:v1"])
+    assert not list(cache.rglob("*.ckpt")), "composing downloads nothing"
 
 
 def test_a_broken_download_leaves_nothing(api: FakeApi, cache: Path) -> None:

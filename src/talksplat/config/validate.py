@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from talksplat.errors import UserError
-from talksplat.trackers.wandb_checkpoint import fetch_checkpoint, is_address
+from talksplat.trackers.wandb_checkpoint import is_address
 
 OF_GAUSSIANTALKER = ("gaussiantalker/full", "gaussiantalker/paper")  # whole models, not variants of any
 AUDIO_KEYS = ("width", "window", "context")
@@ -201,9 +201,7 @@ def _paths(config: DictConfig) -> None:
             f"no such subject folder: {root} (dataset.root); make it with "
             f"python -m talksplat.preprocess video=CLIP.mp4 subject={root}"
         )
-    if is_address(config.checkpoint):
-        fetch_checkpoint(config.checkpoint)
-    elif config.checkpoint is not None and not Path(config.checkpoint).exists():
+    if config.checkpoint is not None and not is_address(config.checkpoint) and not Path(config.checkpoint).exists():
         raise UserError(f"no such checkpoint: {config.checkpoint} (checkpoint)")
     assets = config.paths.assets
     if assets is not None and not Path(assets).is_dir():

@@ -64,13 +64,15 @@ def parse_address(text: str) -> Address:
 
 
 def pin(text: str) -> str:
-    """The address with the version that its alias names now, so that the same settings always mean the same weights.
+    """The address with the version that its alias names now, so that the same settings always mean the same weights. Looks
+    whether there is such a version, unless it is in the cache; downloads nothing.
 
     Raises:
         UserError: as `fetch_checkpoint`.
     """
     address = parse_address(text)
-    return str(address) if VERSION.fullmatch(address.version) else str(_find(address)[0])
+    cached = VERSION.fullmatch(address.version) and address.cached.is_file()
+    return str(address) if cached else str(_find(address)[0])
 
 
 def fetch_checkpoint(text: str) -> Path:
