@@ -62,15 +62,25 @@ SMALL_AVATAR = [
 
 def machine() -> dict[str, str]:
     """What decides how floating-point numbers are rounded here."""
-    cpus = Path("/proc/cpuinfo")
-    names = [line for line in cpus.read_text().splitlines() if line.startswith("model name")] if cpus.is_file() else []
     return {
-        "processor": names[0].partition(":")[2].strip() if names else platform.processor(),
+        "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "numba": numba.__version__,
     }
+
+
+def processor() -> str:
+    """Name, generation and instruction sets: virtual machines give processors of several generations one name."""
+    cpus = Path("/proc/cpuinfo")
+    if not cpus.is_file():
+        return platform.processor()
+    lines = (line.partition(":") for line in cpus.read_text().partition("\n\n")[0].splitlines())
+    facts = {key.strip(): value.strip() for key, _, value in lines}
+    flags = hashlib.sha256(" ".join(sorted(facts.get("flags", "").split())).encode()).hexdigest()[:12]
+    known = [facts.get(key, "?") for key in ("model name", "cpu family", "model", "stepping")]
+    return f"{' '.join(known)} {flags}"
 
 
 def train(model: str, subject: Path, run_dir: Path, *extra: str) -> None:
