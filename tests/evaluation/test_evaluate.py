@@ -17,6 +17,8 @@ from talksplat.errors import UserError
 from talksplat.evaluate import main
 from talksplat.evaluation import again
 from talksplat.evaluation.again import evaluate
+from talksplat.evaluation.measure import _audio_of
+from talksplat.media.sound import read_audio
 from talksplat.training.run import train
 from tests.helpers.runs import small_config
 from tests.helpers.tiny_subject import write_tiny_subject
@@ -140,3 +142,10 @@ def test_a_failure_leaves_nothing(run: Path, tmp_path: Path, monkeypatch) -> Non
     with pytest.raises(UserError, match="cannot be used"):
         evaluate(asked(run, f"out={tmp_path / ('x' * 300)}"))
     assert (tmp_path / "mine" / "keep.txt").exists()
+
+
+def test_sound_stays_with_its_frames(tiny_subject: Path) -> None:
+    samples = read_audio(tiny_subject / "aud.wav")
+    subject = type("S", (), {"root": tiny_subject, "fps": 25.0, "frame_ids": np.array([2, 3, 4, 8, 9])})
+    found = _audio_of(type("Data", (), {"subject": subject}), np.arange(5))
+    np.testing.assert_array_equal(found, np.concatenate([samples[1280:3200], samples[5120:6400]]))

@@ -146,13 +146,13 @@ def measure(
 
 
 def _audio_of(data: PortraitDataModule, positions: np.ndarray) -> np.ndarray | None:
-    """Sound of the frames; None where there is none, or where they do not follow each other."""
+    """Sound of the frames, of each its own, so that it stays in sync where frames are missing; None where there is none."""
     path = Path(data.subject.root) / "aud.wav"
-    if not path.exists() or (np.diff(data.subject.frame_ids[positions]) != 1).any():
+    if not path.exists():
         return None
-    samples = read_audio(path)
-    first = int(data.subject.frame_ids[positions[0]])
-    return samples[round(first / data.subject.fps * SAMPLE_RATE) :]
+    samples, ids = read_audio(path), data.subject.frame_ids[positions]
+    edges = np.round(np.stack([ids, ids + 1]) / data.subject.fps * SAMPLE_RATE).astype(int)
+    return np.concatenate([samples[start:end] for start, end in edges.T])
 
 
 def _path(text: str | None) -> Path | None:
