@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from talksplat import __version__
 from talksplat.config import instantiate
 from talksplat.config.moved import follow_moves
 from talksplat.errors import UserError
-from talksplat.models.talking_head import TalkingHead
+from talksplat.models.avatar import Avatar
+from talksplat.models.subject_states import personal_names
+from talksplat.older_checkpoints import renamed
 from talksplat.trackers.wandb_checkpoint import fetch_checkpoint, is_address
 
 FORMAT = 2
@@ -49,7 +54,7 @@ def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu")
             f"{path} has checkpoint format {entry.get('format')} (talksplat {entry.get('version')}); this is talksplat "
             f"{__version__}, which reads format {FORMAT}: use the version that wrote it, or train again"
         )
-    return checkpoint
+    return renamed(checkpoint)
 
 
 def checkpoint_config(checkpoint: dict[str, Any]) -> DictConfig:
@@ -74,20 +79,19 @@ def with_architectures(config: DictConfig) -> DictConfig:
     return OmegaConf.merge(config, {"model": {"tokens": {"audio": {"encoder": {"architecture": architecture}}}}})
 
 
-def build_model(checkpoint: dict[str, Any], device: torch.device | str = "cpu") -> TalkingHead:
+def build_model(checkpoint: dict[str, Any], device: torch.device | str = "cpu") -> Avatar:
     """The avatar of a checkpoint, in eval mode."""
     model = instantiate(checkpoint_config(checkpoint).model)
     load_weights(model, checkpoint, "the checkpoint")
     return model.to(device).eval()
 
 
-def load_weights(model: TalkingHead, checkpoint: dict[str, Any], source: str) -> None:
+def load_weights(model: Avatar, checkpoint: dict[str, Any], source: str) -> None:
     """Load weights only: no optimiser, step or schedule.
 
     Raises:
         UserError: the checkpoint is of another model; names the first difference.
     """
-    entry = checkpoint["talksplat"]
     theirs = checkpoint_config(checkpoint).model["_target_"]
     ours = f"{type(model).__module__}.{type(model).__qualname__}"
     if theirs != ours:
@@ -95,22 +99,68 @@ def load_weights(model: TalkingHead, checkpoint: dict[str, Any], source: str) ->
             f"{source} is of the model {theirs.rsplit('.', 1)[-1]}, and this run is of {ours.rsplit('.', 1)[-1]}: choose the "
             "model that the checkpoint was trained with"
         )
-    weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items() if k.startswith("model.")}
-    model.gaussians.resize(entry["num_gaussians"])
+    weights = _weights(checkpoint)
+    entry = checkpoint["talksplat"]
+    model.resize(entry["layers"])
+    model.restrict(entry.get("deforms"))
     own = model.state_dict()
     for name in own.keys() - weights.keys():  # what older versions did without
-        owner, _, last = name.rpartition(".")
-        if last in getattr(model.get_submodule(owner), "NEWER_BUFFERS", ()):
-            weights[name] = own[name]
-    differing = [
-        f"{name}: {tuple(weights[name].shape) if name in weights else 'absent'} there, "
-        f"{tuple(own[name].shape) if name in own else 'absent'} here"
-        for name in sorted(own.keys() | weights.keys())
-        if name not in own or name not in weights or own[name].shape != weights[name].shape
-    ]
+        if not name.startswith("subjects."):
+            owner, _, last = name.rpartition(".")
+            if last in getattr(model.get_submodule(owner), "NEWER_BUFFERS", ()):
+                weights[name] = own[name]
+    differing = _differences(own, weights, own.keys() | weights.keys())
     if differing:
         raise UserError(
             f"{source} is of the model {theirs.rsplit('.', 1)[-1]} with other settings than this run's ({differing[0]}): give "
             "the settings of its config.yaml"
         )
     model.load_state_dict(weights)
+
+
+def load_part(model: Avatar, checkpoint: dict[str, Any], source: str, globs: Sequence[str]) -> int:
+    """Load some of the weights into an avatar whose subjects are set up; it may be another model with parts of the same names.
+
+    Args:
+        globs: of the names in the state dict ("shared.tokens.*", "layers.face.deformation.*"); "shared" stands for all that is
+            not fitted to a person, so that somebody new is drawn with the motion that others taught.
+
+    Returns:
+        how many tensors were loaded.
+
+    Raises:
+        UserError: a glob that matches nothing in both, or tensors of other shapes.
+    """
+    own, weights = model.state_dict(), _weights(checkpoint)
+    personal = set(personal_names(model, model.subjects.globs))
+    chosen: set[str] = set()
+    for glob in globs:
+        found = {
+            name
+            for name in own.keys() & weights.keys()
+            if (name not in personal if glob == "shared" else fnmatchcase(name, glob))
+        }
+        if not found:
+            raise UserError(
+                f"checkpoint_parts: {glob!r} matches nothing that both {source} and this run's model have; names are like "
+                f"{', '.join(sorted(own)[:1] + sorted(own)[-1:])}"
+            )
+        chosen |= found
+    differing = _differences(own, weights, chosen)
+    if differing:
+        raise UserError(f"{source} does not fit this run's model: {differing[0]}; leave it out of checkpoint_parts")
+    model.load_state_dict({**own, **{name: weights[name] for name in chosen}})
+    return len(chosen)
+
+
+def _weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    return {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items() if k.startswith("model.")}
+
+
+def _differences(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], names: Iterable[str]) -> list[str]:
+    return [
+        f"{name}: {tuple(weights[name].shape) if name in weights else 'absent'} there, "
+        f"{tuple(own[name].shape) if name in own else 'absent'} here"
+        for name in sorted(names)
+        if name not in own or name not in weights or own[name].shape != weights[name].shape
+    ]

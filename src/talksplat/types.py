@@ -46,6 +46,7 @@ class Conditions(TensorBundle):
     action_units: Float[Tensor, "frame unit"] | None = None  # intensities / 5 of `dataset.action_units`
     frames: Int[Tensor, " frame"] | None = None  # numbers in the video, or in the new speech: time at 25 a second
     lip_measures: Float[Tensor, "frame 43"] | None = None  # of training frames (lips.measures), NaN in others
+    subject: str | None = None  # whose frames they are, where there are several people
 
     def __len__(self) -> int:
         return self.viewmats.shape[0]
@@ -113,6 +114,10 @@ class Gaussians(TensorBundle):
     scales: Float[Tensor, "frame gaussian 3"]  # dm, standard deviations
     opacities: Float[Tensor, "frame gaussian"]  # [0, 1]
     colors: Float[Tensor, "frame gaussian channel"]
+
+    def part(self, gaussians: slice) -> Gaussians:
+        """Some of the Gaussians of all frames."""
+        return self._map(lambda tensor: tensor[:, gaussians])
 
 
 @dataclass

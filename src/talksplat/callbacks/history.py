@@ -36,7 +36,7 @@ class History(pl.Callback):
             return
         values = {name: float(value) for name, value in outputs.items()}
         values |= {f"lr/{name}": rate for name, rate in module.all_optimizers.learning_rates().items()}
-        values["num_gaussians"] = module.model.gaussians.num_gaussians
+        values["num_gaussians"] = module.model.num_gaussians
         now = time.perf_counter()
         if self._last is not None:
             values["images_per_second"] = (step - self._last[1]) * module.images_per_step / (now - self._last[0])

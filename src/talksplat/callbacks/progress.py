@@ -199,5 +199,5 @@ def _numbers(module: pl.LightningModule, outputs: Mapping[str, torch.Tensor]) ->
     return {
         "loss": float(outputs["loss"]),
         "psnr": float(outputs["psnr"]),
-        "num_gaussians": module.model.gaussians.num_gaussians,
+        "num_gaussians": module.model.num_gaussians,
     }

@@ -86,6 +86,9 @@ class TrainConfig:
     resume: bool = False
     dry_run: bool = False
     checkpoint: str | None = None  # weights to start from
+    checkpoint_parts: list[str] = field(
+        default_factory=lambda: ["*"]
+    )  # globs of them; shared: all but what is a person's
     run_dir: str | None = None
     audio: AudioConfig = field(default_factory=AudioConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)

@@ -123,6 +123,11 @@ class PortraitDataModule(pl.LightningDataModule):
         self.store.use_poses(viewmats)
 
     @property
+    def portraits(self) -> dict[str, PortraitDataModule]:
+        """The portraits by name: this one."""
+        return {self.root.name: self}
+
+    @property
     def notes(self) -> list[str]:
         """What was missing or odd in the folder, and what was done about it."""
         return self.subject.notes

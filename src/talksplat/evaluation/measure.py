@@ -56,7 +56,7 @@ def about(renderer: AvatarRenderer, data: PortraitDataModule) -> dict[str, Any]:
     return {
         "subject": str(Path(subject.root).name),
         "resolution": [subject.width, subject.height],
-        "num_gaussians": model.gaussians.num_gaussians,
+        "num_gaussians": model.num_gaussians,
         **footprint(model, renderer.mode),
     }
 

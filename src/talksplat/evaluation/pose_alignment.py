@@ -7,7 +7,8 @@ from torch import Tensor
 
 from talksplat.geometry.rigid_motion import MOTION, UNITS, move_gaussians
 from talksplat.metrics.image import psnr
-from talksplat.models.talking_head import TalkingHead
+from talksplat.models.avatar import Avatar
+from talksplat.models.compositor import drawing
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.types import FrameBatch
 
@@ -19,7 +20,7 @@ DEFINITION = (
 
 
 def aligned_psnr(
-    model: TalkingHead, rasterizer: Rasterizer, mode: str, sh_degree: int, batch: FrameBatch, steps: int
+    model: Avatar, rasterizer: Rasterizer, mode: str, sh_degree: int, batch: FrameBatch, steps: int
 ) -> Tensor:
     """Composite PSNR (dB) of each frame of the batch, the best over `steps` Adam steps on its pose; the start counts."""
     height, width = batch.original_u8.shape[1:3]
@@ -30,11 +31,12 @@ def aligned_psnr(
     scaled = torch.zeros(len(conditions), MOTION, device=units.device, requires_grad=True)
     optimizer = torch.optim.Adam([scaled], lr=LEARNING_RATE)
     target, background = batch.target, batch.background
+    draw = drawing(rasterizer, conditions, width, height)
     best = torch.full((len(conditions),), -torch.inf, device=units.device)
     for _ in range(steps + 1):
         optimizer.zero_grad()
         moved = move_gaussians(head, scaled * units)
-        image = rasterizer(moved, conditions.viewmats, conditions.Ks, width, height, backgrounds=background).image
+        image = model.compositor(draw, moved, model.parts(), background)[0].image
         best = torch.maximum(best, psnr(image.detach().clamp(0, 1), target))
         (image - target).square().mean(dim=(1, 2, 3)).sum().backward()
         optimizer.step()

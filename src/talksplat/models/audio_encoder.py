@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,6 +37,8 @@ class AudioEncoder(nn.Module):
         components: take so many principal components of the training frames' rows instead of the rows themselves, each
             with deviation 1: wide features of a few seconds would be learned by heart. None: the rows.
     """
+
+    PERSONAL = ("mean", "deviation")
 
     def __init__(
         self,
@@ -84,11 +88,17 @@ class AudioEncoder(nn.Module):
         rows = features.flatten(0, 1).float()
         self.mean.copy_(rows.mean(0))
         self.deviation.copy_(rows.std(0).clamp_min(MIN_DEVIATION))
-        if self.components is not None:
-            rows = (rows - self.mean) / self.deviation
-            variances, axes = torch.linalg.eigh((rows.mT @ rows / len(rows)).double())
-            kept = slice(-self.components, None)
-            self.basis.copy_(axes[:, kept] / variances[kept].clamp_min(MIN_DEVIATION**2).sqrt())
+        self.fit_common([features])
+
+    def fit_common(self, features: Sequence[Float[Tensor, "_ window feature"]]) -> None:
+        """Take the principal components, which all subjects share, from the windows of each of them."""
+        if self.components is None:
+            return
+        rows = [part.flatten(0, 1).float() for part in features]
+        rows = torch.cat([(part - part.mean(0)) / part.std(0).clamp_min(MIN_DEVIATION) for part in rows])
+        variances, axes = torch.linalg.eigh((rows.mT @ rows / len(rows)).double())
+        kept = slice(-self.components, None)
+        self.basis.copy_(axes[:, kept] / variances[kept].clamp_min(MIN_DEVIATION**2).sqrt())
 
     def forward(self, audio: Float[Tensor, "frame context window feature"]) -> Float[Tensor, "frame out"]:
         """All windows of all frames in one pass.

@@ -22,6 +22,7 @@ class BoxedFeatures(nn.Module):
         UserError: the margin is not positive.
     """
 
+    PERSONAL = ("*",)
     bounds: Float[Tensor, "2 3"]  # lowest and highest corner of the box, dm
 
     def __init__(self, margin: float, out_features: int):

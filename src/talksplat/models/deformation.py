@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,6 +11,32 @@ from torch import Tensor, nn
 from talksplat.errors import UserError
 from talksplat.models.gaussians import ATTRIBUTES, attribute_widths
 from talksplat.models.heads import FusedHeads, JoinedHeads, attribute_shaped
+from talksplat.models.subject_statistics import SubjectStatistics
+from talksplat.types import Conditions
+
+
+class Deformation(nn.Module):
+    """Base of what moves a layer's Gaussians with the conditions of a frame.
+
+    `signals` are the outputs of the avatar's shared modules by name: "tokens" [frame, token, width] in GaussianTalker.
+    """
+
+    has_attention = False  # whether `attention` has weights to give
+
+    def fit(self, subject: SubjectStatistics) -> None:
+        """Take what is needed from the training frames."""
+
+    def prepare(self, features: Float[Tensor, "gaussian feature"], means: Float[Tensor, "gaussian 3"]) -> Any:
+        """What depends on no condition: once a step in training, once for all frames of a video in rendering."""
+        return features
+
+    def forward(self, prepared: Any, signals: Mapping[str, Tensor], conditions: Conditions) -> dict[str, Tensor]:
+        """Offsets [frame, gaussian, ...] of raw attributes, named as in `RawGaussians`, float32."""
+        raise NotImplementedError
+
+    def attention(self, prepared: Any, signals: Mapping[str, Tensor]) -> Float[Tensor, "frame gaussian token"]:
+        """Weight of each token in each Gaussian, where `has_attention`."""
+        raise NotImplementedError
 
 
 class DeformationHeads(nn.Module):

@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from talksplat.models.talking_head import PREDICTED_MODES, TalkingHead
+from talksplat.models.avatar import Avatar
+from talksplat.models.layer import PREDICTED_MODES, GaussianLayer
 
 
-def footprint(model: TalkingHead, mode: str) -> dict[str, Any]:
+def footprint(model: Avatar, mode: str) -> dict[str, Any]:
     """Size of a finished avatar that is rendered in `mode`, the mode of its last stage.
 
     Only what takes part in that mode counts. "deform": not the canonical networks, which only made the explicit
@@ -21,11 +22,16 @@ def footprint(model: TalkingHead, mode: str) -> dict[str, Any]:
         {"parameters": {"networks": tri-plane and networks, "gaussians": N times the numbers of each},
         "size_bytes": bytes of these and of the buffers beside them, as in a state dict}
     """
-    dead = _tensors(nn.ModuleList(_unused_modules(model, mode)))
-    if mode in PREDICTED_MODES:
-        dead |= {id(model.gaussians.params[name]): None for name in _predicted(model)}
+    dead: dict[int, Any] = {}
+    of_gaussians: dict[int, Any] = {}
+    for layer in model.layers.values():
+        of_gaussians |= _tensors(layer.gaussians)
+        dead |= _tensors(nn.ModuleList(_unused_modules(layer, mode)))
+        if mode in PREDICTED_MODES:
+            dead |= {id(layer.gaussians.params[name]): None for name in _predicted(layer)}
+    if not any(layer.deforms(mode) for layer in model.layers.values()):
+        dead |= _tensors(model.shared)
     live = {key: tensor for key, tensor in _tensors(model).items() if key not in dead}
-    of_gaussians = _tensors(model.gaussians)
     counts = {"networks": 0, "gaussians": 0}
     for key, tensor in live.items():
         if isinstance(tensor, nn.Parameter):
@@ -34,20 +40,22 @@ def footprint(model: TalkingHead, mode: str) -> dict[str, Any]:
     return {"parameters": counts, "size_bytes": size}
 
 
-def _unused_modules(model: TalkingHead, mode: str) -> list[nn.Module]:
+def _unused_modules(layer: GaussianLayer, mode: str) -> list[nn.Module]:
+    deformation = [] if layer.deformation is None else [layer.deformation]
     if mode == "canonical":
-        return model.deform_modules() + ([] if model.canonical.factors else [model.triplane])
+        return deformation + ([] if layer.canonical.factors else [layer.triplane])
     if mode == "joint":
         return []
-    return model.canonical_modules() + ([] if model.deform_modules() else [model.triplane])
+    return [layer.canonical] + ([] if deformation else [layer.triplane])
 
 
-def _predicted(model: TalkingHead) -> list[str]:
+def _predicted(layer: GaussianLayer) -> list[str]:
     """Names in `GaussianParameters.params` of what the canonical networks predict."""
     parts = {"sh": ("sh0", "shN")}
-    return [name for factor in model.canonical.factors for name in parts.get(factor, (factor,))]
+    return [name for factor in layer.canonical.factors for name in parts.get(factor, (factor,))]
 
 
 def _tensors(module: nn.Module) -> dict[int, Any]:
-    """Tensors of a state dict by identity."""
-    return {id(tensor): tensor for tensor in module.state_dict(keep_vars=True).values()}
+    """Tensors of a state dict by identity; of several subjects, those of the first."""
+    state = module.state_dict(keep_vars=True)
+    return {id(tensor): tensor for name, tensor in state.items() if not name.startswith("subjects.")}

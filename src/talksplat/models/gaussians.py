@@ -63,6 +63,8 @@ class GaussianParameters(nn.Module):
         num_points: thin out or densify the start points to this number; None keeps the subject's.
     """
 
+    PERSONAL = ("*",)
+
     def __init__(
         self,
         sh_degree: int = 3,

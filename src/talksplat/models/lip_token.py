@@ -39,6 +39,7 @@ class LipToken(nn.Module):
     """
 
     out_features = NUMBERS
+    PERSONAL = ("weights", "bias", "measure_weights", "measure_mean", "rest", "size")
     NEWER_BUFFERS = ("measure_weights", "measure_mean", "rest", "size")  # checkpoints of the first version have none
 
     def __init__(

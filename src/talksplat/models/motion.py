@@ -30,6 +30,7 @@ class MotionOffsets(nn.Module):
         kind: "follow" or "linear".
     """
 
+    PERSONAL = ("rest",)
     rest: Float[Tensor, "4 4"]
 
     def __init__(self, in_features: int, lags: Sequence[float], hidden: int = 64, kind: str = "follow"):

@@ -22,6 +22,7 @@ class AudioReach(nn.Module):
         width: dm over which the logit falls by one, then by four, nine...
     """
 
+    PERSONAL = ("center",)
     center: Float[Tensor, 3]
 
     def __init__(self, inner: float = 0.6, width: float = 0.25):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -126,11 +127,18 @@ class SpeechEncoder(nn.Module):
         if self.checkpoint is not None:
             pretrained = load_weights(find_checkpoint(self.checkpoint, self.assets), ctc=False)
             self.backbone.load_state_dict(pretrained.state_dict())
+        self.head.fit(self._sample_rows(features))
+
+    def fit_common(self, features: Sequence[Float[Tensor, "_ window feature"]]) -> None:
+        """Take the principal components, which all subjects share, from the windows of each of them."""
+        self.head.fit_common([self._sample_rows(part) for part in features])
+
+    @torch.no_grad()
+    def _sample_rows(self, features: Float[Tensor, "frame window feature"]) -> Float[Tensor, "row 1 hidden"]:
         stretches = features.float().split(FIT_FRAMES)
         chosen = torch.linspace(0, len(stretches) - 1, min(FIT_CHUNKS, len(stretches))).round().long().tolist()
-        with torch.no_grad():
-            rows = [self._rows(stretches[index].reshape(1, -1))[0] for index in chosen]
-        self.head.fit(torch.cat(rows)[:, None])
+        rows = [self._rows(stretches[index].reshape(1, -1))[0] for index in chosen]
+        return torch.cat(rows)[:, None]
 
     def forward(self, audio: Float[Tensor, "frame context window feature"]) -> Float[Tensor, "frame out"]:
         """One vector for each frame.

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from talksplat.models.box import BoxedFeatures
+from talksplat.models.canonical import CanonicalMLP
+from talksplat.models.gaussians import GaussianParameters
 from talksplat.models.talking_head import TalkingHead
 
 
 class StaticHead(TalkingHead):
     """The canonical head in both modes: predicted factors in "canonical", explicit parameters in "deform"; only the
-    camera moves. What a driven model gains over it, it gains by deformation."""
+    camera moves. What a driven model gains over it, it gains by deformation.
+
+    Args:
+        gaussians, triplane, canonical, personal, max_points: see `TalkingHead`.
+    """
+
+    def __init__(
+        self,
+        gaussians: GaussianParameters,
+        triplane: BoxedFeatures,
+        canonical: CanonicalMLP,
+        personal: Sequence[str] = (),
+        max_points: int = 524_288,
+    ):
+        super().__init__(gaussians, triplane, canonical, personal=personal, max_points=max_points)

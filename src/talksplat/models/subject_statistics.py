@@ -22,3 +22,4 @@ class SubjectStatistics(TensorBundle):
     lip_measures: Float[Tensor, "frame 43"] | None = None  # of the training frames (lips.measures)
     audio_fingerprint: Float[Tensor, " size"] | None = None  # of these features; None: the folder does not tell
     mouth: Float[Tensor, 3] | None = None  # middle of the lips, dm; None: unknown
+    name: str = "subject"

@@ -5,14 +5,13 @@ A source gives the numbers that describe a condition (`out_features` of them); a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
-from talksplat.models.speech_encoder import SpeechEncoder
 from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions
 
@@ -74,6 +73,7 @@ class CameraToken(nn.Module):
             numbers from which to recall each mouth shape.
     """
 
+    PERSONAL = ("mean", "std")
     mean: Float[Tensor, 12]
     std: Float[Tensor, 12]
     out_features = 12
@@ -179,13 +179,10 @@ class ConditionTokens(nn.Module):
         """Names of the tokens, in order."""
         return tuple(self.sources)
 
-    def fit_cameras(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
-        """Hand the training cameras to the camera token."""
+    def fit(self, subject: SubjectStatistics) -> None:
+        """Take the training cameras, and audio windows where there are any."""
         if "camera" in self.sources:
-            self.sources["camera"].fit(viewmats)
-
-    def fit_audio(self, subject: SubjectStatistics) -> None:
-        """Hand the training frames' audio windows, and what belongs to them, to the tokens made of them."""
+            self.sources["camera"].fit(subject.viewmats)
         if subject.audio is None:
             return
         if "audio" in self.sources:
@@ -193,11 +190,11 @@ class ConditionTokens(nn.Module):
         if "lips" in self.sources:
             self.sources["lips"].fit(subject)
 
-    @property
-    def speech_encoder(self) -> SpeechEncoder | None:
-        """The audio token's encoder if it has a speech model inside."""
-        encoder = self.sources["audio"].encoder if "audio" in self.sources else None
-        return encoder if isinstance(encoder, SpeechEncoder) else None
+    def fit_common(self, subjects: Sequence[SubjectStatistics]) -> None:
+        """Take what several subjects share, after `fit` of each."""
+        windows = [subject.audio for subject in subjects if subject.audio is not None]
+        if "audio" in self.sources and windows:
+            self.sources["audio"].encoder.fit_common(windows)
 
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame token width"]:
         """Tokens of B frames."""

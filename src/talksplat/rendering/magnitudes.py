@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from talksplat.models.talking_head import TalkingHead
+from talksplat.models.avatar import Avatar
+from talksplat.models.inspection import attention, deformed_attributes, undeformed
 from talksplat.types import Conditions, Gaussians
 
 MILLIMETRES = 100.0  # in a decimetre
@@ -76,7 +77,7 @@ MEASURES: dict[str, tuple[Callable[[Gaussians, Gaussians], Tensor], Quantity]] =
 class AttentionWeights:
     """What each Gaussian attends to, one number a token (GaussianTalker section 3.4)."""
 
-    def __init__(self, model: TalkingHead) -> None:
+    def __init__(self, model: Avatar) -> None:
         self.model = model
         self.quantities = [
             Quantity(f"attention: {name}", "weight of the token", "", "viridis", high=1.0) for name in model.token_names
@@ -84,7 +85,7 @@ class AttentionWeights:
 
     def __call__(self, conditions: Conditions, gaussians: Gaussians) -> Float[Tensor, "frame gaussian token"]:
         """Weights in [0, 1]; they sum to one over the tokens."""
-        return self.model.attention(conditions).float()
+        return attention(self.model, conditions).float()
 
 
 class DeformationMagnitudes:
@@ -92,18 +93,18 @@ class DeformationMagnitudes:
 
     Args:
         model: an avatar.
-        mode: see `TalkingHead`.
+        mode: see `GaussianLayer`.
         sh_degree: spherical harmonics in use.
         conditions: of any frame, which show what the model deforms.
     """
 
-    def __init__(self, model: TalkingHead, mode: str, sh_degree: int, conditions: Conditions) -> None:
+    def __init__(self, model: Avatar, mode: str, sh_degree: int, conditions: Conditions) -> None:
         self.model, self.mode, self.sh_degree = model, mode, sh_degree
-        deformed = model.deformed_attributes(conditions)
+        deformed = deformed_attributes(model, conditions)
         self._measures = [measure for name, (measure, _) in MEASURES.items() if name in deformed]
         self.quantities = [quantity for name, (_, quantity) in MEASURES.items() if name in deformed]
 
     def __call__(self, conditions: Conditions, gaussians: Gaussians) -> Float[Tensor, "frame gaussian attribute"]:
         """Magnitudes in the units of `quantities`; `gaussians` are the deformed ones of the same frames."""
-        before = self.model.undeformed(conditions, self.mode, self.sh_degree)
+        before = undeformed(self.model, conditions, self.mode, self.sh_degree)
         return torch.stack([measure(before, gaussians) for measure in self._measures], dim=-1)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from talksplat.errors import UserError
-from talksplat.models.talking_head import TalkingHead
+from talksplat.models.avatar import Avatar
 from talksplat.rendering.color_scale import ColorScale, round_up
 from talksplat.rendering.magnitudes import AttentionWeights, DeformationMagnitudes, Quantity
 from talksplat.rendering.panels import Panel
@@ -37,7 +37,7 @@ class Source(Protocol):
     def __call__(self, conditions: Conditions, gaussians: Gaussians) -> Float[Tensor, "frame gaussian quantity"]: ...
 
 
-def check_maps(model: TalkingHead, mode: str, attention: bool, deformation: bool) -> None:
+def check_maps(model: Avatar, mode: str, attention: bool, deformation: bool) -> None:
     """Raise a UserError where the avatar has nothing to show of what is asked for."""
     if attention and (mode == "canonical" or not model.token_names):
         raise UserError("attention=true: the avatar of this checkpoint attends to nothing; leave it out")
@@ -45,7 +45,7 @@ def check_maps(model: TalkingHead, mode: str, attention: bool, deformation: bool
         raise UserError(
             f"attention=true: {type(model).__name__} joins its conditions without attention weights; leave it out"
         )
-    if deformation and (mode == "canonical" or not model.deform_modules()):
+    if deformation and (mode == "canonical" or not model.has_deformation):
         raise UserError("deformation=true: the avatar of this checkpoint is not deformed; leave it out")
 
 

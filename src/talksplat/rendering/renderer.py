@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from talksplat.models.talking_head import TalkingHead
+from talksplat.models.avatar import Avatar
+from talksplat.models.compositor import drawing
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.types import Conditions, Gaussians, RenderOutput
 
@@ -20,7 +21,7 @@ class AvatarRenderer:
     Args:
         model: an avatar in eval mode.
         rasterizer: draws its Gaussians.
-        mode: of the model, see `TalkingHead`.
+        mode: of the model, see `GaussianLayer`.
         sh_degree: spherical harmonics in use.
         width, height: pixels.
         autocast: dtype of the networks; None: float32.
@@ -28,7 +29,7 @@ class AvatarRenderer:
 
     def __init__(
         self,
-        model: TalkingHead,
+        model: Avatar,
         rasterizer: Rasterizer,
         mode: str,
         sh_degree: int,
@@ -45,7 +46,7 @@ class AvatarRenderer:
     @property
     def device(self) -> torch.device:
         """Where the avatar is."""
-        return self.model.triplane.bounds.device
+        return self.model.device
 
     @torch.inference_mode()
     def render(
@@ -82,8 +83,8 @@ class AvatarRenderer:
         return drawn.image / alpha.clamp_min(1e-6)[..., None], alpha
 
     def _draw(self, gaussians: Gaussians, conditions: Conditions, background: Tensor | None) -> RenderOutput:
-        views, Ks = conditions.viewmats, conditions.Ks
-        return self.rasterizer(gaussians, views, Ks, self.width, self.height, backgrounds=background)
+        draw = drawing(self.rasterizer, conditions, self.width, self.height)
+        return self.model.compositor(draw, gaussians, self.model.parts(), background)[0]
 
 
 class Clock:

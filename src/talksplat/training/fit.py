@@ -25,7 +25,6 @@ from talksplat.provenance import git_state
 from talksplat.training.console import stop_between_steps
 from talksplat.training.finite import NonFiniteError
 from talksplat.training.module import TalkingHeadModule
-from talksplat.training.parameter_groups import unfreeze_audio_layers
 from talksplat.training.random_state import seed_of
 from talksplat.training.stage import Stage
 from talksplat.training.subject import subject_entry
@@ -69,7 +68,7 @@ def fit_stage(run: TrainingRun, place: Place) -> float:
     start = resumed["talksplat"]["step"] if resumed else 0
     if resumed:
         logger.info("stage %s goes on at step %d", name, start)
-    unfreeze_audio_layers(run.model, stage.unfreeze_audio_layers)
+    run.model.restrict(stage.deforms)
     module = _module(run, place)
     trainer = _trainer(run, place, start)
     pl.seed_everything(seed_of(_seed(run, place), rank()), verbose=False)
@@ -108,7 +107,6 @@ def _seed(run: TrainingRun, place: Place) -> int:
 
 
 def _module(run: TrainingRun, place: Place) -> TalkingHeadModule:
-    subject = run.data.subject
     description = {
         "format": FORMAT,
         "version": __version__,
@@ -122,8 +120,7 @@ def _module(run: TrainingRun, place: Place) -> TalkingHeadModule:
         run.losses,
         place.stage,
         place.name,
-        subject.width,
-        subject.height,
+        run.table,
         run.spread,
         run.spread if place.stage.density_scale == "camera_spread" else run.scene_scale,
         description,

@@ -10,13 +10,18 @@ import pytorch_lightning as pl
 import torch
 
 from talksplat.losses.base import Loss, total_loss
-from talksplat.models.talking_head import PREDICTED_MODES, TalkingHead
+from talksplat.models.avatar import Avatar
+from talksplat.models.compositor import LayerView, drawing
+from talksplat.models.layer import PREDICTED_MODES
+from talksplat.older_checkpoints import renamed
 from talksplat.parallel.exchange import exchange
 from talksplat.parallel.group import check_equal, gather, rank, take_from_first, world_size
 from talksplat.rasterizer.base import Rasterizer
+from talksplat.training.density.base import DensityControl
+from talksplat.training.density.layers import density_controls
 from talksplat.training.finite import check_finite
 from talksplat.training.optimizers import Optimizers
-from talksplat.training.parameter_groups import parameter_groups
+from talksplat.training.parameter_table import Entry, ParameterTable
 from talksplat.training.pose_refinement import PoseRefinement
 from talksplat.training.random_state import drawn_alike, random_state, restore_random_state
 from talksplat.training.stage import Stage
@@ -31,9 +36,9 @@ class TalkingHeadModule(pl.LightningModule):
         rasterizer: draws its Gaussians.
         losses: loss terms by name.
         stage: what to train, its name is `stage_name`.
-        width, height: size of the frames in pixels.
-        spread: camera spread (dm) for learning rates that follow it.
-        scene_scale: size of the head (dm) for density control.
+        table: parameters of the avatar; the stage says which of them it trains.
+        spread: camera spread (dm) of each subject, for learning rates that follow it.
+        scene_scale: size of the head (dm) of each subject, for density control.
         description: checkpoint entry "talksplat" (configuration, subject, versions).
         seed: of the stage, for what density control draws.
         autocast: dtype in which the networks run; None: float32.
@@ -42,15 +47,14 @@ class TalkingHeadModule(pl.LightningModule):
 
     def __init__(
         self,
-        model: TalkingHead,
+        model: Avatar,
         rasterizer: Rasterizer,
         losses: Mapping[str, Loss],
         stage: Stage,
         stage_name: str,
-        width: int,
-        height: int,
-        spread: float,
-        scene_scale: float,
+        table: ParameterTable,
+        spread: Mapping[str, float],
+        scene_scale: Mapping[str, float],
         description: dict[str, Any],
         seed: int,
         autocast: torch.dtype | None = None,
@@ -63,11 +67,9 @@ class TalkingHeadModule(pl.LightningModule):
         self.losses = torch.nn.ModuleDict(losses)
         self.stage = stage
         self.stage_name = stage_name
-        self.width, self.height = width, height
-        self.spread = spread
-        self.density = stage.density
-        if self.density is not None:
-            self.density.initialize(scene_scale)
+        self.table = table
+        self.spread = dict(spread)
+        self.density = density_controls(model, stage, table.apply(stage), scene_scale)
         self.description = description
         self.seed = seed
         self.autocast = autocast
@@ -99,41 +101,55 @@ class TalkingHeadModule(pl.LightningModule):
 
     def render(self, batch: FrameBatch, sh_degree: int | None = None) -> RenderOutput:
         """Frames of the avatar over the batch's background."""
+        return self.render_layers(batch, sh_degree)[0]
+
+    def render_layers(
+        self, batch: FrameBatch, sh_degree: int | None = None
+    ) -> tuple[RenderOutput, dict[str, LayerView]]:
+        """Frames, and what of them belongs to each layer."""
         degree = self.sh_degree() if sh_degree is None else sh_degree
         with torch.autocast(self.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             gaussians = self.model(batch.conditions, self.stage.mode, degree)
         if self.poses is not None and self.model.training:  # previews show held-out frames
             gaussians = self.poses(gaussians, batch.frame_ids)
-        conditions = batch.conditions
-        return self.rasterizer(
-            gaussians, conditions.viewmats, conditions.Ks, self.width, self.height, backgrounds=batch.background
-        )
+        height, width = batch.original_u8.shape[1:3]
+        draw = drawing(self.rasterizer, batch.conditions, width, height)
+        return self.model.compositor(draw, gaussians, self.model.parts(), batch.background)
 
     def sh_degree(self) -> int:
         """Active spherical-harmonics degree at the current step."""
-        return self.stage.sh_degree(self.global_step, self.model.gaussians.sh_degree)
+        return self.stage.sh_degree(self.global_step, self.model.sh_degree)
 
     def training_step(self, batch: FrameBatch, batch_idx: int) -> dict[str, torch.Tensor]:
         step = self.global_step
-        observing = self.density is not None and self.density.is_active(step)
         self.all_optimizers.set_learning_rates(step)
-        output = self.render(batch)
-        if observing:
-            output.means2d.retain_grad()
+        output, views = self.render_layers(batch)
+        observing = {name: control for name, control in self._controls().items() if control.is_active(step)}
+        for name in observing:
+            views[name].retain_grad()
         loss, terms = total_loss(self.losses, output, batch, self.stage_name, step)
         self.manual_backward(loss if self.poses is None else loss + self.poses.penalty())
         error = (output.image.detach() - batch.target).square().mean(dim=(1, 2, 3))
         means = {"loss": loss.detach(), "psnr": -10 * torch.log10(error).mean(), **terms}
-        statistics = self.density.statistics(output, self.width, self.height) if observing else {}
+        height, width = batch.original_u8.shape[1:3]
+        statistics = {
+            f"{name}/{key}": value
+            for name, control in observing.items()
+            for key, value in control.statistics(views[name].seen(), width, height).items()
+        }
         if world_size() > 1:
             means, statistics = self._exchange(means, statistics)
         check_finite(step, {name: means[name] for name in terms}, self.all_optimizers.parameters())
-        if observing:
-            self.density.observe(self.model.gaussians.params, statistics)
+        for name, control in observing.items():
+            own = {
+                key.removeprefix(f"{name}/"): value for key, value in statistics.items() if key.startswith(f"{name}/")
+            }
+            control.observe(self.model.layers[name].gaussians.params, own)
         self.optimizers().step()
         self.all_optimizers.step_gaussians()
-        if observing and self.density.refines_at(step):
-            self._refine(step)
+        for name, control in observing.items():
+            if control.refines_at(step):
+                self._refine(name, control, step)
         self.all_optimizers.zero_grad()
         return means
 
@@ -148,31 +164,40 @@ class TalkingHeadModule(pl.LightningModule):
             self.trainer.should_stop = True
         return shared.means, shared.sums
 
-    def _refine(self, step: int) -> None:
-        params = self.model.gaussians.params
+    def _subject(self) -> str | None:
+        """Whose Gaussians are in place; None where there is one subject."""
+        subjects = self.model.subjects
+        return subjects.bound if len(subjects.names) > 1 else None
+
+    def _controls(self) -> dict[str, DensityControl]:
+        """Density control of the layers of the subject in place."""
+        return self.density[self.model.subjects.bound]
+
+    def _refine(self, name: str, control: DensityControl, step: int) -> None:
+        layer = self.model.layers[name]
+        params = layer.gaussians.params
         if self.stage.mode in PREDICTED_MODES:
             # Pruning must see the opacities that were just drawn, not the ones the stage began with.
-            self.model.bake_canonical(self.sh_degree())
+            layer.bake_canonical(self.sh_degree())
             take_from_first(params.values())  # a network need not round alike on every device
-        with drawn_alike(self.seed, step, self.device):
-            self.density.refine(params, self.all_optimizers.gaussians, step)
+        with drawn_alike(self.seed + list(self.model.layers).index(name), step, self.device):
+            control.refine(params, self.all_optimizers.of_layer(self._subject(), name), step)
         check_equal(params, f"after density control at step {step}")
 
     def finish_stage(self) -> None:
         """Once the last step is done: what the canonical networks predict becomes explicit, for the next stage."""
         if self.stage.mode in PREDICTED_MODES and self.global_step >= self.stage.steps:
-            self.model.bake_canonical(self.stage.sh_degree(self.stage.steps - 1, self.model.gaussians.sh_degree))
+            self.model.bake_canonical(self.stage.sh_degree(self.stage.steps - 1, self.model.sh_degree))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        groups = parameter_groups(self.model)
+        entries = self.table.apply(self.stage)  # anew: a checkpoint may have brought other Gaussians
         if self.poses is not None:
-            groups["poses"] = list(self.poses.parameters())
-        self.all_optimizers = Optimizers(groups, self.model.gaussians.params, self.stage, self.spread)
+            entries += [Entry("poses", "poses", parameter) for parameter in self.poses.parameters()]
+        self.all_optimizers = Optimizers(entries, self.stage, self.spread, self.device)
         if self._resumed is not None:
             self.all_optimizers.load_gaussian_state_dict(self._resumed["gaussian_optimizers"])
-            if self.density is not None:
-                state = self._resumed["density"]
-                self.density.load_state_dict(_to_device(state, self.device))
+            for key, control in self._all_controls().items():
+                control.load_state_dict(_to_device(self._resumed["density"][key], self.device))
         return self.all_optimizers.networks
 
     def on_train_start(self) -> None:
@@ -188,8 +213,10 @@ class TalkingHeadModule(pl.LightningModule):
             **self.description,
             "stage": self.stage_name,
             "mode": self.stage.final_mode if self.global_step >= self.stage.steps else self.stage.mode,
-            "active_sh_degree": self.stage.sh_degree(max(self.global_step - 1, 0), self.model.gaussians.sh_degree),
-            "num_gaussians": self.model.gaussians.num_gaussians,
+            "active_sh_degree": self.stage.sh_degree(max(self.global_step - 1, 0), self.model.sh_degree),
+            "num_gaussians": self.model.num_gaussians,
+            "layers": self.model.layer_sizes(),
+            "deforms": self.stage.deforms,
             "step": self.global_step,
             "seconds": self.seconds,
         }
@@ -200,15 +227,22 @@ class TalkingHeadModule(pl.LightningModule):
         first, *others = gather(random_state())
         checkpoint["training"] = {
             "gaussian_optimizers": self.all_optimizers.gaussian_state_dict(),
-            "density": None if self.density is None else self.density.state_dict(),
+            "density": {key: control.state_dict() for key, control in self._all_controls().items()},
             "random": first,
             "random_of_others": others,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.model.gaussians.resize(checkpoint["talksplat"]["num_gaussians"])
+        self.model.resize(renamed(checkpoint)["talksplat"]["layers"])
         self._resumed = checkpoint["training"]
         self._seconds_before = checkpoint["talksplat"].get("seconds", 0.0)  # absent in older checkpoints
+
+    def _all_controls(self) -> dict[str, DensityControl]:
+        """Density control by layer, or by subject/layer where there are several subjects."""
+        first = next(iter(self.density.values()))
+        if len(self.density) == 1:
+            return first
+        return {f"{subject}/{name}": control for subject, own in self.density.items() for name, control in own.items()}
 
 
 def _to_device(value: Any, device: torch.device) -> Any:

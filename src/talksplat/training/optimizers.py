@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.optim import Adam
 
-from talksplat.training.stage import GAUSSIAN_GROUPS, Stage
+from talksplat.training.parameter_table import Entry
+from talksplat.training.stage import Stage
 
 ADAM_EPS = 1e-15  # 3D Gaussian splatting's value: gradients of single Gaussians are tiny
+KINDS = ("networks", "triplane", "audio_backbone", "poses")  # in the order in which checkpoints have their groups
 
 
 class Optimizers:
@@ -18,33 +22,52 @@ class Optimizers:
     Only the network optimiser is handed to Lightning, which counts steps by it.
 
     Args:
-        network_groups: parameters of the networks by learning-rate group ("networks", "triplane", "audio_backbone").
-        gaussians: parameters of the Gaussians by name.
+        entries: what the stage trains.
         stage: gives the learning rates.
-        spread: camera spread in dm, for learning rates that follow it.
+        spread: camera spread in dm of each subject, for learning rates that follow it; what is common takes their mean.
+        device: of the avatar.
     """
 
-    def __init__(
-        self, network_groups: dict[str, list[nn.Parameter]], gaussians: nn.ParameterDict, stage: Stage, spread: float
-    ) -> None:
+    def __init__(self, entries: Sequence[Entry], stage: Stage, spread: dict[str, float], device: torch.device) -> None:
         self.stage = stage
-        self.spread = spread
-        fused = gaussians["means"].is_cuda
-        groups = [{"params": params, "name": name} for name, params in network_groups.items() if params]
+        self._fused = device.type == "cuda"
+        mean_spread = sum(spread.values()) / len(spread)
+        groups: dict[tuple[int, str], list[nn.Parameter]] = {}
+        self._rules: dict[str, tuple[str, Sequence[float] | None, float]] = {}  # kind, rates, spread of a group
+        self.gaussians: dict[str, Adam] = {}
+        self._of: dict[tuple[str | None, str | None], dict[str, Adam]] = {}
+        gaussians = [entry for entry in entries if entry.is_gaussian]
+        single = len({(entry.subject, entry.layer) for entry in gaussians}) == 1
+        for entry in entries:
+            rate = stage.learning_rates.rate_of(entry.name)
+            if entry.is_gaussian:
+                name = entry.kind if single else _key(entry)
+                self._rules[name] = (entry.kind, rate, spread.get(entry.subject, mean_spread))
+                adam = self._adam([{"name": name, "params": [entry.parameter]}])
+                self.gaussians[_key(entry)] = adam
+                self._of.setdefault((entry.subject, entry.layer), {})[entry.kind] = adam
+                continue
+            name = entry.kind if rate is None else f"{entry.kind} of {entry.name}"
+            self._rules[name] = (entry.kind, rate, mean_spread)
+            groups.setdefault((KINDS.index(entry.kind), name), []).append(entry.parameter)
+        # A model without networks still needs one optimiser whose steps Lightning can count.
         if not groups:
-            # A model without networks still needs one optimiser whose steps Lightning can count.
-            groups = [{"params": [nn.Parameter(torch.zeros(1, device=gaussians["means"].device))], "name": "networks"}]
-        self.networks = Adam(groups, lr=0.0, eps=ADAM_EPS, fused=fused)
-        self.gaussians = {
-            name: Adam([{"params": [gaussians[name]], "name": name}], lr=0.0, eps=ADAM_EPS, fused=fused)
-            for name in GAUSSIAN_GROUPS
-        }
+            self._rules["networks"] = ("networks", None, mean_spread)
+            groups[0, "networks"] = [nn.Parameter(torch.zeros(1, device=device))]
+        self.networks = self._adam([{"name": key[1], "params": groups[key]} for key in sorted(groups)])
+
+    def _adam(self, groups: list[dict]) -> Adam:
+        return Adam(groups, lr=0.0, eps=ADAM_EPS, fused=self._fused)
+
+    def of_layer(self, subject: str | None, layer: str) -> dict[str, Adam]:
+        """Optimisers of a layer's Gaussians by attribute."""
+        return self._of.get((subject, layer), {})
 
     def set_learning_rates(self, step: int) -> None:
         """Learning rates of this step."""
-        for optimizer in (self.networks, *self.gaussians.values()):
-            for group in optimizer.param_groups:
-                group["lr"] = self.stage.learning_rates.at(group["name"], step, self.stage.steps, self.spread)
+        for group in self._groups():
+            kind, rates, spread = self._rules[group["name"]]
+            group["lr"] = self.stage.learning_rates.at(kind, step, self.stage.steps, spread, rates)
 
     def step_gaussians(self) -> None:
         """Step every optimiser of the Gaussians; parameters without a gradient stay."""
@@ -58,19 +81,14 @@ class Optimizers:
 
     def parameters(self) -> dict[str, list[nn.Parameter]]:
         """Trained parameters by group name."""
-        return {
-            group["name"]: group["params"]
-            for optimizer in (self.networks, *self.gaussians.values())
-            for group in optimizer.param_groups
-        }
+        return {group["name"]: group["params"] for group in self._groups()}
 
     def learning_rates(self) -> dict[str, float]:
         """Current learning rates by group name."""
-        return {
-            group["name"]: group["lr"]
-            for optimizer in (self.networks, *self.gaussians.values())
-            for group in optimizer.param_groups
-        }
+        return {group["name"]: group["lr"] for group in self._groups()}
+
+    def _groups(self) -> list[dict]:
+        return [group for optimizer in (self.networks, *self.gaussians.values()) for group in optimizer.param_groups]
 
     def gaussian_state_dict(self) -> dict[str, dict]:
         """State of the Gaussians' optimisers; Lightning keeps the networks' one."""
@@ -80,3 +98,7 @@ class Optimizers:
         """Inverse of `gaussian_state_dict`."""
         for name, optimizer in self.gaussians.items():
             optimizer.load_state_dict(state[name])
+
+
+def _key(entry: Entry) -> str:
+    return entry.name if entry.subject is None else f"{entry.subject}/{entry.name}"

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from talksplat.callbacks.backup import Backup
 from talksplat.callbacks.progress import RunProgress
-from talksplat.checkpoint import load_weights, read_checkpoint, with_architectures
+from talksplat.checkpoint import load_part, load_weights, read_checkpoint, with_architectures
 from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
@@ -29,13 +29,14 @@ from talksplat.trackers.open import open_trackers
 from talksplat.training.console import end_on_sigterm, quiet_libraries
 from talksplat.training.fit import Place, fit_stage
 from talksplat.training.folder import RunFolder
-from talksplat.training.parameter_groups import unfreeze_audio_layers
+from talksplat.training.overview import check_stages, overview
+from talksplat.training.parameter_table import ParameterTable
 from talksplat.training.parts import run_parts
 from talksplat.training.pose_refinement import open_pose_refinement
 from talksplat.training.preflight import build_losses
 from talksplat.training.settings import with_devices
 from talksplat.training.stage import Stage, camera_spread, check_batches
-from talksplat.training.subject import subject_statistics
+from talksplat.training.subject import head_size, subject_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,6 @@ class TrainingRun:
         check_batches(self.plan, self.settings.devices, len(self.data.subject.train))
         self.rasterizer = instantiate(config.rasterizer)
         self.model = instantiate(config.model)
-        for _, stage in self.plan:
-            unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)  # finds what is wrong before the first step
         self.poses = open_pose_refinement(config, self.data.subject, self.device)
         self.tracker: Tracker | None = None if config.tracker is None else instantiate(config.tracker)
         if self.tracker is not None and rank == 0:
@@ -88,13 +87,18 @@ class TrainingRun:
             )
 
     def _initialize_model(self) -> None:
-        statistics = subject_statistics(self.data.subject)
-        self.model.setup_subject(statistics)
-        self.spread = camera_spread(statistics.viewmats)
-        vertices = statistics.vertices
-        self.scene_scale = float((vertices - vertices.mean(0)).norm(dim=-1).quantile(0.95))
-        if self.config.checkpoint is not None:
-            load_weights(self.model, read_checkpoint(self.config.checkpoint), str(self.config.checkpoint))
+        statistics = [subject_statistics(data.subject, name) for name, data in self.data.portraits.items()]
+        self.model.setup_subjects(statistics)
+        self.spread = {one.name: camera_spread(one.viewmats) for one in statistics}
+        self.scene_scale = {one.name: head_size(one.vertices) for one in statistics}
+        self.table = ParameterTable(self.model)
+        check_stages(self.plan, self.model, self.table, self.scene_scale)
+        start, parts = self.config.checkpoint, list(self.config.checkpoint_parts)
+        if start is not None and parts == ["*"]:
+            load_weights(self.model, read_checkpoint(start), str(start))
+        elif start is not None:
+            count = load_part(self.model, read_checkpoint(start), str(start), parts)
+            logger.info("%d tensors from %s: %s", count, start, ", ".join(parts))
 
     def run(self) -> dict[str, Any]:
         """Train all stages that are not finished yet, measure, and write `metrics.json`."""
@@ -104,7 +108,7 @@ class TrainingRun:
             num_steps = sum(stage.steps for _, stage in self.plan)
             for tracker in self.open_tracker(num_steps):
                 tracker.log_results(metrics, self.folder.path / "test", num_steps)
-            self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.gaussians.num_gaussians)
+            self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.num_gaussians)
         return metrics
 
     @contextmanager
@@ -131,8 +135,9 @@ class TrainingRun:
 
     def renderer(self, last: Stage) -> AvatarRenderer:
         """The avatar as it is drawn after its last stage, ready for inference."""
+        self.model.restrict(last.deforms)
         self.model.to(self.device).freeze_for_inference()
-        degree = last.sh_degree(last.steps - 1, self.model.gaussians.sh_degree)
+        degree = last.sh_degree(last.steps - 1, self.model.sh_degree)
         size = (self.data.subject.width, self.data.subject.height)
         return AvatarRenderer(self.model, self.rasterizer, last.final_mode, degree, *size)
 
@@ -223,14 +228,7 @@ def train(config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = 
     quiet_libraries()
     run = TrainingRun(config, run_dir, callbacks)
     if config.dry_run:
-        size = sum(parameter.numel() for parameter in run.model.parameters())
-        times = "" if run.settings.devices == 1 else f"{run.settings.devices} x "
-        stages = ", ".join(f"{name} {stage.steps:,} steps of {times}{stage.batch_size}" for name, stage in run.plan)
-        tokens = ", ".join(run.model.token_names) or "none"
-        name = type(run.model).__name__
-        logger.info(
-            "%s on audio=%s, %s parameters, tokens: %s; %s", name, config.audio.name, f"{size:,}", tokens, stages
-        )
+        logger.info("%s", overview(run.plan, run.model, run.table, config.audio.name, run.settings.devices))
         logger.info("dry run: everything is built and checked, nothing is trained")
         return None
     return run.run()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import torch
 
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import camera_centers
-from talksplat.models.talking_head import MODES
+from talksplat.models.layer import MODES
 
 BACKBONE_SHARE = 0.1  # learning rate of a pretrained speech model's layers relative to the networks
 GAUSSIAN_GROUPS = ("means", "scales", "quats", "opacities", "sh0", "shN")
@@ -23,6 +25,8 @@ class LearningRates:
     Rates fall log-linearly from the first to the second value over `horizon` steps (None: over the whole stage).
     `audio_backbone` is for the layers of a speech model that a stage unfreezes; None: a tenth of `networks`.
     `poses` is for `pose_refinement`, in units of its usual correction.
+    `rates` holds rates of single parameters by globs of their names ("mouth.means", see `ParameterTable`), in the place of those
+    of their kind.
     `scale` multiplies means, triplane and networks (and audio_backbone), as the originals do with the spread of the cameras
     ("camera_spread": 1.1 times the largest distance of a training camera from their mean, in dm), which makes learning
     depend on how much the head moved. A number is the same for every clip. (GaussianTalker specification, 2 and 5.1)
@@ -40,18 +44,36 @@ class LearningRates:
     poses: Sequence[float] = (0.02, 0.002)
     scale: float | Literal["camera_spread"] = 1.0
     horizon: int | None = None
+    rates: Mapping[str, Sequence[float]] | None = None
 
     def __post_init__(self) -> None:
-        for group in ("means", "networks", "triplane", "audio_backbone", "poses", *GAUSSIAN_GROUPS[1:]):
-            rates = self._rates(group)
+        kinds = ("means", "networks", "triplane", "audio_backbone", "poses", *GAUSSIAN_GROUPS[1:])
+        given = {group: self._rates(group) for group in kinds}
+        given |= {f"rates.{glob}": list(rates) for glob, rates in (self.rates or {}).items()}
+        for group, rates in given.items():
             if len(rates) not in (1, 2) or min(rates) < 0 or (len(rates) == 2 and min(rates) == 0):
                 raise UserError(
                     f"learning_rates.{group}: give one rate or [initial, final], both positive, not {rates}"
                 )
 
-    def at(self, group: str, step: int, num_steps: int, spread: float) -> float:
-        """Learning rate of a group at a step."""
-        rates = self._rates(group)
+    def rate_of(self, name: str) -> Sequence[float] | None:
+        """The entry of `rates` for a parameter; None: that of its kind counts.
+
+        Raises:
+            UserError: two globs match it.
+        """
+        globs = [glob for glob in self.rates or {} if fnmatchcase(name, glob)]
+        if len(globs) > 1:
+            raise UserError(f"learning_rates.rates: {globs[0]!r} and {globs[1]!r} both match {name}")
+        return self.rates[globs[0]] if globs else None
+
+    def text(self, kind: str, name: str) -> str:
+        """Rates of a parameter for people."""
+        return " to ".join(f"{rate:g}" for rate in self.rate_of(name) or self._rates(kind))
+
+    def at(self, group: str, step: int, num_steps: int, spread: float, rates: Sequence[float] | None = None) -> float:
+        """Learning rate of a group at a step; `rates` in the place of the group's own."""
+        rates = self._rates(group) if rates is None else list(rates)
         fraction = min(step / max(self.horizon or num_steps, 1), 1.0)
         rate = rates[0] if len(rates) == 1 else rates[0] ** (1 - fraction) * rates[1] ** fraction
         if group in ("means", "networks", "triplane", "audio_backbone"):
@@ -78,6 +100,8 @@ class Stage:
             the originals, where it measures how much the head moved.
         sh_degree_every: the active spherical-harmonics degree grows by one after so many steps; None: full from the start.
         unfreeze_audio_layers: last layers of the speech model inside the avatar that are trained; 0: all are frozen.
+        train: globs of the names of what is trained ("face.*", "shared.tokens.*"); what none of them matches is frozen.
+        deforms: attributes that conditions move, by layer; None: all that the layers' deformations move.
     """
 
     mode: Literal["canonical", "deform", "joint"]
@@ -88,6 +112,8 @@ class Stage:
     density_scale: Literal["head", "camera_spread"] = "head"
     sh_degree_every: int | None = None
     unfreeze_audio_layers: int = 0
+    train: Sequence[str] = ("*",)
+    deforms: Mapping[str, Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -101,6 +127,10 @@ class Stage:
                 f"unfreeze_audio_layers={self.unfreeze_audio_layers} must be at least 0, and 0 in a canonical stage, which "
                 "hears nothing"
             )
+
+    def density_of(self, layer: str) -> Any:
+        """Density control of a layer, in its first state; None: its Gaussians stay as many as they are."""
+        return copy.deepcopy(self.density.get(layer) if isinstance(self.density, Mapping) else self.density)
 
     @property
     def final_mode(self) -> str:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.geometry.cameras import project
+from talksplat.models.subject_states import FIRST
 from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.subject_format.subject import Subject
 
@@ -43,7 +44,7 @@ def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
     }
 
 
-def subject_statistics(subject: Subject) -> SubjectStatistics:
+def subject_statistics(subject: Subject, name: str = FIRST) -> SubjectStatistics:
     """What an avatar takes from its subject: of the training frames only."""
     mouth = mouth_center(subject)
     return SubjectStatistics(
@@ -55,7 +56,13 @@ def subject_statistics(subject: Subject) -> SubjectStatistics:
         lip_measures=torch.as_tensor(subject.lip_measures[subject.train]),
         audio_fingerprint=_tensor(subject.audio_fingerprint),
         mouth=_tensor(mouth),
+        name=name,
     )
+
+
+def head_size(vertices: Float[torch.Tensor, "vertex 3"]) -> float:
+    """Radius (dm) around the middle of the start points in which 95 % of them lie."""
+    return float((vertices - vertices.mean(0)).norm(dim=-1).quantile(0.95))
 
 
 def _tensor(array: np.ndarray | None) -> torch.Tensor | None:

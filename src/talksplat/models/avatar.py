@@ -1,0 +1,245 @@
+"""Avatars: layers of Gaussians, modules that the layers share, and a state of each subject."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from talksplat.errors import UserError
+from talksplat.models.compositor import Over, Together
+from talksplat.models.expression import at_rest
+from talksplat.models.layer import MODES, GaussianLayer
+from talksplat.models.speech_encoder import SpeechEncoder
+from talksplat.models.subject_states import SubjectModule
+from talksplat.models.subject_statistics import SubjectStatistics
+from talksplat.types import Conditions, Gaussians
+
+
+class Avatar(SubjectModule):
+    """Layers of Gaussians, moved by what they share.
+
+    Tensors that are fitted to a person (`PERSONAL` of each module) exist once for each subject, see `SubjectStates`; all
+    others are common to the subjects.
+
+    Args:
+        layers: by name, in the order of their Gaussians.
+        shared: modules from conditions to signals [frame, ...], computed once for all layers: "tokens".
+        compositor: makes the image of the layers; None: one rasterisation of all.
+        personal: globs of further parameters and buffers that each subject has for itself.
+        unit_dropout: share of the frames in training that are shown with a face at rest and open eyes: brows and lids of one
+            person alone predict the lips (correlation 0.59), but new speech comes without them.
+        max_points: frames times Gaussians worked on at once where no gradient is wanted, which bounds memory.
+
+    Raises:
+        UserError: no layer, or a value out of range.
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[str, GaussianLayer],
+        shared: Mapping[str, nn.Module] | None = None,
+        compositor: Together | Over | None = None,
+        personal: Sequence[str] = (),
+        unit_dropout: float = 0.0,
+        max_points: int = 524_288,
+    ):
+        super().__init__(personal)
+        if not layers:
+            raise UserError("model.layers: an avatar needs at least one layer")
+        if not 0 <= unit_dropout < 1:
+            raise UserError(f"model.unit_dropout={unit_dropout} must be at least 0 and below 1")
+        self.layers = nn.ModuleDict(layers)
+        self.shared = nn.ModuleDict(shared or {})
+        self.compositor = compositor or Together()
+        self.unit_dropout = unit_dropout
+        self.max_points = max_points
+
+    @property
+    def num_gaussians(self) -> int:
+        """Gaussians of all layers."""
+        return sum(layer.num_gaussians for layer in self.layers.values())
+
+    @property
+    def sh_degree(self) -> int:
+        """Highest degree of spherical harmonics of any layer."""
+        return max(layer.gaussians.sh_degree for layer in self.layers.values())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the avatar is."""
+        return next(iter(self.layers.values())).gaussians.params["means"].device
+
+    @property
+    def token_names(self) -> tuple[str, ...]:
+        """Names of the condition tokens, in the order of `attention`."""
+        return self.shared["tokens"].names if "tokens" in self.shared else ()
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether Gaussians attend to the tokens, so that `attention` has weights to give."""
+        return any(layer.deformation is not None and layer.deformation.has_attention for layer in self.layers.values())
+
+    @property
+    def has_deformation(self) -> bool:
+        """Whether conditions move any layer."""
+        return any(layer.deformation is not None for layer in self.layers.values())
+
+    @property
+    def speech_encoder(self) -> SpeechEncoder | None:
+        """The part that has a pretrained speech model inside."""
+        return next((part for part in self.modules() if isinstance(part, SpeechEncoder)), None)
+
+    # Subjects.
+
+    def setup_subject(self, subject: SubjectStatistics) -> None:
+        """Place the Gaussians and take what is needed from the training frames of the only subject.
+
+        Raises:
+            UserError: unusable start points (see `resample_points`) or no training camera.
+        """
+        self.setup_subjects([subject])
+
+    def setup_subjects(self, subjects: Sequence[SubjectStatistics]) -> None:
+        """The same for several, with a state for each; the first one is bound."""
+        self.changed()
+        for subject in subjects:
+            if len(subject.viewmats) == 0:
+                raise UserError("the training split has no frames; check transforms_train.json")
+        for index, subject in enumerate(subjects):
+            if index:
+                self.subjects.add(subject.name)
+            else:
+                self.subjects.start(subject.name)
+            subject = subject.to(self.device)
+            for layer in self.layers.values():
+                layer.fit(subject)
+            for module in self.shared.values():
+                if hasattr(module, "fit"):
+                    module.fit(subject)
+        if len(subjects) > 1:
+            for module in self.shared.values():
+                if hasattr(module, "fit_common"):
+                    module.fit_common([subject.to(self.device) for subject in subjects])
+        self.bind(subjects[0].name)
+
+    def layer_sizes(self) -> dict[str, dict[str, int]]:
+        """Gaussians of each layer, by subject."""
+        bound, sizes = self.subjects.bound, {}
+        for name in self.subjects.names:
+            self.bind(name)
+            sizes[name] = {key: layer.num_gaussians for key, layer in self.layers.items()}
+        self.bind(bound)
+        return sizes
+
+    def resize(self, sizes: Mapping[str, Mapping[str, int]]) -> None:
+        """Make room for the subjects of a checkpoint, before `load_state_dict`; see `layer_sizes`."""
+        self.changed()
+        for subject, layers in zip(self.subjects.expect(list(sizes)), sizes.values()):
+            self.bind(subject)
+            for name, count in layers.items():
+                if self.layers[name].num_gaussians != count:
+                    self.layers[name].gaussians.resize(count)
+        self.bind(self.subjects.names[0])
+
+    # Drawing.
+
+    def parts(self) -> dict[str, slice]:
+        """Where the Gaussians of each layer lie among those that `forward` gives."""
+        ends, parts = 0, {}
+        for name, layer in self.layers.items():
+            parts[name] = slice(ends, ends + layer.num_gaussians)
+            ends += layer.num_gaussians
+        return parts
+
+    def forward(self, conditions: Conditions, mode: str, active_sh_degree: int) -> Gaussians:
+        """Activated Gaussians of B frames, those of all layers one after another.
+
+        Args:
+            conditions: of one subject, who is bound if they name one.
+            mode: one of `MODES`.
+            active_sh_degree: SH degree that counts so far.
+        """
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {MODES}, not {mode!r}")
+        self.bind(conditions.subject)
+        raw = {name: layer.raw(mode) for name, layer in self.layers.items()}
+        prepared = self.prepared(mode)
+        frames = len(conditions)
+        step = frames if torch.is_grad_enabled() else max(self.max_points // max(self.num_gaussians, 1), 1)
+        chunks = []
+        for start in range(0, frames, step):
+            some = conditions.index(slice(start, start + step))
+            signals, some = self.signals(some) if prepared else ({}, some)
+            layers = [
+                layer.activated(
+                    raw[name],
+                    layer.offsets(prepared[name], signals, some) if name in prepared else {},
+                    some,
+                    active_sh_degree,
+                )
+                for name, layer in self.layers.items()
+            ]
+            chunks.append(joined(layers, 1))
+        return joined(chunks, 0)
+
+    def signals(self, conditions: Conditions) -> tuple[dict[str, Tensor], Conditions]:
+        """Outputs of the shared modules, and the conditions that were shown to them."""
+        if self.training and self.unit_dropout:
+            conditions = at_rest(conditions, self.unit_dropout)
+        return {name: module(conditions) for name, module in self.shared.items()}, conditions
+
+    def prepared(self, mode: str) -> dict[str, Any]:
+        """What no condition changes, of each layer that is deformed."""
+        known = self._frozen.get(self.subjects.bound)
+        if known is not None and mode != "canonical":
+            return known
+        return {name: layer.prepare() for name, layer in self.layers.items() if layer.deforms(mode)}
+
+    # Stages and inference.
+
+    @torch.no_grad()
+    def freeze_for_inference(self) -> None:
+        """Switch to evaluation and keep what no condition changes, of the subject that is bound. Undone by `train`, and by
+        anything here that changes the weights; call it again after changing them in another way."""
+        self.eval()
+        self._frozen = {self.subjects.bound: self.prepared("deform")}
+
+    def restrict(self, deforms: Mapping[str, Sequence[str]] | None) -> None:
+        """Deform only the listed attributes of the listed layers; None: all of all layers.
+
+        Raises:
+            UserError: no such layer or attribute.
+        """
+        for name in deforms or ():
+            if name not in self.layers:
+                raise UserError(f"deforms names {name!r}, but the avatar's layers are {', '.join(self.layers)}")
+        for name, layer in self.layers.items():
+            layer.restrict((deforms or {}).get(name))
+        self.changed()
+
+    @torch.no_grad()
+    def bake_canonical(self, active_sh_degree: int) -> None:
+        """`GaussianLayer.bake_canonical` of all layers and subjects."""
+        bound = self.subjects.bound
+        for subject in self.subjects.names:
+            self.bind(subject)
+            for layer in self.layers.values():
+                layer.bake_canonical(active_sh_degree)
+        self.bind(bound)
+
+    def train(self, mode: bool = True) -> Avatar:
+        """As of any module; also drops what `freeze_for_inference` kept."""
+        self.changed()
+        return super().train(mode)
+
+
+def joined(parts: Sequence[Gaussians], axis: int) -> Gaussians:
+    """Bundles one after another along the frames (0) or the Gaussians (1)."""
+    if len(parts) == 1:
+        return parts[0]
+    names = [field.name for field in fields(Gaussians)]
+    return Gaussians(**{name: torch.cat([getattr(part, name) for part in parts], axis) for name in names})

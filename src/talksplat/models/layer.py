@@ -1,0 +1,139 @@
+"""A layer of an avatar: one set of Gaussians, features of their places, what predicts and what deforms their attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from talksplat.errors import UserError
+from talksplat.models.box import BoxedFeatures
+from talksplat.models.canonical import CanonicalMLP
+from talksplat.models.deformation import Deformation
+from talksplat.models.gaussians import ATTRIBUTES, GaussianParameters, RawGaussians
+from talksplat.models.heads import without_autocast
+from talksplat.models.subject_statistics import SubjectStatistics
+from talksplat.types import Conditions, Gaussians
+
+MODES = ("canonical", "deform", "joint")
+PREDICTED_MODES = ("canonical", "joint")  # in which the canonical networks' predictions count
+
+
+class GaussianLayer(nn.Module):
+    """Gaussians that move by one deformation: a face, a mouth, a torso.
+
+    In mode "canonical" the attributes predicted from the spatial features stand in for the explicit parameters; in mode
+    "deform" the explicit parameters count, moved by `deformation`; in mode "joint" the predicted attributes are moved, for
+    training both at once (GaussianTalker section 7.4).
+
+    Args:
+        gaussians: the explicit parameters.
+        triplane: features of positions.
+        canonical: predicts some attributes from those features.
+        deformation: offsets of attributes in each frame; None: the layer stays as it is.
+
+    Raises:
+        UserError: parts whose widths or SH degrees differ.
+    """
+
+    def __init__(
+        self,
+        gaussians: GaussianParameters,
+        triplane: BoxedFeatures,
+        canonical: CanonicalMLP,
+        deformation: Deformation | None = None,
+    ):
+        super().__init__()
+        require_equal("triplane features", triplane.out_features, "canonical.in_features", canonical.in_features)
+        require_equal("gaussians.sh_degree", gaussians.sh_degree, "canonical.sh_degree", canonical.sh_degree)
+        self.gaussians = gaussians
+        self.triplane = triplane
+        self.canonical = canonical
+        self.deformation = deformation
+        self.deformed: tuple[str, ...] | None = None
+
+    @property
+    def num_gaussians(self) -> int:
+        """N."""
+        return self.gaussians.num_gaussians
+
+    def restrict(self, attributes: Sequence[str] | None) -> None:
+        """Deform these attributes only; None: all that the deformation moves.
+
+        Raises:
+            UserError: unknown attributes.
+        """
+        unknown = sorted(set(attributes or ()) - set(ATTRIBUTES))
+        if unknown:
+            raise UserError(f"deforms: {unknown[0]!r} is not one of {', '.join(ATTRIBUTES)}")
+        self.deformed = None if attributes is None else tuple(attributes)
+
+    def fit(self, subject: SubjectStatistics) -> None:
+        """Place the Gaussians, and take what is needed from the training frames.
+
+        Raises:
+            UserError: unusable start points (see `resample_points`).
+        """
+        self.gaussians.initialize(subject.vertices, subject.vertex_colors)
+        self.triplane.fit_bounds(subject.vertices)
+        if self.deformation is not None:
+            self.deformation.fit(subject)
+
+    def raw(self, mode: str) -> RawGaussians:
+        """Attributes before deformation and activation."""
+        return self.canonical_raw() if mode in PREDICTED_MODES else self.gaussians.raw()
+
+    def canonical_raw(self) -> RawGaussians:
+        """Explicit parameters with the predicted attributes in their place."""
+        predicted = self.canonical(self._features()) if self.canonical.factors else {}
+        return replace(self.gaussians.raw(), **predicted)
+
+    def deforms(self, mode: str) -> bool:
+        """Whether conditions move the layer in this mode."""
+        return mode != "canonical" and self.deformation is not None and self.deformed != ()
+
+    def prepare(self) -> Any:
+        """What of the deformation depends on no condition."""
+        return self.deformation.prepare(self._features(), self.gaussians.params["means"].detach())
+
+    def offsets(self, prepared: Any, signals: Mapping[str, Tensor], conditions: Conditions) -> dict[str, Tensor]:
+        """Offsets [frame, gaussian, ...] of raw attributes, float32."""
+        offsets = self.deformation(prepared, signals, conditions)
+        return {name: value for name, value in offsets.items() if self.deformed is None or name in self.deformed}
+
+    def activated(
+        self, raw: RawGaussians, offsets: Mapping[str, Tensor], conditions: Conditions, active_sh_degree: int
+    ) -> Gaussians:
+        """Gaussians of B frames as they are drawn."""
+        with without_autocast(raw.means):
+            moved = {name: getattr(raw, name) + offset for name, offset in offsets.items()}
+            degree = min(active_sh_degree, self.gaussians.sh_degree)
+            return replace(raw, **moved).activate(conditions.viewmats, degree)
+
+    @torch.no_grad()
+    def bake_canonical(self, active_sh_degree: int) -> None:
+        """Write the predicted attributes into the explicit parameters: for handing over to the next stage, and before
+        pruning, which would otherwise judge stale opacities (GaussianTalker section 5.3).
+
+        Bands of the spherical harmonics above `active_sh_degree` become 0: they were never drawn, so what the network
+        predicts for them is noise, and the next stage would draw it.
+        """
+        if self.canonical.factors:
+            with without_autocast(self.gaussians.params["means"]):
+                predicted = self.canonical(self._features())
+                if "sh" in predicted:
+                    predicted["sh"][:, (active_sh_degree + 1) ** 2 :] = 0
+                self.gaussians.assign(predicted)
+
+    def _features(self) -> Float[Tensor, "gaussian feature"]:
+        return self.triplane(self.gaussians.params["means"])
+
+
+def require_equal(first_name: str, first: int, second_name: str, second: int) -> None:
+    """Raise a UserError that names two settings of the model which must agree."""
+    if first != second:
+        raise UserError(f"model: {first_name} ({first}) and {second_name} ({second}) must be equal")

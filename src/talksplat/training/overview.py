@@ -1,0 +1,61 @@
+"""What an avatar consists of and what each stage trains: checked before training, shown by `dry_run=true`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from talksplat.models.avatar import Avatar
+from talksplat.training.density.layers import density_controls
+from talksplat.training.parameter_table import ParameterTable, rows
+from talksplat.training.stage import Stage, StagePlan
+
+WIDTH = 100
+
+
+def check_stages(plan: StagePlan, model: Avatar, table: ParameterTable, scene_scale: Mapping[str, float]) -> None:
+    """Raise a UserError for a stage that names what the avatar does not have, or trains nothing."""
+    for _, stage in plan:
+        model.restrict(stage.deforms)
+        density_controls(model, stage, table.apply(stage), scene_scale)
+
+
+def overview(plan: StagePlan, model: Avatar, table: ParameterTable, audio: str, devices: int) -> str:
+    """Text of several lines: the avatar, then a table for each stage."""
+    size = sum(entry.parameter.numel() for entry in table.entries())
+    tokens = ", ".join(model.token_names) or "none"
+    lines = [f"{type(model).__name__} on audio={audio}, {size:,} parameters, tokens: {tokens}"]
+    for subject, layers in model.layer_sizes().items():
+        counts = ", ".join(f"{name} {count:,}" for name, count in layers.items())
+        lines.append(f"subject {subject}: Gaussians of {counts}")
+    for name, stage in plan:
+        times = "" if devices == 1 else f"{devices} x "
+        lines.append(f"stage {name}: mode {stage.mode}, {stage.steps:,} steps of {times}{stage.batch_size} images")
+        lines += [_line(layer, stage, model) for layer in model.layers]
+        lines.append(_table(table, stage))
+    return "\n".join(lines)
+
+
+def _line(layer: str, stage: Stage, model: Avatar) -> str:
+    control = stage.density_of(layer)
+    density = "none" if control is None else type(control).__name__
+    model.restrict(stage.deforms)
+    part = model.layers[layer]
+    if not part.deforms(stage.mode):
+        return f"  {layer}: not deformed; density control: {density}"
+    deformed = "all that its deformation moves" if part.deformed is None else ", ".join(part.deformed)
+    return f"  {layer}: deformed {deformed}; density control: {density}"
+
+
+def _table(table: ParameterTable, stage: Stage) -> str:
+    shown = Table(box=None, pad_edge=True)
+    for title, justify in (("parameters", "left"), ("kind", "left"), ("learning rate", "left"), ("numbers", "right")):
+        shown.add_column(title, justify=justify)
+    for part, kind, rate, count in rows(table, stage):
+        shown.add_row(part, kind, rate, f"{count:,}")
+    console = Console(width=WIDTH, color_system=None)
+    with console.capture() as captured:
+        console.print(shown)
+    return captured.get().rstrip()

@@ -1,0 +1,150 @@
+"""Parameter table of an avatar: names, learning-rate kinds, and what a stage trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from talksplat.errors import UserError
+from talksplat.models.avatar import Avatar
+from talksplat.models.subject_states import personal_names
+from talksplat.training.stage import Stage
+
+GAUSSIANS = "gaussians.params."
+ORDER = ("canonical", "shared", "deformation")  # in which the networks' optimiser has them, as checkpoints do
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One parameter.
+
+    `name` is LAYER.ATTRIBUTE of a Gaussian ("face.means"), LAYER.PART... or shared.PART... of a network; `kind` is the entry
+    of `LearningRates` that it follows; `subject` is whose it is, None if it is common to all.
+    """
+
+    name: str
+    kind: str
+    parameter: nn.Parameter
+    subject: str | None = None
+    layer: str | None = None
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Whether it is an attribute of the Gaussians, which density control resizes."""
+        return self.layer is not None and self.name == f"{self.layer}.{self.kind}"
+
+
+class ParameterTable:
+    """All parameters of an avatar that its author did not freeze, and which of them a stage trains.
+
+    Args:
+        model: the avatar, with its subjects set up.
+    """
+
+    def __init__(self, model: Avatar) -> None:
+        self.model = model
+        self._backbone = (
+            set() if model.speech_encoder is None else set(map(id, model.speech_encoder.backbone.parameters()))
+        )
+        self._frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad} - {
+            name for name, parameter in model.named_parameters() if id(parameter) in self._backbone
+        }
+
+    def entries(self) -> list[Entry]:
+        """Entries as of now: density control replaces parameters."""
+        model = self.model
+        several = len(model.subjects.names) > 1
+        personal = set(personal_names(model, model.subjects.globs)) if several else set()
+        owner = {name: model.subjects.bound if name in personal else None for name, _ in model.named_parameters()}
+        found = [self._entry(name, parameter, owner[name]) for name, parameter in model.named_parameters()]
+        waiting = [
+            (s, name, tensor) for s, name, tensor in model.subjects.waiting() if isinstance(tensor, nn.Parameter)
+        ]
+        found += [self._entry(name, tensor, subject) for subject, name, tensor in waiting]
+        known = [entry for entry in found if entry is not None]
+        return sorted(known, key=_place)
+
+    def apply(self, stage: Stage) -> list[Entry]:
+        """Freeze what the stage does not train, and open the speech model's layers as it says.
+
+        Returns:
+            what it trains.
+
+        Raises:
+            UserError: a glob that matches nothing, two rates for one parameter, layers to open that are not there.
+        """
+        unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)
+        entries = self.entries()
+        for glob in (*stage.train, *(stage.learning_rates.rates or ())):
+            if not any(fnmatchcase(entry.name, glob) for entry in entries):
+                names = ", ".join(sorted({".".join(entry.name.split(".")[:2]) + "*" for entry in entries}))
+                raise UserError(
+                    f"no parameter is called {glob!r} (train, learning_rates.rates of a stage): there are {names}"
+                )
+        trained = []
+        for entry in entries:
+            wanted = any(fnmatchcase(entry.name, glob) for glob in stage.train)
+            if entry.kind == "audio_backbone":
+                wanted = wanted and entry.parameter.requires_grad
+            entry.parameter.requires_grad_(wanted)
+            if wanted:
+                stage.learning_rates.rate_of(entry.name)  # finds two
+                trained.append(entry)
+        if not trained:
+            raise UserError(f"stage.train={list(stage.train)} leaves nothing to train")
+        return trained
+
+    def _entry(self, name: str, parameter: nn.Parameter, subject: str | None) -> Entry | None:
+        if name in self._frozen:
+            return None
+        parts = name.split(".")
+        if parts[0] == "layers":
+            layer, rest = parts[1], ".".join(parts[2:])
+            if rest.startswith(GAUSSIANS):
+                attribute = rest.removeprefix(GAUSSIANS)
+                return Entry(f"{layer}.{attribute}", attribute, parameter, subject, layer)
+            kind = "triplane" if parts[2] == "triplane" else "networks"
+            return Entry(f"{layer}.{rest}", kind, parameter, subject, layer)
+        return Entry(name, "audio_backbone" if id(parameter) in self._backbone else "networks", parameter, subject)
+
+
+def _place(entry: Entry) -> int:
+    """Place of a network among the others: what predicts attributes, what is shared, what deforms."""
+    part = "shared" if entry.layer is None else entry.name.split(".")[1]
+    return ORDER.index(part) if part in ORDER else len(ORDER)
+
+
+def unfreeze_audio_layers(model: Avatar, count: int) -> None:
+    """Train the last `count` layers of the speech model inside, and freeze the others.
+
+    Raises:
+        UserError: there is no speech model, or it has fewer layers.
+    """
+    if model.speech_encoder is not None:
+        model.speech_encoder.unfreeze(count)
+    elif count:
+        raise UserError(
+            f"unfreeze_audio_layers={count}, but this avatar takes features made beforehand: choose "
+            "experiment=finetune_speech, whose model has a speech model inside"
+        )
+
+
+def rows(table: ParameterTable, stage: Stage) -> Iterator[tuple[str, str, str, int]]:
+    """Lines of a stage for people: part, kind, rate, numbers; parts are the first two words of the names."""
+    trained = {id(entry.parameter) for entry in table.apply(stage)}
+    sums: dict[tuple[str, str, str], int] = {}
+    for entry in table.entries():
+        part = ".".join(entry.name.split(".")[:2])
+        rate = stage.learning_rates.text(entry.kind, entry.name) if id(entry.parameter) in trained else "frozen"
+        key = (part if entry.subject is None else f"{entry.subject}: {part}", entry.kind, rate)
+        sums[key] = sums.get(key, 0) + entry.parameter.numel()
+    for (part, kind, rate), count in sums.items():
+        yield part, kind, rate, count
+
+
+def names_of(entries: Sequence[Entry]) -> list[str]:
+    """Names of entries, each once."""
+    return list(dict.fromkeys(entry.name for entry in entries))
