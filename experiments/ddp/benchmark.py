@@ -56,7 +56,7 @@ def measure(options: argparse.Namespace, devices: int, run_dir: Path) -> dict[st
         "step_ms": 1000 * batch / speed,
         "slowest": min(speeds),
         "fastest": max(speeds),
-        "gaussians": run.model.gaussians.num_gaussians,
+        "gaussians": run.model.num_gaussians,
         "seconds_in_all": time.perf_counter() - began,
     }
 

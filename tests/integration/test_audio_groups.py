@@ -126,7 +126,7 @@ def test_features_as_other_projects_store_them(folder: Path, tmp_path: Path) -> 
         np.save(clip / config.audio.files[0], np.random.default_rng(0).normal(size=(FRAMES, *shape)))
         run = TrainingRun(config, tmp_path / group)
         assert run.data.store.conditions(torch.tensor([3]), "cpu").audio.shape == (1, 8, *shape)
-        assert run.model.tokens.sources["audio"].encoder.width == shape[1]
+        assert run.model.shared["tokens"].sources["audio"].encoder.width == shape[1]
         np.save(clip / config.audio.files[0], np.zeros((FRAMES, *shape[:1], 29)))
         with pytest.raises(
             UserError, match=f"{config.audio.files[0]} has windows of .* width 29, but the audio setting"

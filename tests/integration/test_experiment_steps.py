@@ -95,6 +95,6 @@ def test_few_seconds(tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.Mon
 def moving(run: TrainingRun) -> list[str]:
     """What the stages of a run must change."""
     modes = {stage.mode for _, stage in run.plan}
-    parts = ["gaussians.params.means", "triplane", "cross_attention", "deformation"]
-    parts += [f"tokens.networks.{name}" for name in run.model.tokens.networks]
-    return parts + (["canonical"] if modes != {"deform"} and run.model.canonical.factors else [])
+    parts = ["gaussians.params.means", "triplane", "cross_attention", "deformation.heads"]
+    parts += [f"shared.tokens.networks.{name}" for name in run.model.shared["tokens"].networks]
+    return parts + (["canonical"] if modes != {"deform"} and run.model.face.canonical.factors else [])

@@ -88,7 +88,7 @@ def test_one_setting_reaches_data_and_model():
     assert list(config.dataset.loader.action_units) == ["AU01_r", "AU04_r"]
     model = instantiate(config.model)
     assert model.token_names == ("audio", "eye", "expression", "camera", "null")
-    assert model.tokens.networks["expression"][0].in_features == 2
+    assert model.shared["tokens"].networks["expression"][0].in_features == 2
 
 
 def test_token_follows_the_units():

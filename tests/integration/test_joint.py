@@ -43,7 +43,13 @@ def test_both_parts_learn(name: str) -> None:
     model = set_up(build(name)).train()
     gaussians = model(make_conditions(2), "joint", 3)
     sum(value.square().sum() for value in (gaussians.means, gaussians.colors, gaussians.opacities)).backward()
-    for module in (model.canonical, model.deformation, model.cross_attention, model.tokens, model.triplane):
+    for module in (
+        model.face.canonical,
+        model.face.deformation.heads,
+        model.face.deformation.cross_attention,
+        model.shared["tokens"],
+        model.face.triplane,
+    ):
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in module.parameters()), type(module).__name__
     assert model.gaussians.params["opacities"].grad is None  # predicted: the explicit one waits for the next stage
 

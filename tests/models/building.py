@@ -7,6 +7,7 @@ import torch
 from talksplat.config import compose, instantiate
 from talksplat.geometry.cameras import intrinsics, viewmat_from_euler_trans
 from talksplat.models.subject_statistics import SubjectStatistics
+from talksplat.training.parameter_table import ParameterTable
 from talksplat.types import Conditions
 
 
@@ -55,13 +56,18 @@ def set_up(model, count: int = 60, overwrite_outputs: bool = True):
     return wake(model) if overwrite_outputs else model
 
 
+def parameters_of(model, kind: str):
+    """Parameters of the model in a learning-rate kind."""
+    return [entry.parameter for entry in ParameterTable(model).entries() if entry.kind == kind]
+
+
 def wake(model):
     """Deformation outputs away from zero."""
-    if model.deform_modules():
-        for parameter in model.deformation.heads.outputs.parameters():
+    if model.has_deformation:
+        for parameter in model.face.deformation.heads.heads.outputs.parameters():
             if parameter.ndim > 1:  # biases stay at zero
                 torch.nn.init.normal_(parameter, std=0.05)
-        for part in (model.motion, model.expression):
+        for part in (model.face.deformation.motion, model.face.deformation.expression):
             if part is not None:
                 torch.nn.init.normal_(part.network[-1].weight, std=0.05)
     return model

@@ -25,8 +25,27 @@ class Switch:
     base: tuple[str, ...] = ()
 
 
+PLACES = {  # of the parts in the avatar of one layer
+    "gaussians": "layers.face.gaussians",
+    "triplane": "layers.face.triplane",
+    "canonical": "layers.face.canonical",
+    "tokens": "shared.tokens",
+    "cross_attention": "layers.face.deformation.cross_attention",
+    "deformation": "layers.face.deformation.heads",
+    "motion": "layers.face.deformation.motion",
+    "expression": "layers.face.deformation.expression",
+    "reach": "layers.face.deformation.reach",
+}
+
+
+def placed(part: str) -> str:
+    """Name in the state dict."""
+    first, _, rest = part.partition(".")
+    return ".".join(filter(None, (PLACES[first], rest)))
+
+
 def switch(name, override, keys, parts="", shown="deform", base=()):
-    return Switch(name, tuple(override.split()), tuple(keys.split()), tuple(parts.split()), shown, base)
+    return Switch(name, tuple(override.split()), tuple(keys.split()), tuple(map(placed, parts.split())), shown, base)
 
 
 def mixer(override, parts="", shown="deform", base=()):

@@ -10,6 +10,7 @@ import torch
 from talksplat.errors import UserError
 from talksplat.models.agents import AgentAttention, curve_order, group_means
 from talksplat.models.attention import SpatialAudioAttention
+from talksplat.models.inspection import attention
 from tests.models.building import build, make_conditions, set_up
 
 FEW = ("model.cross_attention.mixer.num_agents=7", "model.cross_attention.mixer.agent_share=null")
@@ -179,11 +180,11 @@ def test_whether_the_order_of_storage_matters(selection, invariant):
 def test_half_precision_stays_close():
     model = set_up(build("egstalker", FEW)).eval()
     conditions = make_conditions(2)
-    exact, weights = model(conditions, "deform", 3), model.attention(conditions)
+    exact, weights = model(conditions, "deform", 3), attention(model, conditions)
     with torch.autocast("cpu", torch.bfloat16):
-        half, half_weights = model(conditions, "deform", 3), model.attention(conditions)
+        half, half_weights = model(conditions, "deform", 3), attention(model, conditions)
     offset = (exact.means - model.gaussians.params["means"]).abs().max()
     assert (half.means - exact.means).abs().max() <= 0.05 * offset
     assert half_weights.dtype == torch.float32 and (half_weights - weights).abs().max() < 0.02
     half.means.square().sum().backward()
-    assert model.triplane.planes[0].grad.isfinite().all()
+    assert model.face.triplane.planes[0].grad.isfinite().all()

@@ -49,10 +49,10 @@ def test_gaussians_networks_and_bytes():
     assert static == {"parameters": {"networks": 0, "gaussians": COUNT * NUMBERS}, "size_bytes": 4 * COUNT * NUMBERS}
     model = set_up(build(), COUNT)
     deform = footprint(model, "deform")
-    canonical = sum(parameter.numel() for parameter in model.canonical.parameters())
+    canonical = sum(parameter.numel() for parameter in model.face.canonical.parameters())
     assert sum(deform["parameters"].values()) == sum(p.numel() for p in model.parameters()) - canonical
     assert deform["size_bytes"] == sum(
-        tensor.nbytes for key, tensor in model.state_dict().items() if not key.startswith("canonical.")
+        tensor.nbytes for key, tensor in model.state_dict().items() if not key.startswith("layers.face.canonical.")
     )
     # Opacities and colours come from the networks: means, scales and quaternions are left.
     assert footprint(model, "canonical")["parameters"]["gaussians"] == COUNT * 10

@@ -45,7 +45,7 @@ def test_in_a_model(name):
     louder.audio = louder.audio + 1
     change = lambda: (model(louder, "deform", 0).means - model(conditions, "deform", 0).means).norm(dim=-1)[0]
     assert (change() > 0).all()
-    model.reach.fit(near)  # far from the mouth the sound is no longer heard
+    model.face.deformation.reach.fit(near)  # far from the mouth the sound is no longer heard
     distance = (model.gaussians.params["means"] - near).norm(dim=-1)
     after = change()
     assert after[distance > 1.5].max() < 1e-2 * after[distance < 0.6].max()
@@ -54,7 +54,7 @@ def test_in_a_model(name):
 @pytest.mark.parametrize("name", ["concatenation", "elementwise"])
 def test_tokens_are_counted_and_another_number_is_refused_when_it_is_built(name):
     without_eye = (f"model/attention={name}", "model.tokens.eye=null")
-    assert build(overrides=without_eye).cross_attention.num_tokens == 3
+    assert build(overrides=without_eye).face.deformation.cross_attention.num_tokens == 3
     with pytest.raises(UserError, match=r"mixer.num_tokens \(4\) and number of tokens \(3\)"):
         build(overrides=(*without_eye, "model.cross_attention.mixer.num_tokens=4"))
     with pytest.raises(UserError, match="num_tokens=0"):

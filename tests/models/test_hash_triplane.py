@@ -6,8 +6,7 @@ import torch
 from talksplat.errors import UserError
 from talksplat.models.hash_triplane import PRIME, HashTriPlane
 from talksplat.models.triplane import TriPlane
-from talksplat.training.parameter_groups import parameter_groups
-from tests.models.building import build, make_conditions, set_up, sphere
+from tests.models.building import build, make_conditions, parameters_of, set_up, sphere
 
 SMALL = dict(levels=3, features=2, base_resolution=4, growth=2.0, log2_table_size=5)  # 4 dense, 8 and 16 hashed
 
@@ -102,12 +101,11 @@ def test_settings_out_of_range_are_refused(settings):
 
 def test_in_a_model():
     model = set_up(build("egstalker", ("model/triplane=hash",)))
-    groups = parameter_groups(model)
-    assert {id(p) for p in groups["triplane"]} == {id(p) for p in model.triplane.parameters()}
+    assert {id(p) for p in parameters_of(model, "triplane")} == {id(p) for p in model.face.triplane.parameters()}
     model(make_conditions(2), "deform", 3).means.square().sum().backward()
-    assert model.triplane.tables.grad.abs().sum() > 0
+    assert model.face.triplane.tables.grad.abs().sum() > 0
     fresh = build("egstalker", ("model/triplane=hash",))
-    fresh.resize(60)
+    fresh.resize(model.layer_sizes())
     fresh.load_state_dict(model.state_dict())
     conditions = make_conditions(1)
     assert torch.equal(fresh.eval()(conditions, "deform", 3).means, model.eval()(conditions, "deform", 3).means)

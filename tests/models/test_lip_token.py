@@ -201,11 +201,15 @@ def test_checkpoints_of_the_first_version_load(tmp_path: Path):
     overrides = ("experiment=lips/prior", f"model.tokens.lips.prior={prior}", "model.tokens.lips.feature=made")
     config = configure("gaussiantalker", overrides, audio_width=WIDTH)
     model = set_up(instantiate(config.model))
-    model.tokens.fit_audio(statistics(torch.randn(30, 16, WIDTH)))
-    newer = {f"tokens.sources.lips.{name}" for name in LipToken.NEWER_BUFFERS}
+    model.shared["tokens"].fit(statistics(torch.randn(30, 16, WIDTH)))
+    newer = {f"shared.tokens.sources.lips.{name}" for name in LipToken.NEWER_BUFFERS}
     old = {f"model.{name}": value for name, value in model.state_dict().items() if name not in newer}
     assert len(old) == len(model.state_dict()) - 4
-    entry = {"config_yaml": OmegaConf.to_yaml(config, resolve=True), "num_gaussians": model.num_gaussians}
+    entry = {
+        "config_yaml": OmegaConf.to_yaml(config, resolve=True),
+        "num_gaussians": model.num_gaussians,
+        "layers": model.layer_sizes(),
+    }
     other = instantiate(config.model)
     load_weights(other, {"talksplat": entry, "state_dict": old}, "old.ckpt")
     conditions = make_conditions(3, audio_width=WIDTH)
@@ -227,15 +231,15 @@ def test_avatar_has_the_token_and_its_checkpoint_the_weights(tmp_path: Path, nam
     config = configure(name, overrides, audio_width=WIDTH)
     model = set_up(instantiate(config.model))
     assert model.token_names[:2] == ("audio", "lips") and len(model.token_names) == 5
-    model.tokens.fit_audio(statistics(torch.randn(30, 16, WIDTH)))
+    model.shared["tokens"].fit(statistics(torch.randn(30, 16, WIDTH)))
     conditions = make_conditions(3, audio_width=WIDTH)
     shown = model.eval()(conditions, "deform", 0).means
     prior.unlink()
     other = instantiate(config.model)
-    other.resize(model.num_gaussians)
+    other.resize(model.layer_sizes())
     other.load_state_dict(model.state_dict())
     assert torch.equal(other.eval()(conditions, "deform", 0).means, shown)
-    lips = model.tokens.sources["lips"]
+    lips = model.shared["tokens"].sources["lips"]
     assert lips.weights.abs().max() > 0 and not list(lips.parameters())  # fixed: buffers
 
 
@@ -244,7 +248,7 @@ def test_prior_only_has_no_audio_token(tmp_path: Path):
     overrides = ("experiment=lips/prior_only", f"model.tokens.lips.prior={prior}", "model.tokens.lips.feature=made")
     model = instantiate(configure("gaussiantalker", overrides, audio_width=WIDTH).model)
     assert "audio" not in model.token_names and "lips" in model.token_names
-    assert model.reach is not None
+    assert model.face.deformation.reach is not None
 
 
 def test_whisper_comes_with_the_prior_and_other_features_without():

@@ -3,10 +3,10 @@ import torch
 
 from talksplat.errors import UserError
 from talksplat.models.expression import ExpressionOffsets
+from talksplat.models.inspection import attention
 from talksplat.models.motion import MotionOffsets
 from talksplat.models.reach import AudioReach
-from talksplat.training.parameter_groups import parameter_groups
-from tests.models.building import build, make_conditions, set_up
+from tests.models.building import build, make_conditions, parameters_of, set_up
 
 
 def awake(kind: str) -> MotionOffsets:
@@ -49,8 +49,8 @@ def test_the_avatar_moves_with_the_motion_only_where_it_is_switched_on():
     for overrides, changes in (((), True), (("model.motion=null",), False)):
         torch.manual_seed(0)
         model = set_up(build(overrides=overrides)).eval()
-        if model.motion is not None:
-            torch.nn.init.normal_(model.motion.network[-1].weight, std=0.3)
+        if model.face.deformation.motion is not None:
+            torch.nn.init.normal_(model.face.deformation.motion.network[-1].weight, std=0.3)
         one, other = model(conditions, "deform", 3), model(still, "deform", 3)
         assert torch.equal(one.means, other.means) != changes
         assert torch.equal(one.opacities, other.opacities) and torch.equal(one.scales, other.scales)
@@ -59,9 +59,9 @@ def test_the_avatar_moves_with_the_motion_only_where_it_is_switched_on():
 def test_far_from_the_mouth_the_sound_is_not_heard():
     torch.manual_seed(0)
     model = set_up(build()).eval()
-    model.reach.fit(torch.tensor([0.0, -0.5, 0.3]))
-    weights = model.attention(make_conditions(2))[0, :, model.token_names.index("audio")]
-    distance = (model.gaussians.params["means"] - model.reach.center).norm(dim=-1)
+    model.face.deformation.reach.fit(torch.tensor([0.0, -0.5, 0.3]))
+    weights = attention(model, make_conditions(2))[0, :, model.token_names.index("audio")]
+    distance = (model.gaussians.params["means"] - model.face.deformation.reach.center).norm(dim=-1)
     assert weights[distance > 1.3].max() < 1e-3 < weights[distance < 0.6].min()
 
 
@@ -96,14 +96,14 @@ def test_expression_is_a_sum_of_blendshapes():
 
 def test_the_avatar_shows_the_expression():
     torch.manual_seed(0)
-    assert build().expression is None  # without units there is nothing to show
+    assert build().face.deformation.expression is None  # without units there is nothing to show
     model = set_up(build(overrides=("dataset.action_units=[AU01_r]",))).eval()
-    torch.nn.init.normal_(model.expression.network[-1].weight, std=0.3)
+    torch.nn.init.normal_(model.face.deformation.expression.network[-1].weight, std=0.3)
     calm, raised = make_conditions(2), make_conditions(2)
     calm.action_units, raised.action_units = torch.zeros(2, 1), torch.ones(2, 1)
     one, other = model(calm, "deform", 3), model(raised, "deform", 3)
     assert not torch.equal(one.means, other.means) and torch.equal(one.opacities, other.opacities)
-    names = [name for name, p in model.named_parameters() if p.requires_grad and name.startswith("expression")]
+    names = [name for name, p in model.named_parameters() if p.requires_grad and "deformation.expression" in name]
     assert names and all(
-        any(p is q for q in parameter_groups(model)["networks"]) for p in model.expression.parameters()
+        any(p is q for q in parameters_of(model, "networks")) for p in model.face.deformation.expression.parameters()
     )

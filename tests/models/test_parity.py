@@ -27,14 +27,14 @@ def test_parameter_counts_of_egstalker():
     200 to 64, a pooling layer and two dropouts) and 43,313 in three KANs (enc_x 24,704, aud_ch_att 16,480, eye_att 2,129).
     """
     model = build("egstalker", (ALL_FACTORS,), paper=True)
-    tokens = model.tokens
+    tokens = model.shared["tokens"]
     encoder = tokens.sources["audio"].encoder
-    assert count(model.triplane) == 1_966_080
-    assert count(model.canonical) == 98_104
-    assert count(model.deformation) == 49_211
+    assert count(model.face.triplane) == 1_966_080
+    assert count(model.face.canonical) == 98_104
+    assert count(model.face.deformation.heads) == 49_211
     assert count(encoder) - count(encoder.smoothing) == 30_720 and count(encoder.smoothing) == 2_149
     assert count(tokens.sources["null"]) == 64
-    assert count(model.cross_attention) == 20_992
+    assert count(model.face.deformation.cross_attention) == 20_992
     assert {name: count(network) for name, network in tokens.networks.items()} == dict(
         audio=24_704, eye=24_704, camera=19_584
     )
@@ -57,7 +57,7 @@ def test_zeroed_last_layers_show_the_static_head_to_the_bit(name, heads, rasteri
     )
     static = model(conditions, "canonical", 3)
     assert not torch.equal(draw(model(conditions, "deform", 3)), draw(static))
-    for parameter in model.deformation.heads.outputs.parameters():
+    for parameter in model.face.deformation.heads.heads.outputs.parameters():
         parameter.zero_()
     deformed = model(conditions, "deform", 3)
     assert all(torch.equal(getattr(deformed, f.name), getattr(static, f.name)) for f in fields(Gaussians))

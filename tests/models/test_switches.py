@@ -52,7 +52,10 @@ def made(name: str, overrides: tuple[str, ...]):
     with torch.no_grad():
         audio = 2 + 3 * torch.randn(20, 16, 29, generator=torch.Generator().manual_seed(2))
         subject = subject_of(60)
-        model._fit(replace(subject, audio=audio, mouth=torch.tensor([0.0, -0.5, 0.3])))
+        subject = replace(subject, audio=audio, mouth=torch.tensor([0.0, -0.5, 0.3]))
+        for part in (model.face.deformation, *model.shared.values()):
+            if part is not None:
+                part.fit(subject)
         model.gaussians.params["shN"].normal_()
     return config, model.requires_grad_(False), start
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from talksplat.errors import UserError
+from talksplat.models.inspection import attention
 from talksplat.models.subject_statistics import SubjectStatistics
-from talksplat.training.parameter_groups import parameter_groups
+from talksplat.training.parameter_table import ParameterTable
 from talksplat.types import Gaussians
-from tests.models.building import build, make_conditions, set_up, sphere
+from tests.models.building import build, make_conditions, parameters_of, set_up, sphere
 
 NAMES = [field.name for field in fields(Gaussians)]
 
@@ -52,27 +53,26 @@ def test_deformation_starts_as_the_baked_canonical_head(name, factors):
     assert all(equal(canonical, model(conditions, "deform", 3)).values())
 
 
-class ForgetfulHead(type(build("static"))):
-    """A model whose author did not list a module."""
+class TalkativeHead(type(build("static"))):
+    """A model with a module that its author named nowhere else."""
 
     def __init__(self, **parts):
         super().__init__(**parts)
         self.extra = torch.nn.Linear(3, 3)
 
 
-def test_a_parameter_that_nothing_trains_is_an_error():
-    static = build("static")
-    parts = {"gaussians": static.gaussians, "triplane": static.triplane, "canonical": static.canonical}
-    with pytest.raises(UserError, match=r"ForgetfulHead\.extra\.weight would never be trained"):
-        parameter_groups(ForgetfulHead(**parts))
-    frozen = ForgetfulHead(**parts)
-    frozen.extra.requires_grad_(False)
-    assert parameter_groups(frozen).keys() == {"networks", "triplane"}
+def test_a_parameter_is_trained_unless_its_author_froze_it():
+    face = build("static").face
+    parts = {"gaussians": face.gaussians, "triplane": face.triplane, "canonical": face.canonical}
+    model = set_up(TalkativeHead(**parts))
+    assert {"extra.weight", "extra.bias"} <= {entry.name for entry in ParameterTable(model).entries()}
+    model.extra.requires_grad_(False)
+    assert not any(entry.name.startswith("extra") for entry in ParameterTable(model).entries())
 
 
 def test_bands_that_were_never_drawn_are_not_handed_over():
     model = set_up(build("static"), overwrite_outputs=False)
-    torch.nn.init.normal_(model.canonical.heads.outputs["sh"].weight)
+    torch.nn.init.normal_(model.face.canonical.heads.outputs["sh"].weight)
     conditions = make_conditions(3)
     drawn = model(conditions, "canonical", 1)
     assert not all(equal(drawn, model(conditions, "canonical", 3)).values())
@@ -98,20 +98,30 @@ def test_gradient_reaches_every_part():
     model = set_up(build())
     total(model(make_conditions(2), "deform", 3)).backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
-    assert all(name.startswith("canonical.") for name in silent) and len(silent) > 0
+    assert all(name.startswith("layers.face.canonical.") for name in silent) and len(silent) > 0
     model.zero_grad(set_to_none=True)
     total(model(make_conditions(2), "canonical", 3)).backward()
     reached = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-    expected = {name for name, _ in model.named_parameters() if name.startswith(("canonical.", "triplane."))}
-    assert reached == expected | {f"gaussians.params.{n}" for n in ("means", "scales", "quats")}
+    expected = {
+        name
+        for name, _ in model.named_parameters()
+        if name.startswith(("layers.face.canonical.", "layers.face.triplane."))
+    }
+    assert reached == expected | {f"layers.face.gaussians.params.{n}" for n in ("means", "scales", "quats")}
 
 
-def test_every_parameter_is_in_one_group():
+def test_every_parameter_has_one_entry_with_a_name_and_a_kind():
     model = set_up(build())
-    groups = parameter_groups(model)
-    listed = [id(p) for group in groups.values() for p in group] + [id(p) for p in model.gaussians.params.values()]
+    entries = ParameterTable(model).entries()
+    listed = [id(entry.parameter) for entry in entries]
     assert len(listed) == len(set(listed)) and set(listed) == {id(p) for p in model.parameters()}
-    assert len(groups["triplane"]) == 2
+    gaussians = {entry.name: entry.kind for entry in entries if entry.is_gaussian}
+    assert gaussians == {f"face.{name}": name for name in ("means", "scales", "quats", "opacities", "sh0", "shN")}
+    assert [entry.name for entry in entries if entry.kind == "triplane"] == [
+        "face.triplane.planes.0",
+        "face.triplane.planes.1",
+    ]
+    assert {entry.name.split(".")[0] for entry in entries} == {"face", "shared"}
 
 
 def test_audio_moves_its_own_frame_and_the_listed_attributes_only():
@@ -147,14 +157,14 @@ def test_static_head_knows_no_conditions():
     other = replace(make_conditions(2, seed=3), viewmats=conditions.viewmats)
     for mode in ("canonical", "deform"):
         assert all(equal(model(conditions, mode, 3), model(other, mode, 3)).values())
-    assert model.token_names == () and model.attention(conditions).shape == (2, 60, 0)
+    assert model.token_names == () and attention(model, conditions).shape == (2, 60, 0)
 
 
 def test_checkpoint_round_trip(model):
     conditions = make_conditions(3)
     torch.manual_seed(7)
     fresh = build()
-    fresh.resize(model.num_gaussians)
+    fresh.resize(model.layer_sizes())
     fresh.load_state_dict(copy.deepcopy(model.state_dict()))
     for mode in ("canonical", "deform"):
         assert all(equal(model(conditions, mode, 3), fresh.eval()(conditions, mode, 3)).values())
@@ -163,7 +173,7 @@ def test_checkpoint_round_trip(model):
 def test_chunks_and_frozen_features_change_nothing_but_memory(model):
     conditions = make_conditions(7)
     expected = model(conditions, "deform", 3)
-    weights = model.attention(conditions)
+    weights = attention(model, conditions)
     model.max_points = 130  # two frames at a time
     with torch.no_grad():
         chunked = model(conditions, "deform", 3)
@@ -172,7 +182,7 @@ def test_chunks_and_frozen_features_change_nothing_but_memory(model):
     for name in NAMES:
         assert torch.allclose(getattr(expected, name), getattr(chunked, name), atol=1e-6)
         assert torch.equal(getattr(frozen, name), getattr(chunked, name))
-    assert torch.allclose(model.attention(conditions), weights, atol=1e-6)
+    assert torch.allclose(attention(model, conditions), weights, atol=1e-6)
     assert weights.shape == (7, 60, 4) and torch.allclose(weights.sum(-1), torch.ones(7, 60))
 
 
@@ -180,20 +190,20 @@ def test_chunks_and_frozen_features_change_nothing_but_memory(model):
 def test_frozen_features_are_dropped_when_weights_change(model, thaw):
     conditions = make_conditions(1)
     changed = copy.deepcopy(model)
-    torch.nn.init.uniform_(changed.triplane.planes[0], 1.0, 2.0)
+    torch.nn.init.uniform_(changed.face.triplane.planes[0], 1.0, 2.0)
     model.freeze_for_inference()
     if thaw == "load":
         model.load_state_dict(changed.state_dict())
     elif thaw == "train":
         model.train()
-        model.triplane.load_state_dict(changed.triplane.state_dict())
+        model.face.triplane.load_state_dict(changed.face.triplane.state_dict())
         model.eval()
     elif thaw == "resize":
-        model.resize(60)
-        model.triplane.load_state_dict(changed.triplane.state_dict())
+        model.resize(model.layer_sizes())
+        model.face.triplane.load_state_dict(changed.face.triplane.state_dict())
         model.gaussians.load_state_dict(changed.gaussians.state_dict())
     else:
-        model.triplane.load_state_dict(changed.triplane.state_dict())
+        model.face.triplane.load_state_dict(changed.face.triplane.state_dict())
         set_up(model, overwrite_outputs=False)
     assert all(equal(model(conditions, "deform", 3), changed(conditions, "deform", 3)).values())
 
@@ -208,16 +218,16 @@ def test_half_precision_stays_close_and_geometry_stays_exact(model, mode):
     offset = (exact.means - model.gaussians.params["means"]).abs().max()
     assert (half.means - exact.means).abs().max() <= 0.05 * offset  # only the offset is rounded, not the position
     total(half).backward()
-    assert model.triplane.planes[0].grad.isfinite().all()
+    assert model.face.triplane.planes[0].grad.isfinite().all()
 
 
 def test_parameter_counts_of_the_original():
     model = build(paper=True, overrides=("model.canonical.factors=[scales,quats,opacities,sh]",))
     count = lambda module: sum(p.numel() for p in module.parameters())
-    assert count(model.cross_attention) == 2 * 33_472
-    assert count(model.deformation) == 49_211
-    assert count(model.canonical) == 98_104
-    assert count(model.triplane) == 1_966_080
+    assert count(model.face.deformation.cross_attention) == 2 * 33_472
+    assert count(model.face.deformation.heads) == 49_211
+    assert count(model.face.canonical) == 98_104
+    assert count(model.face.triplane) == 1_966_080
 
 
 def test_settings_that_do_not_fit_are_named():
@@ -255,8 +265,8 @@ def test_fits_a_moving_target():
     target[:, mouth, 1] -= 0.2 * conditions.eye[:, None]
     optimizer = torch.optim.Adam(
         [
-            {"params": parameter_groups(model)["networks"], "lr": 2e-3},
-            {"params": model.triplane.parameters(), "lr": 2e-3},
+            {"params": parameters_of(model, "networks"), "lr": 2e-3},
+            {"params": model.face.triplane.parameters(), "lr": 2e-3},
         ]
     )
     errors = []

@@ -14,7 +14,7 @@ def count(module) -> int:
 
 
 def test_parameter_counts_of_the_original():
-    tokens = build(paper=True).tokens
+    tokens = build(paper=True).shared["tokens"]
     assert count(tokens.sources["audio"].encoder) == 32_869
     assert {name: count(network) for name, network in tokens.networks.items()} == dict(
         audio=6144, eye=6144, camera=4864

@@ -36,6 +36,7 @@ def write_checkpoint(path: Path, subject: Path, mode: str = "deform", *overrides
         "mode": mode,
         "active_sh_degree": 1,
         "num_gaussians": model.num_gaussians,
+        "layers": model.layer_sizes(),
         "step": 0,
         "subject": subject_entry(data),
     }

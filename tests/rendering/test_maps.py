@@ -12,7 +12,9 @@ import torch
 
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import project
-from talksplat.models.static import StaticHead
+from talksplat.models.deformation import Deformation
+from talksplat.models.inspection import attention, deformed_attributes, undeformed
+from talksplat.models.talking_head import TalkingHead
 from talksplat.rasterizer.auto import AutoRasterizer
 from talksplat.rendering.color_scale import ColorScale, round_up
 from talksplat.rendering.magnitudes import (
@@ -35,14 +37,14 @@ from tests.models.building import build, make_conditions, set_up
 SIZE = 128
 
 
-class Shifted(StaticHead):
-    """Moves its first Gaussian by 3, 0 and 4 mm."""
+class Shift(Deformation):
+    """Moves the first Gaussian by 3, 0 and 4 mm."""
 
-    def deform_modules(self):
-        return [self.canonical]
+    def prepare(self, features, means):
+        return len(means)
 
-    def _deform(self, features, conditions):
-        offsets = torch.zeros(len(conditions), self.num_gaussians, 3)
+    def forward(self, prepared, signals, conditions):
+        offsets = torch.zeros(len(conditions), prepared, 3)
         offsets[:, 0] = torch.tensor([0.03, 0.0, 0.04])
         return {"means": offsets}
 
@@ -69,8 +71,12 @@ def talker():
 def shifted():
     """Two Gaussians of half opacity, far from each other."""
     static = build("static")
-    model = set_up(Shifted(static.gaussians, static.triplane, static.canonical), count=8, overwrite_outputs=False)
-    model.resize(2)
+    model = set_up(
+        TalkingHead(static.gaussians, static.face.triplane, static.face.canonical, Shift()),
+        count=8,
+        overwrite_outputs=False,
+    )
+    model.resize({"subject": {"face": 2}})
     with torch.no_grad():
         params = model.gaussians.params
         params["means"].copy_(torch.tensor([[0.4, 0.3, 0.0], [-0.4, -0.3, 0.0]]))
@@ -145,7 +151,7 @@ def test_attention_sums_to_one_over_the_tokens_however_thin_a_pixel(talker):
     values, alpha = maps.values(conditions, renderer.gaussians(conditions))
     assert (alpha > 0.9).sum() > 500 and ((alpha > 0.1) & (alpha < 0.5)).sum() > 100
     torch.testing.assert_close(values.sum(-1)[alpha > 0.05], torch.ones(int((alpha > 0.05).sum())), rtol=0, atol=1e-4)
-    weights = talker.attention(conditions)
+    weights = attention(talker, conditions)
     assert values[alpha > 0.05].min() >= weights.min() - 1e-4 and values.max() <= weights.max() + 1e-4
 
 
@@ -165,11 +171,11 @@ def test_undeformed_is_what_deformation_starts_from():
     model = set_up(build(), overwrite_outputs=False).eval()  # heads that give zero
     conditions = make_conditions(2)
     with torch.no_grad():
-        after, before = model(conditions, "deform", 3), model.undeformed(conditions, "deform", 3)
+        after, before = model(conditions, "deform", 3), undeformed(model, conditions, "deform", 3)
     for name in ("means", "quats", "scales", "opacities", "colors"):
         torch.testing.assert_close(getattr(before, name), getattr(after, name))
-    assert set(model.deformed_attributes(conditions)) == set(MEASURES)
-    assert build("static").deformed_attributes(conditions) == ()
+    assert set(deformed_attributes(model, conditions)) == set(MEASURES)
+    assert deformed_attributes(build("static"), conditions) == ()
 
 
 def test_nothing_to_show_is_refused(talker):
