@@ -79,11 +79,28 @@ def with_architectures(config: DictConfig) -> DictConfig:
     return OmegaConf.merge(config, {"model": {"tokens": {"audio": {"encoder": {"architecture": architecture}}}}})
 
 
-def build_model(checkpoint: dict[str, Any], device: torch.device | str = "cpu") -> Avatar:
-    """The avatar of a checkpoint, in eval mode."""
+def build_model(checkpoint: dict[str, Any], device: torch.device | str = "cpu", person: str | None = None) -> Avatar:
+    """The avatar of a checkpoint, in eval mode; of several people, that of `person` (None: the first)."""
     model = instantiate(checkpoint_config(checkpoint).model)
     load_weights(model, checkpoint, "the checkpoint")
+    model.bind(person)
     return model.to(device).eval()
+
+
+def subject_of(checkpoint: dict[str, Any], person: str | None) -> dict[str, Any]:
+    """What a checkpoint carries of its subject; of several people, of `person` (None: the first).
+
+    Raises:
+        UserError: nobody of that name.
+    """
+    entry = checkpoint["talksplat"]
+    if person is None:
+        return entry["subject"]
+    people = entry.get("subjects") or {}
+    if person not in people:
+        known = f"it is of {', '.join(people)}" if people else "it is of one person: leave that out"
+        raise UserError(f"the checkpoint knows nobody called {person!r} (person): {known}")
+    return people[person]
 
 
 def load_weights(model: Avatar, checkpoint: dict[str, Any], source: str) -> None:

@@ -115,6 +115,8 @@ def finish_config(
         chosen: what it was made of (`chosen_of`); a training run records it.
         run_dir: of a training run that may be resumed.
     """
+    if OmegaConf.select(config, "dataset.roots"):
+        config.dataset.root = config.dataset.roots[0]
     raw = OmegaConf.to_container(config, resolve=False)  # without Hydra's flags
     raw.pop("hydra", None)
     if "audio" in raw:

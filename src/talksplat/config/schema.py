@@ -38,6 +38,7 @@ class DatasetConfig:
     """Where frames come from."""
 
     root: str | None = MISSING  # subject folder; the embedded sample is made on demand
+    roots: list[str] | None = None  # several of them, to train together; the first one becomes `root`
     sample: Any = None  # settings of the embedded sample; null for a folder of one's own
     cache: str = "memory"
     cache_dir: str | None = None
@@ -86,9 +87,7 @@ class TrainConfig:
     resume: bool = False
     dry_run: bool = False
     checkpoint: str | None = None  # weights to start from
-    checkpoint_parts: list[str] = field(
-        default_factory=lambda: ["*"]
-    )  # globs of them; shared: all but what is a person's
+    checkpoint_parts: list[str] | None = None  # globs of them; shared: all but what is a person's; null: all
     run_dir: str | None = None
     audio: AudioConfig = field(default_factory=AudioConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)

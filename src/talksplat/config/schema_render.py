@@ -21,6 +21,7 @@ class RenderConfig:
     voice: str = "en"
     sound: str | None = None
     subject: str | None = None
+    person: str | None = None  # whose avatar, of several people
     speech_model: str | None = None
     output: str = "talking.mp4"
     overwrite: bool = False

@@ -195,11 +195,16 @@ def _evaluation(config: DictConfig) -> None:
 
 
 def _paths(config: DictConfig) -> None:
-    root = config.dataset.root
-    if root is not None and config.dataset.sample is None and not Path(root).is_dir():
+    roots = config.dataset.roots or [config.dataset.root]
+    for root in roots:
+        if root is not None and config.dataset.sample is None and not Path(root).is_dir():
+            raise UserError(
+                f"no such subject folder: {root} ({'dataset.roots' if config.dataset.roots else 'dataset.root'}); make it with "
+                f"python -m talksplat.preprocess video=CLIP.mp4 subject={root}"
+            )
+    if len(roots) > 1 and config.pose_refinement is not None:
         raise UserError(
-            f"no such subject folder: {root} (dataset.root); make it with "
-            f"python -m talksplat.preprocess video=CLIP.mp4 subject={root}"
+            "pose_refinement works on one subject: switch it off (pose_refinement=none), or train on dataset.root"
         )
     if config.checkpoint is not None and not is_address(config.checkpoint) and not Path(config.checkpoint).exists():
         raise UserError(f"no such checkpoint: {config.checkpoint} (checkpoint)")

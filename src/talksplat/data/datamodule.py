@@ -125,7 +125,7 @@ class PortraitDataModule(pl.LightningDataModule):
     @property
     def portraits(self) -> dict[str, PortraitDataModule]:
         """The portraits by name: this one."""
-        return {self.root.name: self}
+        return {self.root.resolve().name.replace(".", "_"): self}
 
     @property
     def notes(self) -> list[str]:

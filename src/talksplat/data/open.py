@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.data.subjects import SubjectCollection
 from talksplat.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -22,12 +23,15 @@ def ensure_sample(config: DictConfig) -> None:
         instantiate(config.dataset.sample)(root=Path(root))
 
 
-def open_subject(config: DictConfig) -> PortraitDataModule:
-    """Read and check the subject folder of a configuration.
+def open_subject(config: DictConfig) -> PortraitDataModule | SubjectCollection:
+    """Read and check the subject folder of a configuration, or all of `dataset.roots`.
 
     Raises:
         UserError: no folder given, no such folder, or something in it is missing or broken.
     """
+    if config.dataset.get("roots"):
+        roots = [{"dataset": {"root": root, "roots": None}} for root in config.dataset.roots]
+        return SubjectCollection([open_subject(OmegaConf.merge(config, root)) for root in roots])
     if config.dataset.root is None:
         raise UserError("dataset.root is null: give the subject folder, e.g. dataset=portrait dataset.root=data/clip")
     ensure_sample(config)

@@ -41,3 +41,16 @@ class TrainOrder:
         generator = torch.Generator().manual_seed((self.seed * 0x9E3779B1 + epoch * 0x85EBCA77) % 2**63)
         rounds = max(1, -(-self.step_size // self.num_frames))
         return torch.cat([torch.randperm(self.num_frames, generator=generator) for _ in range(rounds)])
+
+
+class SubjectOrder:
+    """Whose turn it is, a pure function of the seed and the step: each of the subjects once a round, in a random order."""
+
+    def __init__(self, num_subjects: int, seed: int):
+        self.num_subjects, self.seed = num_subjects, seed
+
+    def at(self, step: int) -> tuple[int, int]:
+        """The subject of a step, and how many steps it had before."""
+        turn, place = divmod(step, self.num_subjects)
+        generator = torch.Generator().manual_seed((self.seed * 0x9E3779B1 + turn * 0xC2B2AE35) % 2**63)
+        return int(torch.randperm(self.num_subjects, generator=generator)[place]), turn

@@ -151,8 +151,11 @@ class SubjectModule(nn.Module):
 
     def state_dict(self, *args, **kwargs):
         """As of any module, with the first subject in its place."""
+        bound = self.subjects.bound
         self.bind(self.subjects.names[0])
-        return super().state_dict(*args, **kwargs)
+        state = super().state_dict(*args, **kwargs)
+        self.bind(bound)
+        return state
 
     def _save_to_state_dict(self, destination, prefix, keep_vars):
         super()._save_to_state_dict(destination, prefix, keep_vars)
@@ -161,6 +164,7 @@ class SubjectModule(nn.Module):
 
     def _load_from_state_dict(self, state_dict, prefix, metadata, strict, missing, unexpected, errors):
         self.changed()
+        self.bind(self.subjects.names[0])
         super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, unexpected, errors)
         own = f"{prefix}subjects."
         unexpected[:] = [key for key in unexpected if not key.startswith(own)]

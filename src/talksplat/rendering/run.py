@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
+from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint, subject_of
 from talksplat.config import instantiate
 from talksplat.rasterizer.auto import AutoRasterizer
 from talksplat.rendering.drive import drive_from_audio, drive_from_text
@@ -40,10 +40,11 @@ def render(config: DictConfig) -> RenderReport:
     trained = checkpoint_config(checkpoint)
     entry = checkpoint["talksplat"]
     soft_masks = OmegaConf.select(trained, "dataset.loader.soft_masks", default=False)
-    scene = open_scene(entry["subject"], trained.audio, config.subject, soft_masks)
-    model = build_model(checkpoint, device)
+    subject = subject_of(checkpoint, config.person)
+    scene = open_scene(subject, trained.audio, config.subject, soft_masks)
+    model = build_model(checkpoint, device, config.person)
     check_maps(model, entry["mode"], config.attention, config.deformation)
-    plan = _plan(config, trained, scene, entry["subject"].get("audio_fingerprint"))
+    plan = _plan(config, trained, scene, subject.get("audio_fingerprint"))
     if entry["mode"] == "canonical" and config.split is None:
         logger.warning(
             "%s is of the canonical stage, which has no speech yet: the mouth will stay still", config.checkpoint

@@ -107,12 +107,14 @@ def _seed(run: TrainingRun, place: Place) -> int:
 
 
 def _module(run: TrainingRun, place: Place) -> TalkingHeadModule:
+    subjects = [subject_entry(data) for data in run.data.portraits.values()]
     description = {
         "format": FORMAT,
         "version": __version__,
         "git": git_state(),
         "config_yaml": to_yaml(run.config),
-        "subject": subject_entry(run.data),
+        "subject": subjects[0],
+        "subjects": {} if len(subjects) == 1 else dict(zip(run.data.portraits, subjects)),
     }
     return TalkingHeadModule(
         run.model,

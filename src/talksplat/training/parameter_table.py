@@ -78,7 +78,7 @@ class ParameterTable:
         """
         unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)
         entries = self.entries()
-        for glob in (*stage.train, *(stage.learning_rates.rates or ())):
+        for glob in (*(stage.train or ()), *(stage.learning_rates.rates or ())):
             if not any(fnmatchcase(entry.name, glob) for entry in entries):
                 names = ", ".join(sorted({".".join(entry.name.split(".")[:2]) + "*" for entry in entries}))
                 raise UserError(
@@ -86,7 +86,7 @@ class ParameterTable:
                 )
         trained = []
         for entry in entries:
-            wanted = any(fnmatchcase(entry.name, glob) for glob in stage.train)
+            wanted = stage.train is None or any(fnmatchcase(entry.name, glob) for glob in stage.train)
             if entry.kind == "audio_backbone":
                 wanted = wanted and entry.parameter.requires_grad
             entry.parameter.requires_grad_(wanted)
@@ -94,7 +94,7 @@ class ParameterTable:
                 stage.learning_rates.rate_of(entry.name)  # finds two
                 trained.append(entry)
         if not trained:
-            raise UserError(f"stage.train={list(stage.train)} leaves nothing to train")
+            raise UserError(f"train={list(stage.train or ())} of a stage leaves nothing to train")
         return trained
 
     def _entry(self, name: str, parameter: nn.Parameter, subject: str | None) -> Entry | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from talksplat.checkpoint import load_part, load_weights, read_checkpoint, with_
 from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
+from talksplat.data.subjects import SubjectCollection
 from talksplat.errors import Interrupted, Pruned
 from talksplat.evaluation.measure import evaluate_run
+from talksplat.evaluation.people import evaluate_people
 from talksplat.parallel.crew import Crew
 from talksplat.parallel.group import is_first
 from talksplat.provenance import RunInfo
@@ -68,8 +71,9 @@ class TrainingRun:
         self.backup: Backup = instantiate(config.backup) or Backup()
         self.backup.check_available(run_dir)
         pl.seed_everything(config.seed, verbose=False)
-        self.data: PortraitDataModule = open_subject(config)
-        check_batches(self.plan, self.settings.devices, len(self.data.subject.train))
+        self.data: PortraitDataModule | SubjectCollection = open_subject(config)
+        for portrait in self.data.portraits.values():
+            check_batches(self.plan, self.settings.devices, len(portrait.subject.train))
         self.rasterizer = instantiate(config.rasterizer)
         self.model = instantiate(config.model)
         self.poses = open_pose_refinement(config, self.data.subject, self.device)
@@ -93,8 +97,8 @@ class TrainingRun:
         self.scene_scale = {one.name: head_size(one.vertices) for one in statistics}
         self.table = ParameterTable(self.model)
         check_stages(self.plan, self.model, self.table, self.scene_scale)
-        start, parts = self.config.checkpoint, list(self.config.checkpoint_parts)
-        if start is not None and parts == ["*"]:
+        start, parts = self.config.checkpoint, self.config.checkpoint_parts
+        if start is not None and parts is None:
             load_weights(self.model, read_checkpoint(start), str(start))
         elif start is not None:
             count = load_part(self.model, read_checkpoint(start), str(start), parts)
@@ -104,7 +108,7 @@ class TrainingRun:
         """Train all stages that are not finished yet, measure, and write `metrics.json`."""
         with self.opened():
             last = self.train()
-            metrics = evaluate_run(self.config, self.renderer(last), self.data, self.folder.path, self.progress)
+            metrics = self._measure(last)
             num_steps = sum(stage.steps for _, stage in self.plan)
             for tracker in self.open_tracker(num_steps):
                 tracker.log_results(metrics, self.folder.path / "test", num_steps)
@@ -118,7 +122,7 @@ class TrainingRun:
         self.info = RunInfo(self.folder.path, self.config.seed, self.settings.devices)
         self.info.update(subject=self.data.describe(), model=self.config.model["_target_"])
         self._announce()
-        parts = run_parts(self.plan, self.data.subject, self.config)
+        parts = run_parts(self.plan, self.data.portraits, self.config)
         self.progress = RunProgress(parts, len(self.plan.order), self.folder.path)
         outcome = Outcome.FAILED
         with self.backup.of(self.folder.path):
@@ -133,12 +137,20 @@ class TrainingRun:
                 for tracker in self.trackers or ():
                     tracker.finish(outcome)
 
-    def renderer(self, last: Stage) -> AvatarRenderer:
-        """The avatar as it is drawn after its last stage, ready for inference."""
+    def _measure(self, last: Stage) -> dict[str, Any]:
+        if len(self.data.portraits) == 1:
+            return evaluate_run(self.config, self.renderer(last), self.data, self.folder.path, self.progress)
+        renderer_of = partial(self.renderer, last)
+        return evaluate_people(self.config, renderer_of, self.data, self.folder.path, self.progress)
+
+    def renderer(self, last: Stage, person: str | None = None) -> AvatarRenderer:
+        """The avatar as it is drawn after its last stage, ready for inference; of several people, `person`'s."""
+        self.model.bind(person)
         self.model.restrict(last.deforms)
         self.model.to(self.device).freeze_for_inference()
         degree = last.sh_degree(last.steps - 1, self.model.sh_degree)
-        size = (self.data.subject.width, self.data.subject.height)
+        data = self.data if person is None else self.data.portraits[person]
+        size = (data.subject.width, data.subject.height)
         return AvatarRenderer(self.model, self.rasterizer, last.final_mode, degree, *size)
 
     def train(self) -> Stage:

@@ -100,7 +100,7 @@ class Stage:
             the originals, where it measures how much the head moved.
         sh_degree_every: the active spherical-harmonics degree grows by one after so many steps; None: full from the start.
         unfreeze_audio_layers: last layers of the speech model inside the avatar that are trained; 0: all are frozen.
-        train: globs of the names of what is trained ("face.*", "shared.tokens.*"); what none of them matches is frozen.
+        train: globs of the names of what is trained ("face.*", "shared.tokens.*"); what none of them matches is frozen. None: all.
         deforms: attributes that conditions move, by layer; None: all that the layers' deformations move.
     """
 
@@ -112,7 +112,7 @@ class Stage:
     density_scale: Literal["head", "camera_spread"] = "head"
     sh_degree_every: int | None = None
     unfreeze_audio_layers: int = 0
-    train: Sequence[str] = ("*",)
+    train: Sequence[str] | None = None
     deforms: Mapping[str, Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
