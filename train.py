@@ -40,7 +40,8 @@ def main() -> None:
     if is_sweep(arguments):
         sys.exit(0 if run_sweep(arguments) else 1)
     if not any(argument.startswith("-") for argument in arguments):
-        compose("train", [argument for argument in arguments if not argument.startswith("hydra.")])
+        own = ("hydra.", "hydra.searchpath=")
+        compose("train", [text for text in arguments if not text.startswith(own[0]) or text.startswith(own[1])])
     run_one()
 
 

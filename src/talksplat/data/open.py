@@ -30,7 +30,7 @@ def open_subject(config: DictConfig) -> PortraitDataModule | SubjectCollection:
         UserError: no folder given, no such folder, or something in it is missing or broken.
     """
     if config.dataset.get("roots"):
-        roots = [{"dataset": {"root": root, "roots": None}} for root in config.dataset.roots]
+        roots = [{"dataset": {"root": root, "roots": None, "loader": {"root": root}}} for root in config.dataset.roots]
         return SubjectCollection([open_subject(OmegaConf.merge(config, root)) for root in roots])
     if config.dataset.root is None:
         raise UserError("dataset.root is null: give the subject folder, e.g. dataset=portrait dataset.root=data/clip")
