@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -11,6 +11,7 @@ import torch
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import camera_centers
 from talksplat.models.talking_head import MODES
+from talksplat.training.schedule import LogLinear, Schedule
 
 BACKBONE_SHARE = 0.1  # learning rate of a pretrained speech model's layers relative to the networks
 GAUSSIAN_GROUPS = ("means", "scales", "quats", "opacities", "sh0", "shN")
@@ -20,7 +21,7 @@ GAUSSIAN_GROUPS = ("means", "scales", "quats", "opacities", "sh0", "shN")
 class LearningRates:
     """Initial and final learning rate of each parameter group; a single number is constant.
 
-    Rates fall log-linearly from the first to the second value over `horizon` steps (None: over the whole stage).
+    Rates go from the first to the second value over `horizon` steps (None: over the whole stage), as `schedule` has it.
     `audio_backbone` is for the layers of a speech model that a stage unfreezes; None: a tenth of `networks`.
     `poses` is for `pose_refinement`, in units of its usual correction.
     `scale` multiplies means, triplane and networks (and audio_backbone), as the originals do with the spread of the cameras
@@ -40,6 +41,7 @@ class LearningRates:
     poses: Sequence[float] = (0.02, 0.002)
     scale: float | Literal["camera_spread"] = 1.0
     horizon: int | None = None
+    schedule: Schedule = field(default_factory=LogLinear)
 
     def __post_init__(self) -> None:
         for group in ("means", "networks", "triplane", "audio_backbone", "poses", *GAUSSIAN_GROUPS[1:]):
@@ -53,7 +55,7 @@ class LearningRates:
         """Learning rate of a group at a step."""
         rates = self._rates(group)
         fraction = min(step / max(self.horizon or num_steps, 1), 1.0)
-        rate = rates[0] if len(rates) == 1 else rates[0] ** (1 - fraction) * rates[1] ** fraction
+        rate = rates[0] if len(rates) == 1 else self.schedule(rates[0], rates[1], fraction)
         if group in ("means", "networks", "triplane", "audio_backbone"):
             rate *= spread if self.scale == "camera_spread" else float(self.scale)
         return rate
