@@ -97,8 +97,8 @@ class TalkingHeadModule(pl.LightningModule):
         if world_size() == 1 and self._trainer is not None:
             self.trainer.should_stop = True
 
-    def render(self, batch: FrameBatch, sh_degree: int | None = None) -> RenderOutput:
-        """Frames of the avatar over the batch's background."""
+    def render(self, batch: FrameBatch, sh_degree: int | None = None, absgrad: bool = False) -> RenderOutput:
+        """Frames of the avatar over the batch's background; `absgrad` as of `Rasterizer`."""
         degree = self.sh_degree() if sh_degree is None else sh_degree
         with torch.autocast(self.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             gaussians = self.model(batch.conditions, self.stage.mode, degree)
@@ -106,7 +106,7 @@ class TalkingHeadModule(pl.LightningModule):
             gaussians = self.poses(gaussians, batch.frame_ids)
         conditions = batch.conditions
         return self.rasterizer(
-            gaussians, conditions.viewmats, conditions.Ks, self.width, self.height, backgrounds=batch.background
+            gaussians, conditions.viewmats, conditions.Ks, self.width, self.height, batch.background, absgrad
         )
 
     def sh_degree(self) -> int:
@@ -117,11 +117,11 @@ class TalkingHeadModule(pl.LightningModule):
         step = self.global_step
         observing = self.density is not None and self.density.is_active(step)
         self.all_optimizers.set_learning_rates(step)
-        output = self.render(batch)
+        output = self.render(batch, absgrad=observing and self.density.absgrad)
         if observing:
             output.means2d.retain_grad()
         loss, terms = total_loss(self.losses, output, batch, self.stage_name, step)
-        self.manual_backward(loss if self.poses is None else loss + self.poses.penalty())
+        self.manual_backward(self._penalized(loss))
         error = (output.image.detach() - batch.target).square().mean(dim=(1, 2, 3))
         means = {"loss": loss.detach(), "psnr": -10 * torch.log10(error).mean(), **terms}
         statistics = self.density.statistics(output, self.width, self.height) if observing else {}
@@ -132,10 +132,17 @@ class TalkingHeadModule(pl.LightningModule):
             self.density.observe(self.model.gaussians.params, statistics)
         self.optimizers().step()
         self.all_optimizers.step_gaussians()
-        if observing and self.density.refines_at(step):
-            self._refine(step)
+        if self.density is not None:
+            self._control_density(step)
         self.all_optimizers.zero_grad()
         return means
+
+    def _penalized(self, loss: torch.Tensor) -> torch.Tensor:
+        """The loss with the penalties of what is trained besides the images; the history shows it without."""
+        penalties = [] if self.poses is None else [self.poses.penalty()]
+        if self.density is not None:
+            penalties.append(self.density.penalty(self.model.gaussians.params))
+        return sum((penalty for penalty in penalties if penalty is not None), start=loss)
 
     def _exchange(
         self, means: dict[str, torch.Tensor], statistics: dict[str, torch.Tensor]
@@ -148,15 +155,22 @@ class TalkingHeadModule(pl.LightningModule):
             self.trainer.should_stop = True
         return shared.means, shared.sums
 
-    def _refine(self, step: int) -> None:
-        params = self.model.gaussians.params
-        if self.stage.mode in PREDICTED_MODES:
+    def _control_density(self, step: int) -> None:
+        refines, acts = self.density.refines_at(step), self.density.acts_after(step)
+        if not refines and not acts:
+            return
+        params, optimizers = self.model.gaussians.params, self.all_optimizers
+        if refines and self.stage.mode in PREDICTED_MODES:
             # Pruning must see the opacities that were just drawn, not the ones the stage began with.
             self.model.bake_canonical(self.sh_degree())
             take_from_first(params.values())  # a network need not round alike on every device
         with drawn_alike(self.seed, step, self.device):
-            self.density.refine(params, self.all_optimizers.gaussians, step)
-        check_equal(params, f"after density control at step {step}")
+            if refines:
+                self.density.refine(params, optimizers.gaussians, step)
+            if acts:
+                self.density.after_step(params, optimizers.gaussians, step, optimizers.learning_rates())
+        if refines:
+            check_equal(params, f"after density control at step {step}")
 
     def finish_stage(self) -> None:
         """Once the last step is done: what the canonical networks predict becomes explicit, for the next stage."""

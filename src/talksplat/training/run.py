@@ -34,7 +34,7 @@ from talksplat.training.parts import run_parts
 from talksplat.training.pose_refinement import open_pose_refinement
 from talksplat.training.preflight import build_losses
 from talksplat.training.settings import with_devices
-from talksplat.training.stage import Stage, camera_spread, check_batches
+from talksplat.training.stage import Stage, camera_spread, check_absgrad, check_batches
 from talksplat.training.subject import subject_statistics
 
 logger = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ class TrainingRun:
         self.data: PortraitDataModule = open_subject(config)
         check_batches(self.plan, self.settings.devices, len(self.data.subject.train))
         self.rasterizer = instantiate(config.rasterizer)
+        check_absgrad(self.plan, self.rasterizer, self.device)
         self.model = instantiate(config.model)
         for _, stage in self.plan:
             unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)  # finds what is wrong before the first step

@@ -11,6 +11,7 @@ import torch
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import camera_centers
 from talksplat.models.talking_head import MODES
+from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.schedule import LogLinear, Schedule
 
 BACKBONE_SHARE = 0.1  # learning rate of a pretrained speech model's layers relative to the networks
@@ -156,4 +157,18 @@ def check_batches(plan: StagePlan, devices: int, num_frames: int) -> None:
             raise UserError(
                 f"stage {name} wants {devices} x {stage.batch_size} different frames a step, and there are {num_frames} "
                 f"training frames: lower trainer.devices or stage.stages.{name}.batch_size"
+            )
+
+
+def check_absgrad(plan: StagePlan, rasterizer: Rasterizer, device: torch.device) -> None:
+    """Make sure that the rasteriser gives the gradients that density control asks for.
+
+    Raises:
+        UserError: it gives no absolute ones on this device.
+    """
+    for name, stage in plan:
+        if getattr(stage.density, "absgrad", False) and not rasterizer.has_absgrad(device):
+            raise UserError(
+                f"stage.stages.{name}.density.absgrad=true, but {type(rasterizer).__name__} has no absolute gradients on "
+                f"{device.type}: train on a GPU with rasterizer=gsplat, take rasterizer=torch (slow), or set it to false"
             )
