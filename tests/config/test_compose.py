@@ -32,6 +32,16 @@ def test_every_choice_composes(choice: str, tiny_subject: Path) -> None:
     assert config.stage.order
 
 
+@pytest.mark.parametrize("stage", ["coarse", "fine"])
+@pytest.mark.parametrize("name", choices("density"))
+def test_every_density_composes_in_every_stage(name: str, stage: str) -> None:
+    overrides = [f"density@stage.stages.{stage}.density={name}", "model.canonical.factors=[sh]", "stage=paper"]
+    config = compose("train", overrides)
+    density = config.stage.stages[stage].density
+    assert (density is None) == (name == "none")
+    assert config.chosen.groups[f"density@stage.stages.{stage}.density"] == name
+
+
 @pytest.mark.parametrize("name", choices("schedule"))
 def test_every_schedule_composes(name: str) -> None:
     schedule = "stage.stages.fine.learning_rates.schedule"

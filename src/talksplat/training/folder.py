@@ -113,8 +113,12 @@ def _flatten(config: DictConfig) -> dict[str, str]:
 def _as_today(flat: dict[str, str]) -> dict[str, str]:
     """Flat settings with what an older version did without saying it; kept for one version."""
     today = dict(flat)
-    for key in flat:
+    for key, value in flat.items():
         node, _, name = key.rpartition(".")
         if name == "horizon":
             today.setdefault(f"{node}.schedule._target_", '"talksplat.training.schedule.LogLinear"')
+        if name == "min_keep":
+            today.setdefault(f"{node}.opacity_reset_value", "0.01")  # of resets that are off
+        if name == "size_prune_start" and value.isdigit() and int(value) >= int(flat[f"{node}.stop"]):
+            today |= {key: "null", f"{node}.max_scale": "null"}  # never acted, and is now off
     return today
