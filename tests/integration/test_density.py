@@ -46,8 +46,9 @@ def count(run_dir: Path, stage: str) -> int:
     return read_checkpoint(run_dir / "stages" / STAGES[stage] / "last.ckpt")["talksplat"]["num_gaussians"]
 
 
-@pytest.mark.parametrize("stage", ["coarse", "fine"])
-@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize(
+    ("choice", "stage"), [*((name, "coarse") for name in CHOICES), *((name, "fine") for name in ("gsplat", "mcmc"))]
+)
 def test_every_choice_takes_steps(choice: str, stage: str, tiny_subject: Path, tmp_path: Path) -> None:
     run_config = config(tiny_subject, stage, choice)
     density = run_config.stage.stages[stage].density
