@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from talksplat.config import CONF_DIR, compose
+from talksplat.config import CONF_DIR, compose, instantiate
 from talksplat.errors import UserError
 from tests.config.test_experiments import ROWS
 
@@ -30,6 +30,25 @@ def test_every_choice_composes(choice: str, tiny_subject: Path) -> None:
         overrides.append(f"dataset.root={tiny_subject}")
     config = compose("train", overrides)
     assert config.stage.order
+
+
+@pytest.mark.parametrize("stage", ["coarse", "fine"])
+@pytest.mark.parametrize("name", choices("density"))
+def test_every_density_composes_in_every_stage(name: str, stage: str) -> None:
+    overrides = [f"density@stage.stages.{stage}.density={name}", "model.canonical.factors=[sh]", "stage=paper"]
+    config = compose("train", overrides)
+    density = config.stage.stages[stage].density
+    assert (density is None) == (name == "none")
+    assert config.chosen.groups[f"density@stage.stages.{stage}.density"] == name
+
+
+@pytest.mark.parametrize("name", choices("schedule"))
+def test_every_schedule_composes(name: str) -> None:
+    schedule = "stage.stages.fine.learning_rates.schedule"
+    config = compose("train", [f"schedule@{schedule}={name}", "stage.stages.fine.learning_rates.horizon=50"])
+    rates = instantiate(config.stage).stages["fine"].learning_rates
+    assert rates.at("means", 0, 100, 1.0) == pytest.approx(1.6e-4)
+    assert rates.at("means", 50, 100, 1.0) == pytest.approx(1.6e-4 if name == "constant" else 1.6e-6)
 
 
 @pytest.mark.parametrize("name", [name for name in choices("experiment") if name not in ROWS])

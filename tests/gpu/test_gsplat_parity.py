@@ -85,6 +85,28 @@ def test_gradient_of_means2d_is_filled():
     assert output.means2d.shape == (2, 500, 2) and output.means2d.grad.abs().sum() > 0
 
 
+def test_absolute_gradients_are_those_of_the_reference():
+    scene = shell_scene(800, 64, 48, frames=3)
+
+    def absolute(rasterizer, device, dtype):
+        gaussians, viewmats, Ks = (part.to(device) for part in scene)
+        gaussians = gaussians._map(lambda tensor: tensor.to(dtype))
+        gaussians.means.requires_grad_()
+        output = rasterizer(gaussians, viewmats.to(dtype), Ks.to(dtype), 64, 48, absgrad=True)
+        output.means2d.retain_grad()
+        weights = torch.randn(3, 48, 64, 3, generator=torch.Generator().manual_seed(2)).to(device, dtype)
+        (output.image * weights).sum().backward()
+        return output.means2d.absgrad.double().cpu(), output.means2d.grad.double().cpu()
+
+    expected, usual = absolute(TorchRasterizer(), "cpu", torch.float64)
+    for rasterizer in (GsplatRasterizer(), AutoRasterizer()):
+        found, found_usual = absolute(rasterizer, "cuda", torch.float32)
+        assert found.shape == (3, 800, 2)
+        assert (found - expected).norm() < 2e-3 * expected.norm()
+        assert (found_usual - usual).norm() < 2e-3 * usual.norm()
+    assert expected.sum() > 1.5 * usual.abs().sum()
+
+
 def test_auto_takes_gsplat_and_autocast_changes_nothing():
     gaussians, viewmats, Ks = (part.to("cuda") for part in shell_scene(500, 64, 64))
     expected = GsplatRasterizer()(gaussians, viewmats, Ks, 64, 64).image

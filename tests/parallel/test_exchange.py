@@ -16,6 +16,7 @@ from talksplat.parallel.group import check_equal, gather, mean_over_processes, t
 from talksplat.training.density.adaptive import AdaptiveDensity
 from talksplat.training.density.base import DensityControl
 from talksplat.training.density.gsplat_default import GsplatDensity
+from talksplat.training.density.mcmc import MCMCDensity
 from talksplat.training.finite import NonFiniteError, check_finite
 from talksplat.training.random_state import drawn_alike
 from talksplat.types import FrameBatch, RenderOutput
@@ -159,6 +160,7 @@ def refined(control: DensityControl, output: RenderOutput, rank: int) -> dict[st
         control.observe(params, statistics)
     with drawn_alike(5, 10, torch.device("cpu")):
         control.refine(params, optimizers, 10)
+        control.after_step(params, optimizers, 10, {"means": 1e-3})
     states = {name: optimizer.state[params[name]]["exp_avg"] for name, optimizer in optimizers.items()}
     return {
         **{name: parameter.detach().numpy() for name, parameter in params.items()},
@@ -178,4 +180,15 @@ def test_density_control_is_alike_and_as_in_one_process(strategy: type, tmp_path
     assert not np.isin(whole["means"], scene()[0]["means"].detach().numpy()).all(), "nothing was split"
     for name, value in whole.items():
         np.testing.assert_array_equal(first[name], value, err_msg=name)
+        np.testing.assert_array_equal(second[name], value, err_msg=name)
+
+
+def test_mcmc_moves_and_adds_alike(tmp_path: Path) -> None:
+    def control() -> DensityControl:
+        return MCMCDensity(start=0, every=10, growth=0.2, min_opacity=0.3)
+
+    first, second = together(lambda rank: refined(control(), frame(rank), rank), tmp_path)
+    assert len(first["means"]) == 1.2 * N
+    assert not np.isin(first["means"], scene()[0]["means"].detach().numpy()).all(), "nothing was moved"
+    for name, value in first.items():
         np.testing.assert_array_equal(second[name], value, err_msg=name)

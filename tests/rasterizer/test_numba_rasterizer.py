@@ -159,3 +159,10 @@ def test_is_much_faster_than_the_reference(render_with_gradients):
         return min(times[1:])
 
     assert fastest(TorchRasterizer(), 2) > 5 * fastest(NumbaRasterizer(), 10)
+
+
+def test_absolute_gradients_want_another_rasterizer():
+    gaussians, viewmats, Ks = shell_scene(9, 20, 20)
+    for rasterizer in (NumbaRasterizer(), AutoRasterizer()):
+        with pytest.raises(UserError, match="rasterizer=gsplat .*rasterizer=torch"):
+            rasterizer(gaussians, viewmats, Ks, 20, 20, absgrad=True)

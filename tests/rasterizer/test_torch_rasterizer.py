@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from talksplat.rasterizer.projection import project_gaussians
 from talksplat.rasterizer.synthetic import shell_scene
-from talksplat.rasterizer.torch_rasterizer import TorchRasterizer
+from talksplat.rasterizer.torch_rasterizer import TorchRasterizer, _rasterize_frame
 from talksplat.types import Gaussians
 
 
@@ -58,6 +59,39 @@ def test_gradcheck_on_a_tiny_scene():
 
     # Finite differences may not cross the 1/255 threshold: a small step keeps every pixel on its side.
     assert torch.autograd.gradcheck(render, leaves, eps=1e-7, atol=1e-5)
+
+
+def test_absolute_gradients_are_those_of_finite_differences_at_each_pixel():
+    gaussians, viewmats, Ks = shell_scene(6, 18, 21, frames=2, dtype=torch.float64)
+    gaussians.scales *= 3
+    v_image = torch.randn(2, 21, 18, 3, dtype=torch.float64)
+    gaussians.means.requires_grad_()
+    output = TorchRasterizer()(gaussians, viewmats, Ks, 18, 21, absgrad=True)
+    output.means2d.retain_grad()
+    (output.image * v_image).sum().backward()
+
+    def image(frame: int, n: int, axis: int, shift: float) -> torch.Tensor:
+        projection = project_gaussians(gaussians, viewmats, Ks, 18, 21, near_plane=0.2, eps2d=0.3)
+        projection.means2d = projection.means2d.detach().clone()
+        projection.means2d[frame, n, axis] += shift
+        return _rasterize_frame(projection, frame, gaussians.opacities[frame], gaussians.colors[frame], 18, 21)[0]
+
+    expected, usual, step = torch.zeros(2, 6, 2).double(), torch.zeros(2, 6, 2).double(), 1e-6
+    for frame, n, axis in torch.cartesian_prod(torch.arange(2), torch.arange(6), torch.arange(2)).tolist():
+        slope = (image(frame, n, axis, step) - image(frame, n, axis, -step)) / (2 * step)
+        of_pixels = (slope * v_image[frame]).sum(-1)
+        expected[frame, n, axis], usual[frame, n, axis] = of_pixels.abs().sum(), of_pixels.sum()
+    torch.testing.assert_close(output.means2d.grad, usual, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(output.means2d.absgrad, expected, rtol=1e-5, atol=1e-7)
+    assert (expected > 1.5 * usual.abs()).any(), "something cancels, or both would be one"
+
+
+def test_absolute_gradients_change_nothing_else(render_with_gradients):
+    scene = shell_scene(200, 32, 32, frames=2)
+    plain, gradients = render_with_gradients(TorchRasterizer(), scene, 32, 32)
+    output, with_absgrad = render_with_gradients(partial(TorchRasterizer(), absgrad=True), scene, 32, 32)
+    assert torch.equal(plain.image, output.image) and not hasattr(plain.means2d, "absgrad")
+    assert all(torch.equal(value, with_absgrad[name]) for name, value in gradients.items())
 
 
 def test_projection_equals_gsplat_reference():

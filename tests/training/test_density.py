@@ -132,3 +132,42 @@ def test_gsplat_strategy_grows_too() -> None:
     control.refine(params, optimizers, 5)
     assert len(params["means"]) == 2 * N
     assert consistent(params, optimizers)
+
+
+def test_nothing_is_done_after_a_step_unless_a_strategy_wants_it() -> None:
+    params, _ = scene()
+    for control in (AdaptiveDensity(), GsplatDensity()):
+        assert not control.acts_after(1000) and control.penalty(params) is None
+
+
+def test_opacities_are_reset_with_their_moments() -> None:
+    params, optimizers = scene()
+    params["opacities"].data[:5] = -6.0
+    control = AdaptiveDensity(start=10, prune_start=10, every=10, stop=100, opacity_reset_every=25)
+    assert [step for step in range(60) if control.refines_at(step)] == [20, 25, 30, 40, 50]
+    control.observe(params, control.statistics(output(torch.ones(N, 2)), 64, 64))
+    control.refine(params, optimizers, 25)
+    opacities = params["opacities"].sigmoid()
+    torch.testing.assert_close(opacities[5:], torch.full((N - 5,), 0.01))
+    assert (params["opacities"][:5] == -6.0).all(), "lower ones stay"
+    assert len(params["means"]) == N and consistent(params, optimizers)
+    for name, parameter in params.items():
+        moments = optimizers[name].state[parameter]
+        for moment in (moments["exp_avg"], moments["exp_avg_sq"]):
+            assert (moment == 0).all() == (name == "opacities")
+    assert control.stats, "what was observed waits for the next refinement"
+    control.refine(params, optimizers, 30)
+    assert len(params["means"]) > N - 5 and (params["opacities"].sigmoid() > 0.005).all()
+
+
+def test_absolute_gradients_count_where_they_are_wanted() -> None:
+    """Pixels that pull a Gaussian in opposite directions cancel in the usual gradient."""
+    for absgrad, expected in ((False, N), (True, N + 7)):
+        params, optimizers = scene()
+        control = AdaptiveDensity(grad_threshold=1e-3, start=0, prune_start=0, every=1, absgrad=absgrad)
+        shown = output(torch.zeros(N, 2))
+        shown.means2d.absgrad = torch.zeros(1, N, 2)
+        shown.means2d.absgrad[:, :7, 1] = 1e-4
+        control.observe(params, control.statistics(shown, 64, 64))
+        control.refine(params, optimizers, step=5)
+        assert len(params["means"]) == expected

@@ -7,6 +7,7 @@ import torch
 
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import viewmat_from_euler_trans
+from talksplat.training.schedule import Constant, Cosine
 from talksplat.training.stage import LearningRates, Stage, StagePlan, camera_spread
 
 
@@ -15,6 +16,16 @@ def test_learning_rates_fall_log_linearly_over_the_stage() -> None:
     assert rates.at("means", 0, 100, spread=5.0) == pytest.approx(1e-2)
     assert rates.at("means", 50, 100, spread=5.0) == pytest.approx(1e-3)
     assert rates.at("means", 100, 100, spread=5.0) == pytest.approx(1e-4)
+
+
+def test_cosine_and_constant_schedules() -> None:
+    rates = LearningRates(means=[1e-2, 1e-4], schedule=Cosine())
+    for step, expected in ((0, 1e-2), (25, 1e-4 + 9.9e-3 * 0.8535534), (50, 5.05e-3), (100, 1e-4), (200, 1e-4)):
+        assert rates.at("means", step, 100, 1.0) == pytest.approx(expected)
+    assert LearningRates(means=[1e-2, 1e-4], schedule=Cosine(), horizon=50).at("means", 25, 100, 1.0) == pytest.approx(
+        5.05e-3
+    )
+    assert LearningRates(means=[1e-2, 1e-4], schedule=Constant()).at("means", 77, 100, 1.0) == 1e-2
 
 
 def test_horizon_of_the_original_is_never_reached() -> None:

@@ -123,6 +123,9 @@ def finish_config(
         raw["audio"] = resolve_audio(config_name, config, chosen, CONF_DIR, run_dir)
     changed: dict[str, str] = {}
     raw = follow_moves(raw, changed)
+    for stage in raw.get("stage", {}).get("stages", {}).values():
+        if stage and stage.get("density") == {}:  # density=none: a file of a group cannot say null
+            stage["density"] = None
     for old, new in changed.items():
         logger.warning("%s is now %s: the old name works for one more version", old, new)
     if config_name == "train":

@@ -17,3 +17,4 @@ def register_resolvers() -> None:
     """Make them known to OmegaConf."""
     OmegaConf.register_new_resolver("num_tokens", num_tokens, replace=True)
     OmegaConf.register_new_resolver("sum", lambda *numbers: sum(numbers), replace=True)
+    OmegaConf.register_new_resolver("share", lambda part, whole: round(part * whole), replace=True)

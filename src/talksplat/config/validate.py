@@ -9,6 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from talksplat.config.targets import instantiate
 from talksplat.errors import UserError
 from talksplat.trackers.wandb_checkpoint import is_address
 
@@ -51,7 +52,8 @@ def validate_train(config: DictConfig) -> None:
         _expression,
         _motion,
         _stage_order,
-        _density_windows,
+        _density,
+        _sh_degree,
         _loss_stages,
         _evaluation,
     )
@@ -154,26 +156,34 @@ def _stage_order(config: DictConfig) -> None:
             )
 
 
-def _density_windows(config: DictConfig) -> None:
+def _density(config: DictConfig) -> None:
+    factors = list(OmegaConf.select(config, "model.canonical.factors") or [])
     for name in config.stage.order:
         stage = config.stage.stages[name]
-        density = stage.density
-        if density is None:
-            continue
-        path = f"stage.stages.{name}.density"
-        if not isinstance(density, DictConfig):
-            raise UserError(f"{path} is null or a node with _target_, not {density!r}")
-        if density.get("start", 0) >= density.get("stop", 1):
-            raise UserError(
-                f"{path}.start={density.start} is not before {path}.stop={density.stop}: nothing would grow"
-            )
-        if density.get("stop", 0) > stage.steps:
+        density, path = stage.get("density"), f"stage.stages.{name}.density"
+        single = not isinstance(density, DictConfig) or "_target_" in density
+        for place, control in {path: density}.items() if single else [(f"{path}.{k}", v) for k, v in density.items()]:
+            if control is None:
+                continue
+            if not isinstance(control, DictConfig) or "_target_" not in control:
+                raise UserError(
+                    f"{place} is null or a node with _target_, not {control!r}: choose one with "
+                    f"density@{path}=adaptive (or gsplat, mcmc, none)"
+                )
+            instantiate(control).check(place, stage.steps, [] if stage.mode == "deform" else factors)
+
+
+def _sh_degree(config: DictConfig) -> None:
+    highest = OmegaConf.select(config, "model.gaussians.sh_degree") or 0
+    for name in config.stage.order if config.stage.quality else ():  # presets for trying out are short all over
+        stage = config.stage.stages[name]
+        every = stage.get("sh_degree_every")
+        if every and (stage.steps - 1) // every < highest:
             logger.warning(
-                "%s.stop=%d lies beyond the stage's %d steps: Gaussians are added until its end, and the last ones hardly learn",
-                *(path, density.stop, stage.steps),
+                "stage.stages.%s.sh_degree_every=%d: of %d steps none has degree %d, which model.gaussians.sh_degree names; set "
+                "it to %d or less, or to null for all degrees at once",
+                *(name, every, stage.steps, highest, max((stage.steps - 1) // highest, 1)),
             )
-        if density.get("every", 1) < 1:
-            raise UserError(f"{path}.every must be at least 1")
 
 
 def _loss_stages(config: DictConfig) -> None:

@@ -14,10 +14,12 @@ from talksplat.types import Conditions, Gaussians, RenderOutput
 Draw = Callable[[Gaussians, Tensor | None], RenderOutput]  # Gaussians over backgrounds [frame, height, width, channel]
 
 
-def drawing(rasterizer: Callable[..., RenderOutput], conditions: Conditions, width: int, height: int) -> Draw:
-    """A rasteriser with the cameras and the size of a batch."""
+def drawing(
+    rasterizer: Callable[..., RenderOutput], conditions: Conditions, width: int, height: int, absgrad: bool = False
+) -> Draw:
+    """A rasteriser with the cameras and the size of a batch; `absgrad` as of `Rasterizer`."""
     views, Ks = conditions.viewmats, conditions.Ks
-    return lambda gaussians, backgrounds: rasterizer(gaussians, views, Ks, width, height, backgrounds=backgrounds)
+    return lambda gaussians, backgrounds: rasterizer(gaussians, views, Ks, width, height, backgrounds, absgrad)
 
 
 @dataclass
@@ -35,6 +37,8 @@ class LayerView:
         """The rendering with this layer's projected means, their gradients and radii alone, after the backward pass."""
         means2d = self.output.means2d.detach()[:, self.part]
         means2d.grad = self.output.means2d.grad[:, self.part]
+        if hasattr(self.output.means2d, "absgrad"):  # gsplat's way to return absolute gradients
+            means2d.absgrad = self.output.means2d.absgrad[:, self.part]
         output = self.output
         return RenderOutput(output.image, output.transmittance, means2d, output.radii[:, self.part])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -40,7 +41,15 @@ class AutoRasterizer:
         width: int,
         height: int,
         backgrounds: Float[Tensor, "frame height width channel"] | None = None,
+        absgrad: bool = False,
     ) -> RenderOutput:
         """See `Rasterizer`."""
-        chosen = {"cuda": self.cuda, "cpu": self.cpu}.get(gaussians.means.device.type, self.other)
-        return chosen(gaussians, viewmats, Ks, width, height, backgrounds)
+        chosen = self._chosen(gaussians.means.device)
+        return chosen(gaussians, viewmats, Ks, width, height, backgrounds, absgrad)
+
+    def has_absgrad(self, device: torch.device) -> bool:
+        """See `Rasterizer`."""
+        return self._chosen(device).has_absgrad(device)
+
+    def _chosen(self, device: torch.device) -> Rasterizer:
+        return {"cuda": self.cuda, "cpu": self.cpu}.get(device.type, self.other)

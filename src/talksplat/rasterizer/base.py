@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -28,13 +29,20 @@ class Rasterizer(Protocol):
         width: int,
         height: int,
         backgrounds: Float[Tensor, "frame height width channel"] | None = None,
+        absgrad: bool = False,
     ) -> RenderOutput:
         """Render one image of `width` x `height` pixels a frame.
 
         Gradients flow to all five tensors of `gaussians`, to `viewmats` and to `backgrounds`. `means2d` of the result
-        is a non-leaf tensor: call `retain_grad()` on it before the backward pass to read its gradient afterwards.
+        is a non-leaf tensor: call `retain_grad()` on it before the backward pass to read its gradient afterwards. With
+        `absgrad` the backward pass also fills its attribute `absgrad` [frame, gaussian, 2], as gsplat does: the sum over
+        pixels of the absolute values of their gradients.
         On the CPU a Gaussian that holds a NaN or an infinity is not drawn and gets no gradient.
         """
+        ...
+
+    def has_absgrad(self, device: torch.device) -> bool:
+        """Whether a call with `absgrad` works for tensors on this device."""
         ...
 
 

@@ -38,6 +38,7 @@ class GsplatRasterizer:
         width: int,
         height: int,
         backgrounds: Float[Tensor, "frame height width channel"] | None = None,
+        absgrad: bool = False,
     ) -> RenderOutput:
         """See `Rasterizer`."""
         check_inputs(gaussians, viewmats, Ks, width, height, backgrounds)
@@ -50,16 +51,21 @@ class GsplatRasterizer:
                 viewmats.float()[:, None], Ks.float()[:, None], width, height, eps2d=self.eps2d,
                 near_plane=self.near_plane, packed=False, opacities=padded.opacities.detach().float(),
             )  # fmt: skip
-            radii, depths, conics = (part[:, :, :count].contiguous() for part in (radii, depths, conics))
             # gsplat.rasterization hands out means2d with a camera axis; a view of that is no part of the graph and
             # would never receive a gradient. Its parts are called one by one so that this tensor lies on the path.
-            means2d = means2d[:, 0, :count].contiguous()
+            means2d, conics, depths, radii = (
+                part[:, 0, :count].contiguous() for part in (means2d, conics, depths, radii)
+            )
             opacities, colors = gaussians.opacities.float(), gaussians.colors.float()
             image, transmittance = _rasterize(
-                gsplat, means2d[:, None], conics, depths, radii, opacities, colors, width, height
+                gsplat, means2d, conics, depths, radii, opacities, colors, width, height, absgrad
             )
             image = composite(image, transmittance, backgrounds)
-        return RenderOutput(image, transmittance, means2d, radii.squeeze(1))
+        return RenderOutput(image, transmittance, means2d, radii)
+
+    def has_absgrad(self, device: torch.device) -> bool:
+        """See `Rasterizer`."""
+        return device.type == "cuda"
 
 
 def _pad_to_warps(gaussians: Gaussians, pose_gradient: bool) -> Gaussians:
@@ -83,16 +89,17 @@ def _pad_to_warps(gaussians: Gaussians, pose_gradient: bool) -> Gaussians:
 
 def _rasterize(
     gsplat: ModuleType,
-    means2d: Float[Tensor, "frame 1 gaussian 2"],
-    conics: Float[Tensor, "frame 1 gaussian 3"],
-    depths: Float[Tensor, "frame 1 gaussian"],
+    means2d: Float[Tensor, "frame gaussian 2"],
+    conics: Float[Tensor, "frame gaussian 3"],
+    depths: Float[Tensor, "frame gaussian"],
     radii: Tensor,
     opacities: Float[Tensor, "frame gaussian"],
     colors: Float[Tensor, "frame gaussian channel"],
     width: int,
     height: int,
+    absgrad: bool,
 ) -> tuple[Float[Tensor, "frame height width channel"], Float[Tensor, "frame height width"]]:
-    """Image without background, and transmittance."""
+    """Image without background, and transmittance. `means2d.absgrad` is of the last `MAX_CHANNELS` channels."""
     frames = len(means2d)
     tiles_x, tiles_y = -(-width // TILE_SIZE), -(-height // TILE_SIZE)
     with torch.no_grad():
@@ -100,15 +107,15 @@ def _rasterize(
             means2d, radii, depths, TILE_SIZE, tiles_x, tiles_y, packed=False, n_images=frames
         )
         offsets = gsplat.isect_offset_encode(pair_ids, frames, tiles_x, tiles_y)
-        offsets = offsets.reshape(frames, 1, tiles_y, tiles_x)
+        offsets = offsets.reshape(frames, tiles_y, tiles_x)
     parts = [
         gsplat.rasterize_to_pixels(
-            means2d, conics, part[:, None], opacities[:, None], width, height, TILE_SIZE, offsets, flatten_ids
+            means2d, conics, part, opacities, width, height, TILE_SIZE, offsets, flatten_ids, absgrad=absgrad
         )
         for part in colors.split(MAX_CHANNELS, dim=-1)
     ]
     image = torch.cat([part[0] for part in parts], -1)
-    return image.squeeze(1), 1 - parts[0][1].squeeze(1).squeeze(-1)
+    return image, 1 - parts[0][1].squeeze(-1)
 
 
 def _load_gsplat(device: torch.device) -> ModuleType:

@@ -40,11 +40,16 @@ class NumbaRasterizer:
         width: int,
         height: int,
         backgrounds: Float[Tensor, "frame height width channel"] | None = None,
+        absgrad: bool = False,
     ) -> RenderOutput:
         """See `Rasterizer`."""
         from talksplat.rasterizer.numba_functions import ProjectFunction, RasterizeFunction
 
         check_inputs(gaussians, viewmats, Ks, width, height, backgrounds)
+        if absgrad:
+            raise UserError(
+                "the numba rasteriser has no absgrad: choose rasterizer=gsplat (a GPU) or rasterizer=torch (slow)"
+            )
         if gaussians.means.device.type != "cpu":
             raise UserError(
                 f"the numba rasteriser draws CPU tensors, not {gaussians.means.device.type}: "
@@ -60,3 +65,7 @@ class NumbaRasterizer:
         ]
         image, transmittance = (torch.stack(parts) if len(parts) > 1 else parts[0][None] for parts in zip(*frames))
         return RenderOutput(composite(image, transmittance, backgrounds), transmittance, means2d, radii)
+
+    def has_absgrad(self, device: torch.device) -> bool:
+        """See `Rasterizer`. Two more sums in the innermost loop would slow every training step."""
+        return False

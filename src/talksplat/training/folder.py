@@ -52,7 +52,7 @@ class RunFolder:
             raise UserError(f"resume=true, but {path} holds no run; give hydra.run.dir=RUN of the run to go on with")
 
     def _compare(self, saved: DictConfig) -> None:
-        ours, theirs = _flatten(self.config), _flatten(saved)
+        ours, theirs = _as_today(_flatten(self.config)), _as_today(_flatten(saved))
         theirs.setdefault("audio.lip_prior", ours.get("audio.lip_prior", "null"))  # shows in the model's lip token
         # No lip token: null in older configurations, a token without a prior in newer ones.
         if theirs.get("model.tokens.lips") == ours.get("model.tokens.lips.prior") == "null":
@@ -108,3 +108,17 @@ def _flatten(config: DictConfig) -> dict[str, str]:
 
     visit(OmegaConf.to_container(config, resolve=True), "")
     return flat
+
+
+def _as_today(flat: dict[str, str]) -> dict[str, str]:
+    """Flat settings with what an older version did without saying it; kept for one version."""
+    today = dict(flat)
+    for key, value in flat.items():
+        node, _, name = key.rpartition(".")
+        if name == "horizon":
+            today.setdefault(f"{node}.schedule._target_", '"talksplat.training.schedule.LogLinear"')
+        if name == "min_keep":
+            today.setdefault(f"{node}.opacity_reset_value", "0.01")  # of resets that are off
+        if name == "size_prune_start" and value.isdigit() and int(value) >= int(flat[f"{node}.stop"]):
+            today |= {key: "null", f"{node}.max_scale": "null"}  # never acted, and is now off
+    return today

@@ -15,15 +15,14 @@ from talksplat.models.compositor import LayerView, drawing
 from talksplat.models.layer import PREDICTED_MODES
 from talksplat.older_checkpoints import renamed
 from talksplat.parallel.exchange import exchange
-from talksplat.parallel.group import check_equal, gather, rank, take_from_first, world_size
+from talksplat.parallel.group import gather, rank, world_size
 from talksplat.rasterizer.base import Rasterizer
-from talksplat.training.density.base import DensityControl
-from talksplat.training.density.layers import density_controls
+from talksplat.training.density.layers import LayerDensity
 from talksplat.training.finite import check_finite
 from talksplat.training.optimizers import Optimizers
 from talksplat.training.parameter_table import Entry, ParameterTable
 from talksplat.training.pose_refinement import PoseRefinement
-from talksplat.training.random_state import drawn_alike, random_state, restore_random_state
+from talksplat.training.random_state import random_state, restore_random_state
 from talksplat.training.stage import Stage
 from talksplat.types import FrameBatch, RenderOutput
 
@@ -69,7 +68,7 @@ class TalkingHeadModule(pl.LightningModule):
         self.stage_name = stage_name
         self.table = table
         self.spread = dict(spread)
-        self.density = density_controls(model, stage, table.apply(stage), scene_scale)
+        self.density = LayerDensity(model, stage, table.apply(stage), scene_scale, seed)
         self.description = description
         self.seed = seed
         self.autocast = autocast
@@ -104,16 +103,16 @@ class TalkingHeadModule(pl.LightningModule):
         return self.render_layers(batch, sh_degree)[0]
 
     def render_layers(
-        self, batch: FrameBatch, sh_degree: int | None = None
+        self, batch: FrameBatch, sh_degree: int | None = None, absgrad: bool = False
     ) -> tuple[RenderOutput, dict[str, LayerView]]:
-        """Frames, and what of them belongs to each layer."""
+        """Frames, and what of them belongs to each layer; `absgrad` as of `Rasterizer`."""
         degree = self.sh_degree() if sh_degree is None else sh_degree
         with torch.autocast(self.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             gaussians = self.model(batch.conditions, self.stage.mode, degree)
         if self.poses is not None and self.model.training:  # previews show held-out frames
             gaussians = self.poses(gaussians, batch.frame_ids)
         height, width = batch.original_u8.shape[1:3]
-        draw = drawing(self.rasterizer, batch.conditions, width, height)
+        draw = drawing(self.rasterizer, batch.conditions, width, height, absgrad)
         return self.model.compositor(draw, gaussians, self.model.parts(), batch.background)
 
     def sh_degree(self) -> int:
@@ -123,35 +122,29 @@ class TalkingHeadModule(pl.LightningModule):
     def training_step(self, batch: FrameBatch, batch_idx: int) -> dict[str, torch.Tensor]:
         step = self.global_step
         self.all_optimizers.set_learning_rates(step)
-        output, views = self.render_layers(batch)
-        observing = {name: control for name, control in self._controls().items() if control.is_active(step)}
-        for name in observing:
+        output, views = self.render_layers(batch, absgrad=self.density.wants_absgrad(step))
+        for name in self.density.active(step):
             views[name].retain_grad()
         loss, terms = total_loss(self.losses, output, batch, self.stage_name, step)
-        self.manual_backward(loss if self.poses is None else loss + self.poses.penalty())
+        self.manual_backward(self._penalized(loss))
         error = (output.image.detach() - batch.target).square().mean(dim=(1, 2, 3))
         means = {"loss": loss.detach(), "psnr": -10 * torch.log10(error).mean(), **terms}
         height, width = batch.original_u8.shape[1:3]
-        statistics = {
-            f"{name}/{key}": value
-            for name, control in observing.items()
-            for key, value in control.statistics(views[name].seen(), width, height).items()
-        }
+        statistics = self.density.statistics(views, step, width, height)
         if world_size() > 1:
             means, statistics = self._exchange(means, statistics)
         check_finite(step, {name: means[name] for name in terms}, self.all_optimizers.parameters())
-        for name, control in observing.items():
-            own = {
-                key.removeprefix(f"{name}/"): value for key, value in statistics.items() if key.startswith(f"{name}/")
-            }
-            control.observe(self.model.layers[name].gaussians.params, own)
+        self.density.observe(statistics, step)
         self.optimizers().step()
         self.all_optimizers.step_gaussians()
-        for name, control in observing.items():
-            if control.refines_at(step):
-                self._refine(name, control, step)
+        self.density.act(self.all_optimizers, step, self.sh_degree(), self.device)
         self.all_optimizers.zero_grad()
         return means
+
+    def _penalized(self, loss: torch.Tensor) -> torch.Tensor:
+        """The loss with what pose refinement and density control add to it."""
+        penalties = [] if self.poses is None else [self.poses.penalty()]
+        return sum([*penalties, *self.density.penalties()], start=loss)
 
     def _exchange(
         self, means: dict[str, torch.Tensor], statistics: dict[str, torch.Tensor]
@@ -163,26 +156,6 @@ class TalkingHeadModule(pl.LightningModule):
         if shared.stop:
             self.trainer.should_stop = True
         return shared.means, shared.sums
-
-    def _subject(self) -> str | None:
-        """Whose Gaussians are in place; None where there is one subject."""
-        subjects = self.model.subjects
-        return subjects.bound if len(subjects.names) > 1 else None
-
-    def _controls(self) -> dict[str, DensityControl]:
-        """Density control of the layers of the subject in place."""
-        return self.density[self.model.subjects.bound]
-
-    def _refine(self, name: str, control: DensityControl, step: int) -> None:
-        layer = self.model.layers[name]
-        params = layer.gaussians.params
-        if self.stage.mode in PREDICTED_MODES:
-            # Pruning must see the opacities that were just drawn, not the ones the stage began with.
-            layer.bake_canonical(self.sh_degree())
-            take_from_first(params.values())  # a network need not round alike on every device
-        with drawn_alike(self.seed + list(self.model.layers).index(name), step, self.device):
-            control.refine(params, self.all_optimizers.of_layer(self._subject(), name), step)
-        check_equal(params, f"after density control at step {step}")
 
     def finish_stage(self) -> None:
         """Once the last step is done: what the canonical networks predict becomes explicit, for the next stage."""
@@ -196,8 +169,7 @@ class TalkingHeadModule(pl.LightningModule):
         self.all_optimizers = Optimizers(entries, self.stage, self.spread, self.device)
         if self._resumed is not None:
             self.all_optimizers.load_gaussian_state_dict(self._resumed["gaussian_optimizers"])
-            for key, control in self._all_controls().items():
-                control.load_state_dict(_to_device(self._resumed["density"][key], self.device))
+            self.density.load_state_dict(self._resumed["density"], self.device)
         return self.all_optimizers.networks
 
     def on_train_start(self) -> None:
@@ -227,7 +199,7 @@ class TalkingHeadModule(pl.LightningModule):
         first, *others = gather(random_state())
         checkpoint["training"] = {
             "gaussian_optimizers": self.all_optimizers.gaussian_state_dict(),
-            "density": {key: control.state_dict() for key, control in self._all_controls().items()},
+            "density": self.density.state_dict(),
             "random": first,
             "random_of_others": others,
         }
@@ -236,16 +208,3 @@ class TalkingHeadModule(pl.LightningModule):
         self.model.resize(renamed(checkpoint)["talksplat"]["layers"])
         self._resumed = checkpoint["training"]
         self._seconds_before = checkpoint["talksplat"].get("seconds", 0.0)  # absent in older checkpoints
-
-    def _all_controls(self) -> dict[str, DensityControl]:
-        """Density control by layer, or by subject/layer where there are several subjects."""
-        first = next(iter(self.density.values()))
-        if len(self.density) == 1:
-            return first
-        return {f"{subject}/{name}": control for subject, own in self.density.items() for name, control in own.items()}
-
-
-def _to_device(value: Any, device: torch.device) -> Any:
-    if isinstance(value, dict):
-        return {key: _to_device(item, device) for key, item in value.items()}
-    return value.to(device) if isinstance(value, torch.Tensor) else value

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from talksplat.models.avatar import Avatar
-from talksplat.training.density.layers import density_controls
+from talksplat.training.density.layers import LayerDensity
 from talksplat.training.parameter_table import ParameterTable, rows
 from talksplat.training.stage import Stage, StagePlan
 
@@ -19,7 +19,7 @@ def check_stages(plan: StagePlan, model: Avatar, table: ParameterTable, scene_sc
     """Raise a UserError for a stage that names what the avatar does not have, or trains nothing."""
     for _, stage in plan:
         model.restrict(stage.deforms)
-        density_controls(model, stage, table.apply(stage), scene_scale)
+        LayerDensity(model, stage, table.apply(stage), scene_scale)
 
 
 def overview(plan: StagePlan, model: Avatar, table: ParameterTable, audio: str, devices: int) -> str:

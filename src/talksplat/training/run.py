@@ -38,7 +38,7 @@ from talksplat.training.parts import run_parts
 from talksplat.training.pose_refinement import open_pose_refinement
 from talksplat.training.preflight import build_losses
 from talksplat.training.settings import with_devices
-from talksplat.training.stage import Stage, camera_spread, check_batches
+from talksplat.training.stage import Stage, camera_spread, check_absgrad, check_batches
 from talksplat.training.subject import head_size, subject_statistics
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ class TrainingRun:
         for portrait in self.data.portraits.values():
             check_batches(self.plan, self.settings.devices, len(portrait.subject.train))
         self.rasterizer = instantiate(config.rasterizer)
+        check_absgrad(self.plan, self.rasterizer, self.device)
         self.model = instantiate(config.model)
         self.poses = open_pose_refinement(config, self.data.subject, self.device)
         self.tracker: Tracker | None = None if config.tracker is None else instantiate(config.tracker)

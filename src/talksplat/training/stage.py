@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ import torch
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import camera_centers
 from talksplat.models.layer import MODES
+from talksplat.rasterizer.base import Rasterizer
+from talksplat.training.schedule import LogLinear, Schedule
 
 BACKBONE_SHARE = 0.1  # learning rate of a pretrained speech model's layers relative to the networks
 GAUSSIAN_GROUPS = ("means", "scales", "quats", "opacities", "sh0", "shN")
@@ -22,7 +24,7 @@ GAUSSIAN_GROUPS = ("means", "scales", "quats", "opacities", "sh0", "shN")
 class LearningRates:
     """Initial and final learning rate of each parameter group; a single number is constant.
 
-    Rates fall log-linearly from the first to the second value over `horizon` steps (None: over the whole stage).
+    Rates go from the first to the second value over `horizon` steps (None: over the whole stage), as `schedule` has it.
     `audio_backbone` is for the layers of a speech model that a stage unfreezes; None: a tenth of `networks`.
     `poses` is for `pose_refinement`, in units of its usual correction.
     `rates` holds rates of single parameters by globs of their names ("mouth.means", see `ParameterTable`), in the place of those
@@ -45,6 +47,7 @@ class LearningRates:
     scale: float | Literal["camera_spread"] = 1.0
     horizon: int | None = None
     rates: Mapping[str, Sequence[float]] | None = None
+    schedule: Schedule = field(default_factory=LogLinear)
 
     def __post_init__(self) -> None:
         kinds = ("means", "networks", "triplane", "audio_backbone", "poses", *GAUSSIAN_GROUPS[1:])
@@ -75,7 +78,7 @@ class LearningRates:
         """Learning rate of a group at a step; `rates` in the place of the group's own."""
         rates = self._rates(group) if rates is None else list(rates)
         fraction = min(step / max(self.horizon or num_steps, 1), 1.0)
-        rate = rates[0] if len(rates) == 1 else rates[0] ** (1 - fraction) * rates[1] ** fraction
+        rate = rates[0] if len(rates) == 1 else self.schedule(rates[0], rates[1], fraction)
         if group in ("means", "networks", "triplane", "audio_backbone"):
             rate *= spread if self.scale == "camera_spread" else float(self.scale)
         return rate
@@ -184,4 +187,19 @@ def check_batches(plan: StagePlan, devices: int, num_frames: int) -> None:
             raise UserError(
                 f"stage {name} wants {devices} x {stage.batch_size} different frames a step, and there are {num_frames} "
                 f"training frames: lower trainer.devices or stage.stages.{name}.batch_size"
+            )
+
+
+def check_absgrad(plan: StagePlan, rasterizer: Rasterizer, device: torch.device) -> None:
+    """Make sure that the rasteriser gives the gradients that density control asks for.
+
+    Raises:
+        UserError: it gives no absolute ones on this device.
+    """
+    for name, stage in plan:
+        controls = stage.density.values() if isinstance(stage.density, Mapping) else [stage.density]
+        if any(getattr(control, "absgrad", False) for control in controls) and not rasterizer.has_absgrad(device):
+            raise UserError(
+                f"stage.stages.{name}.density.absgrad=true, but {type(rasterizer).__name__} has no absolute gradients on "
+                f"{device.type}: train on a GPU with rasterizer=gsplat, take rasterizer=torch (slow), or set it to false"
             )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from gsplat.strategy.ops import duplicate, remove, split
+from gsplat.strategy.ops import duplicate, remove, reset_opa, split
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from talksplat.training.density.base import frame_statistics
-from talksplat.types import RenderOutput
+from talksplat.errors import UserError
+from talksplat.training.density.base import DensityControl
+
+logger = logging.getLogger(__name__)
 
 
-class AdaptiveDensity:
+class AdaptiveDensity(DensityControl):
     """Clone small and split large Gaussians with large screen gradients; prune transparent and oversized ones.
 
     (Kerbl et al. 2023, section 5.2; values of GaussianTalker specification, 5.3)
@@ -27,8 +31,11 @@ class AdaptiveDensity:
         min_opacity: prune below it; None switches opacity pruning off, which is what the original's stale copies amount to.
         prune_start: pruning runs for prune_start < step < stop.
         max_scale: after `size_prune_start`, prune above this share of the scene scale; None: never.
-        size_prune_start: step at which size pruning begins.
+        size_prune_start: step at which size pruning begins; None: as soon as pruning does.
         min_keep: never prune below this share of the Gaussians that the stage began with: a collapse helps nobody.
+        opacity_reset_every: steps between resets of opacities, before `stop`; None: never.
+        opacity_reset_value: larger opacities are set to this one, and their optimiser's moments to 0.
+        absgrad: sum absolute gradients of pixels (AbsGS, Ye et al. 2024), which are larger: `grad_threshold` must rise.
     """
 
     def __init__(
@@ -41,14 +48,15 @@ class AdaptiveDensity:
         percent_dense: float = 0.01,
         min_opacity: float | None = 0.005,
         prune_start: int = 500,
-        max_scale: float | None = 0.1,
-        size_prune_start: int = 3000,
+        max_scale: float | None = None,
+        size_prune_start: int | None = None,
         min_keep: float = 0.5,
+        opacity_reset_every: int | None = None,
+        opacity_reset_value: float = 0.01,
+        absgrad: bool = False,
     ) -> None:
+        super().__init__(start, stop, every)
         self.grad_threshold = grad_threshold
-        self.start = start
-        self.stop = stop
-        self.every = every
         self.max_gaussians = max_gaussians
         self.percent_dense = percent_dense
         self.min_opacity = min_opacity
@@ -56,21 +64,58 @@ class AdaptiveDensity:
         self.max_scale = max_scale
         self.size_prune_start = size_prune_start
         self.min_keep = min_keep
+        self.opacity_reset_every = opacity_reset_every
+        self.opacity_reset_value = opacity_reset_value
+        self.absgrad = absgrad
         self.initialize(1.0)
+
+    def check(self, path: str, steps: int, predicted: Sequence[str]) -> None:
+        super().check(path, steps, predicted)
+        if self.max_scale is None and self.size_prune_start is not None:
+            raise UserError(
+                f"{path}.size_prune_start={self.size_prune_start} does nothing while max_scale is null: set "
+                f"{path}.max_scale as well, e.g. to 0.1"
+            )
+        end = min(self.stop, steps)
+        if self.max_scale is not None and (self.size_prune_start or self.prune_start) >= end:
+            logger.warning(
+                "%s.max_scale=%s can never act: size_prune_start=%s is not before step %d, where pruning ends; set max_scale "
+                "to null or size_prune_start lower",
+                *(path, self.max_scale, self.size_prune_start, end),
+            )
+        if self.opacity_reset_every is not None:
+            self._check_reset(path, end, predicted)
+
+    def _check_reset(self, path: str, end: int, predicted: Sequence[str]) -> None:
+        name, every, value = f"{path}.opacity_reset_every", self.opacity_reset_every, self.opacity_reset_value
+        if not 0 < every < end:
+            raise UserError(
+                f"{name}={every} must lie between 0 and step {end}, where density control ends; null: never"
+            )
+        if not (self.min_opacity or 0) < value < 1:
+            raise UserError(
+                f"{path}.opacity_reset_value={value} must lie between min_opacity={self.min_opacity}, below which Gaussians "
+                "are pruned, and 1"
+            )
+        if "opacities" in predicted:
+            raise UserError(
+                f"{name}={every} resets explicit opacities, but a network predicts them in this stage: set it to null, or "
+                "take opacities out of model.canonical.factors"
+            )
 
     def initialize(self, scene_scale: float) -> None:
         self.scene_scale = scene_scale
         self.initial_count: int | None = None
         self.stats: dict[str, Tensor] = {}
 
-    def is_active(self, step: int) -> bool:
-        return step < self.stop
-
     def refines_at(self, step: int) -> bool:
-        return step < self.stop and step > min(self.start, self.prune_start) and step % self.every == 0
+        return self._regular(step) or self._resets(step)
 
-    def statistics(self, output: RenderOutput, width: int, height: int) -> dict[str, Tensor]:
-        return frame_statistics(output, width, height)
+    def _regular(self, step: int) -> bool:
+        return min(self.start, self.prune_start) < step < self.stop and step % self.every == 0
+
+    def _resets(self, step: int) -> bool:
+        return self.opacity_reset_every is not None and 0 < step < self.stop and step % self.opacity_reset_every == 0
 
     def observe(self, params: nn.ParameterDict, statistics: dict[str, Tensor]) -> None:
         if self.initial_count is None:
@@ -78,11 +123,14 @@ class AdaptiveDensity:
         self.stats = {name: self.stats[name] + added if self.stats else added for name, added in statistics.items()}
 
     def refine(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer], step: int) -> None:
-        if step > self.start and len(params["means"]) < self.max_gaussians:
-            self._densify(params, optimizers)
-        if step > self.prune_start:
-            self._prune(params, optimizers, step)
-        self.stats = {}
+        if self._regular(step):
+            if step > self.start and len(params["means"]) < self.max_gaussians:
+                self._densify(params, optimizers)
+            if step > self.prune_start:
+                self._prune(params, optimizers, step)
+            self.stats = {}
+        if self._resets(step):
+            reset_opa(params, optimizers, {}, self.opacity_reset_value)
 
     def _densify(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer]) -> None:
         gradient = self.stats["gradient"] / self.stats["count"].clamp_min(1)
@@ -105,7 +153,7 @@ class AdaptiveDensity:
         doomed = torch.zeros_like(opacity, dtype=torch.bool)
         if self.min_opacity is not None:
             doomed |= opacity < self.min_opacity
-        if self.max_scale is not None and step > self.size_prune_start:
+        if self.max_scale is not None and step > (self.size_prune_start or 0):
             doomed |= params["scales"].detach().exp().amax(-1) > self.max_scale * self.scene_scale
         spare = len(opacity) - int(self.min_keep * (self.initial_count or 0))
         if int(doomed.sum()) > max(spare, 0):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from gsplat.strategy import DefaultStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from talksplat.training.density.base import frame_statistics
-from talksplat.types import RenderOutput
+from talksplat.training.density.base import DensityControl
+
+logger = logging.getLogger(__name__)
 
 
-class GsplatDensity:
+class GsplatDensity(DensityControl):
     """`gsplat.DefaultStrategy` (Kerbl et al. 2023 as gsplat implements it).
 
     Args:
@@ -35,6 +38,8 @@ class GsplatDensity:
         prune_scale: float = 0.1,
         size_prune_start: int | None = 3000,
     ) -> None:
+        super().__init__(start, stop, every)
+        self.size_prune_start = size_prune_start
         self.strategy = _Refinement(
             prune_opa=min_opacity,
             grow_grad2d=grad_threshold,
@@ -48,19 +53,18 @@ class GsplatDensity:
         )
         self.initialize(1.0)
 
+    def check(self, path: str, steps: int, predicted: Sequence[str]) -> None:
+        super().check(path, steps, predicted)
+        end = min(self.stop, steps)
+        if self.size_prune_start is not None and self.size_prune_start >= end:
+            logger.warning(
+                "%s.prune_scale can never act: size_prune_start=%d is not before step %d, where pruning ends; set "
+                "size_prune_start lower, or to null for never",
+                *(path, self.size_prune_start, end),
+            )
+
     def initialize(self, scene_scale: float) -> None:
         self.state = self.strategy.initialize_state(scene_scale=scene_scale)
-
-    def is_active(self, step: int) -> bool:
-        return step < self.strategy.refine_stop_iter
-
-    def refines_at(self, step: int) -> bool:
-        return (
-            self.is_active(step) and step > self.strategy.refine_start_iter and step % self.strategy.refine_every == 0
-        )
-
-    def statistics(self, output: RenderOutput, width: int, height: int) -> dict[str, Tensor]:
-        return frame_statistics(output, width, height)
 
     def observe(self, params: nn.ParameterDict, statistics: dict[str, Tensor]) -> None:
         for name, added in (("grad2d", statistics["gradient"]), ("count", statistics["count"])):
