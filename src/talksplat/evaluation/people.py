@@ -14,7 +14,7 @@ from talksplat.evaluation.measure import evaluate_run
 from talksplat.files import write_json
 from talksplat.rendering.renderer import AvatarRenderer
 
-SHARED_KEYS = ("split", "chosen_on", "definitions", "num_gaussians", "parameters", "size_bytes", "fps")
+SHARED_KEYS = ("split", "chosen_on", "resolution", "definitions", "num_gaussians", "parameters", "size_bytes", "fps")
 
 
 def part_of(what: str, person: str) -> str:
