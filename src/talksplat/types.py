@@ -68,6 +68,7 @@ class FrameBatch(TensorBundle):
     head_mask: Bool[Tensor, "frame height width"]
     lip_boxes: Int[Tensor, "frame 4"]  # x0, y0, x1, y1; x1 and y1 exclusive; an empty box where no lips were found
     head_alpha_u8: UInt8[Tensor, "frame height width"] | None = None  # soft head mask; None: `head_mask` as it is
+    lip_pixels: Float[Tensor, ""] | None = None  # in lip boxes, mean over the processes; None: those of this batch
 
     @property
     def original(self) -> Float[Tensor, "frame height width 3"]:

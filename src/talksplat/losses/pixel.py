@@ -10,7 +10,6 @@ from torch import Tensor
 from talksplat.errors import UserError
 from talksplat.losses.base import Loss
 from talksplat.losses.crop import boxes_crop, cropped_target
-from talksplat.parallel.group import mean_over_processes, world_size
 from talksplat.types import FrameBatch, RenderOutput
 
 
@@ -24,7 +23,9 @@ class L1Loss(Loss):
 class LipLoss(Loss):
     """Mean absolute difference over the pixels of all lip boxes of the batch together.
 
-    Bigger boxes weigh more; frames without a box do not count; 0 where no frame has one (GaussianTalker section 4).
+    Bigger boxes weigh more; frames without a box do not count; 0 where no frame has one (GaussianTalker section 4). Of
+    several processes each divides by its share of all boxes (`lip_pixels` of the batch): the mean of their losses is then per
+    pixel of all.
     """
 
     def forward(self, output: RenderOutput, batch: FrameBatch) -> Tensor:
@@ -36,9 +37,8 @@ class LipLoss(Loss):
         else:
             target = batch.target
         difference = (image - target).abs() * mask
-        # Of several processes each divides by its share of all boxes: the mean of their losses is then per pixel of all.
-        pixels = mean_over_processes((mask.sum() * image.shape[-1]).float())
-        return difference.sum() / pixels.clamp(min=1 / world_size())
+        pixels = mask.sum().float() if batch.lip_pixels is None else batch.lip_pixels
+        return difference.sum() / (pixels * image.shape[-1]).clamp(min=1e-6)
 
 
 class MaskLoss(Loss):

@@ -147,7 +147,7 @@ def _manifest(
     source, plan, track, info = made.source, made.plan, made.clip.track, made.source.info
     return {
         "talksplat": talksplat.__version__,
-        "subject": str(subject),
+        "subject": subject.name,
         "source": {
             "name": source.video.name,
             "sha256": source.sha256,

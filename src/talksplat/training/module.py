@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 from talksplat.losses.base import Loss, total_loss
+from talksplat.losses.pixel import box_mask
 from talksplat.models.avatar import Avatar
 from talksplat.models.compositor import LayerView, drawing
 from talksplat.models.layer import PREDICTED_MODES
 from talksplat.older_checkpoints import renamed
 from talksplat.parallel.exchange import exchange
-from talksplat.parallel.group import gather, rank, world_size
+from talksplat.parallel.group import gather, mean_over_processes, rank, world_size
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.density.layers import LayerDensity
 from talksplat.training.finite import check_finite
@@ -122,6 +124,9 @@ class TalkingHeadModule(pl.LightningModule):
     def training_step(self, batch: FrameBatch, batch_idx: int) -> dict[str, torch.Tensor]:
         step = self.global_step
         self.all_optimizers.set_learning_rates(step)
+        if world_size() > 1:
+            pixels = box_mask(batch.lip_boxes, *batch.original_u8.shape[1:3]).sum().float()
+            batch = replace(batch, lip_pixels=mean_over_processes(pixels))
         output, views = self.render_layers(batch, absgrad=self.density.wants_absgrad(step))
         for name in self.density.active(step):
             views[name].retain_grad()

@@ -27,7 +27,7 @@ class PoseRefinement(nn.Module):
 
     Args:
         weight: of the mean squared correction in units of the usual size, in the loss.
-        smoothness: of its second difference over time, beside `weight`.
+        smoothness: of its second difference over consecutive frames, in addition to `weight`.
     """
 
     def __init__(self, weight: float = 1e-3, smoothness: float = 1e-3) -> None:
@@ -53,6 +53,8 @@ class PoseRefinement(nn.Module):
         self.deltas = nn.Parameter(torch.zeros(len(train), MOTION))
         self.register_buffer("units", torch.tensor(UNITS), persistent=False)
         self.register_buffer("train_ids", frame_ids[train].clone(), persistent=False)
+        numbers = frame_ids[train]
+        self.register_buffer("consecutive", numbers[2:] - numbers[:-2] == 2, persistent=False)
         poses = viewmats[train]
         motion = relative_motion(poses, poses.mean(0).expand_as(poses))
         # orthonormal basis of what is constant or linear in the pose
@@ -73,7 +75,7 @@ class PoseRefinement(nn.Module):
         """To be added to the loss."""
         scaled = self.corrections() / self.units
         bend = scaled[2:] - 2 * scaled[1:-1] + scaled[:-2]
-        bend = bend.square().sum() / max(bend.numel(), 1)
+        bend = bend[self.consecutive].square().sum() / max(bend.numel(), 1)
         return self.weight * scaled.square().mean() + self.smoothness * bend
 
     def forward(self, gaussians: Gaussians, frame_ids: Int[Tensor, " frame"]) -> Gaussians:
