@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from talksplat.callbacks.progress import RunProgress
 from talksplat.callbacks.time_left import Part
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
-from talksplat.config import instantiate, to_yaml
+from talksplat.config import to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
 from talksplat.errors import UserError
@@ -24,8 +24,7 @@ from talksplat.evaluation.speed import measure_speed
 from talksplat.files import now, write_json, write_text
 from talksplat.fingerprints import same_features
 from talksplat.provenance import describe_machine
-from talksplat.rasterizer.auto import AutoRasterizer
-from talksplat.rasterizer.gsplat_rasterizer import GsplatRasterizer
+from talksplat.rasterizer.trained import trained_rasterizer
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.rendering.request import choose_device
 from talksplat.trackers.wandb_checkpoint import is_address
@@ -154,10 +153,7 @@ def renderer_of(
     """The avatar as its checkpoint draws it, with the rasteriser of its training where that works on the device."""
     entry, model = checkpoint["talksplat"], build_model(checkpoint, device)
     model.freeze_for_inference()
-    rasterizer = instantiate(trained.rasterizer)
-    if isinstance(rasterizer, GsplatRasterizer) and device.type != "cuda":
-        rasterizer = AutoRasterizer(near_plane=rasterizer.near_plane, eps2d=rasterizer.eps2d)
-        logger.warning("trained with gsplat, which needs CUDA: drawn by %s here", type(rasterizer.cpu).__name__)
+    rasterizer = trained_rasterizer(trained.rasterizer, device)
     size = (data.subject.width, data.subject.height)
     return AvatarRenderer(model, rasterizer, entry["mode"], entry["active_sh_degree"], *size)
 

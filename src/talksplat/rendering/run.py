@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint, subject_of
 from talksplat.config import instantiate
-from talksplat.rasterizer.auto import AutoRasterizer
+from talksplat.rasterizer.trained import trained_rasterizer
 from talksplat.rendering.drive import drive_from_audio, drive_from_text
 from talksplat.rendering.job import RenderJob, RenderReport
 from talksplat.rendering.maps import check_maps, make_maps
@@ -50,10 +50,9 @@ def render(config: DictConfig) -> RenderReport:
             "%s is of the canonical stage, which has no speech yet: the mouth will stay still", config.checkpoint
         )
     model.freeze_for_inference()
-    settings = {key: trained.rasterizer[key] for key in ("near_plane", "eps2d") if key in trained.rasterizer}
     renderer = AvatarRenderer(
         model,
-        AutoRasterizer(**settings),
+        trained_rasterizer(trained.rasterizer, device),
         entry["mode"],
         entry["active_sh_degree"],
         scene.width,

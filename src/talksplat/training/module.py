@@ -123,6 +123,7 @@ class TalkingHeadModule(pl.LightningModule):
 
     def training_step(self, batch: FrameBatch, batch_idx: int) -> dict[str, torch.Tensor]:
         step = self.global_step
+        self.model.bind(batch.conditions.subject)
         self.all_optimizers.set_learning_rates(step)
         if world_size() > 1:
             pixels = box_mask(batch.lip_boxes, *batch.original_u8.shape[1:3]).sum().float()

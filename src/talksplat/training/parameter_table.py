@@ -54,8 +54,9 @@ class ParameterTable:
         }
 
     def entries(self) -> list[Entry]:
-        """Entries as of now: density control replaces parameters."""
+        """Entries as of now, always in the same order: density control replaces parameters."""
         model = self.model
+        model.bind(model.subjects.names[0])
         several = len(model.subjects.names) > 1
         personal = set(personal_names(model, model.subjects.globs)) if several else set()
         owner = {name: model.subjects.bound if name in personal else None for name, _ in model.named_parameters()}
