@@ -1,4 +1,7 @@
-"""What a configuration was made of: it cannot be read off the settings themselves any more."""
+"""Hydra's choices that made a configuration: they cannot be read off its settings any more.
+
+The key for them in `config.yaml` is `chosen`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from omegaconf import DictConfig
 EXPERIMENT = "experiment"
 
 
-def chosen_of(hydra: DictConfig) -> dict[str, Any]:
+def hydra_choices(hydra: DictConfig) -> dict[str, Any]:
     """Choice of each group, experiments in their order, and the overrides as given.
 
     Args:
@@ -22,10 +25,6 @@ def chosen_of(hydra: DictConfig) -> dict[str, Any]:
         for group, choice in hydra.runtime.choices.items()
         if not str(group).startswith("hydra") and str(group).split("@")[0] != EXPERIMENT
     }
-    return {"groups": groups, "experiments": _experiments(overrides), "overrides": overrides}
-
-
-def _experiments(overrides: list[str]) -> list[str]:
     # Hydra leaves a group out of its choices where several were chosen at once. A sweep's rows have a slot of their own,
     # `experiment@_global_`, which is composed after the other.
     slots: dict[bool, list[str]] = {False: [], True: []}
@@ -34,4 +33,4 @@ def _experiments(overrides: list[str]) -> list[str]:
             value = override.value()
             names = value if isinstance(value, list) else [value]
             slots[override.package is not None] = [str(name) for name in names if name is not None]
-    return slots[False] + slots[True]
+    return {"groups": groups, "experiments": slots[False] + slots[True], "overrides": overrides}
