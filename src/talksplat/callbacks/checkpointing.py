@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 
 from talksplat.callbacks.preview import Preview
 from talksplat.files import link, write_archive, write_json
-from talksplat.parallel.group import is_first
+from talksplat.parallel.distributed import is_first
 
 
 class KeepCheckpoints(pl.Callback):

@@ -10,7 +10,7 @@ from torch import Tensor
 from talksplat.errors import UserError
 from talksplat.losses.base import Loss
 from talksplat.losses.crop import boxes_crop, cropped_target
-from talksplat.parallel.group import mean_over_processes, world_size
+from talksplat.parallel.distributed import mean_over_processes, world_size
 from talksplat.types import FrameBatch, RenderOutput
 
 

@@ -19,7 +19,7 @@ from talksplat.callbacks.row import Before
 from talksplat.checkpoint import FORMAT, read_checkpoint
 from talksplat.config import to_yaml
 from talksplat.errors import Interrupted, UserError
-from talksplat.parallel.group import is_first, rank, world_size
+from talksplat.parallel.distributed import is_first, rank, world_size
 from talksplat.parallel.strategy import UnwrappedDDP, leave_signals_alone
 from talksplat.provenance import git_state
 from talksplat.training.console import stop_between_steps

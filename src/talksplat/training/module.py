@@ -11,8 +11,8 @@ import torch
 
 from talksplat.losses.base import Loss, total_loss
 from talksplat.models.talking_head import PREDICTED_MODES, TalkingHead
-from talksplat.parallel.exchange import exchange
-from talksplat.parallel.group import check_equal, gather, rank, take_from_first, world_size
+from talksplat.parallel.all_reduce import all_reduce
+from talksplat.parallel.distributed import check_equal, gather, rank, take_from_first, world_size
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.finite import check_finite
 from talksplat.training.optimizers import Optimizers
@@ -92,7 +92,7 @@ class TalkingHeadModule(pl.LightningModule):
         return self._stop_wanted
 
     def request_stop(self) -> None:
-        """End the fit after this step; with several processes after the next exchange, so that all stop at the same one."""
+        """End the fit after this step; with several processes after the next all-reduce, so that all stop at the same one."""
         self._stop_wanted = True
         if world_size() == 1 and self._trainer is not None:
             self.trainer.should_stop = True
@@ -126,7 +126,7 @@ class TalkingHeadModule(pl.LightningModule):
         means = {"loss": loss.detach(), "psnr": -10 * torch.log10(error).mean(), **terms}
         statistics = self.density.statistics(output, self.width, self.height) if observing else {}
         if world_size() > 1:
-            means, statistics = self._exchange(means, statistics)
+            means, statistics = self._all_reduce(means, statistics)
         check_finite(step, {name: means[name] for name in terms}, self.all_optimizers.parameters())
         if observing:
             self.density.observe(self.model.gaussians.params, statistics)
@@ -137,13 +137,13 @@ class TalkingHeadModule(pl.LightningModule):
         self.all_optimizers.zero_grad()
         return means
 
-    def _exchange(
+    def _all_reduce(
         self, means: dict[str, torch.Tensor], statistics: dict[str, torch.Tensor]
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """Gradients, numbers and statistics of the whole batch from those of this process's part."""
         groups = self.all_optimizers.parameters().values()
         parameters = [parameter for group in groups for parameter in group if parameter.requires_grad]
-        shared = exchange(parameters, means, statistics, self._stop_wanted)
+        shared = all_reduce(parameters, means, statistics, self._stop_wanted)
         if shared.stop:
             self.trainer.should_stop = True
         return shared.means, shared.sums

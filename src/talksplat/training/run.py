@@ -20,8 +20,8 @@ from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
 from talksplat.errors import Interrupted, Pruned
 from talksplat.evaluation.measure import evaluate_run
-from talksplat.parallel.crew import Crew
-from talksplat.parallel.group import is_first
+from talksplat.parallel.distributed import is_first
+from talksplat.parallel.launcher import LocalLauncher
 from talksplat.provenance import RunInfo
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.trackers.base import Outcome, Tracker
@@ -142,7 +142,7 @@ class TrainingRun:
         Returns:
             the last stage.
         """
-        with Crew(self.folder.path, to_yaml(self.config), self.settings.devices, self.device):
+        with LocalLauncher(self.folder.path, to_yaml(self.config), self.settings.devices, self.device):
             last = self.train_stages()
         if self.poses is not None:
             subject = self.data.subject

@@ -1,4 +1,4 @@
-"""What the processes of a run do together. In a run of one process all of this is nothing."""
+"""Process group of a run over several devices. No-ops in a run of one process."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def open_group(store: dist.Store, rank: int, world: int, device: torch.device) -
 
 
 def close_group() -> None:
-    """Part from the other processes."""
+    """Leave the group."""
     if _together():
         dist.destroy_process_group()
 
@@ -58,7 +58,7 @@ def mean_over_processes(value: Tensor) -> Tensor:
 
 
 def gather(value: Any) -> list[Any]:
-    """An object of each process, in their order; small ones, since they are pickled."""
+    """An object of each process, in order of rank; small ones, since they are pickled."""
     if world_size() == 1:
         return [value]
     values = [None] * world_size()

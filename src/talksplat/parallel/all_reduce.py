@@ -1,35 +1,33 @@
-"""One step's gradients and numbers, made the same in all processes by a single sum over them."""
+"""One all-reduce per step: gradients and numbers become the same in all processes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from talksplat.parallel.group import world_size
+from talksplat.parallel.distributed import world_size
 
 
-@dataclass(frozen=True)
-class Shared:
-    """The same in all processes."""
+class Reduced(NamedTuple):
+    """The same in all processes: means of numbers, sums of tensors, and whether any process wants to stop."""
 
-    means: dict[str, Tensor]  # of numbers, over the processes
-    sums: dict[str, Tensor]  # of tensors, over the processes
-    stop: bool  # whether any process wants to stop
+    means: dict[str, Tensor]
+    sums: dict[str, Tensor]
+    stop: bool
 
 
 @torch.no_grad()
-def exchange(
+def all_reduce(
     parameters: Sequence[nn.Parameter], means: Mapping[str, Tensor], sums: Mapping[str, Tensor], stop: bool
-) -> Shared:
-    """Average gradients over the processes, in place, and share what goes along with them.
+) -> Reduced:
+    """Average gradients over the processes, in place, and reduce further numbers and tensors along with them.
 
-    Everything travels in one float32 buffer, hence one launch: an avatar has some five million parameters in a hundred
-    tensors, so what costs is the number of messages. NaN and infinity spread, so that all processes come to the same
-    verdict on a step. Where a parameter has a gradient in some processes only, zeros stand for the missing ones; where in
+    One float32 buffer, hence one launch: an avatar has some five million parameters in a hundred tensors, so the number of
+    messages is the cost. NaN and infinity spread, so that all processes come to the same verdict on a step. Where a parameter has a gradient in some processes only, zeros stand for the missing ones; where in
     none, it has none afterwards, as in one process.
 
     Args:
@@ -55,9 +53,9 @@ def exchange(
     buffer[:averaged].div_(world_size())
     parts = iter(buffer.split(sizes))
     gradients = [next(parts) for _ in parameters]
-    shared_means = {name: next(parts)[0] for name in means}
-    shared_sums = {name: next(parts).view_as(value).clone() for name, value in sums.items()}
+    mean_values = {name: next(parts)[0] for name in means}
+    sum_values = {name: next(parts).view_as(value).clone() for name, value in sums.items()}
     *anywhere, wanted = next(parts).tolist()
     for parameter, gradient, count in zip(parameters, gradients, anywhere):
         parameter.grad = gradient.view_as(parameter).to(parameter.dtype) if count else None
-    return Shared(shared_means, shared_sums, bool(wanted))
+    return Reduced(mean_values, sum_values, bool(wanted))
