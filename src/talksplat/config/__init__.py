@@ -1,7 +1,6 @@
 """Composing and checking configurations."""
 
-from talksplat.config.compose import CONF_DIR, compose, finish_config, to_yaml
-from talksplat.config.hydra_choices import hydra_choices
+from talksplat.config.compose import CONF_DIR, compose, finish_config, hydra_choices, to_yaml
 from talksplat.config.resolvers import register_resolvers
 from talksplat.config.targets import instantiate
 

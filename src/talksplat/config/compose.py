@@ -11,12 +11,12 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from talksplat.config.auto_audio import resolve_audio
-from talksplat.config.hydra_choices import hydra_choices
 from talksplat.config.moved import follow_moves
 from talksplat.config.schema import SCHEMAS
 from talksplat.config.targets import check_targets, nodes
@@ -43,12 +43,33 @@ def compose(config_name: str, overrides: list[str]) -> DictConfig:
     return finish_config(config_name, config, hydra_choices(config.hydra))
 
 
-def compose_unchecked(config_name: str, overrides: list[str]) -> DictConfig:
-    """A command's configuration as Hydra composes it, with Hydra's own node `hydra`.
+def hydra_choices(hydra: DictConfig) -> dict[str, Any]:
+    """Hydra's choices that made a configuration, as settings do not tell them (key `chosen`): group by group, experiments
+    in their order, and the overrides as given.
 
-    Raises:
-        UserError: unknown choice or setting, an override that cannot be read.
+    Args:
+        hydra: Hydra's own node of a composed configuration, or `HydraConfig.get()`.
     """
+    overrides = [str(override) for override in hydra.overrides.task]
+    groups = {
+        str(group): choice
+        for group, choice in hydra.runtime.choices.items()
+        if not str(group).startswith("hydra") and str(group).split("@")[0] != "experiment"
+    }
+    # Hydra leaves a group out of its choices where several were chosen at once. A sweep's rows have a slot of their own,
+    # `experiment@_global_`, which is composed after the other.
+    slots: dict[bool, list[str]] = {False: [], True: []}
+    for override in OverridesParser.create().parse_overrides(overrides):
+        if override.key_or_group == "experiment":
+            value = override.value()
+            names = value if isinstance(value, list) else [value]
+            slots[override.package is not None] = [str(name) for name in names if name is not None]
+    return {"groups": groups, "experiments": slots[False] + slots[True], "overrides": overrides}
+
+
+def compose_unchecked(config_name: str, overrides: list[str]) -> DictConfig:
+    """A command's configuration as Hydra composes it, with Hydra's own node `hydra`. Raises UserError: unknown choice
+    or setting, an override that cannot be read."""
     experiments = [override for override in overrides if override.startswith("experiment=")]
     if len(experiments) > 1:
         names = ",".join(text.partition("=")[2].strip("[]") for text in experiments)

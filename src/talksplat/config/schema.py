@@ -60,7 +60,7 @@ class PathsConfig:
 
 @dataclass
 class HydraChoices:
-    """What a configuration was made of (`hydra_choices.py`); settings do not depend on it. Stored under the key `chosen`."""
+    """Hydra's choices that made a configuration (`compose.hydra_choices`); no setting depends on them."""
 
     groups: dict[str, Any] = field(default_factory=dict)  # choice of each group
     experiments: list[str] = field(default_factory=list)

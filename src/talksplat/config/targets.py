@@ -18,22 +18,16 @@ HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
 def check_targets(config: DictConfig) -> None:
-    """Check that each `_target_` exists and takes exactly the keys that stand next to it.
-
-    Raises:
-        UserError: names the full path of the key, what is accepted and the nearest spelling.
-    """
+    """Check that each `_target_` exists and takes exactly the keys that stand next to it. Raises UserError: names the
+    full path of the key, what is accepted and the nearest spelling."""
     for path, node in nodes(config):
         if "_target_" in node:
             _check_node(path, node)
 
 
 def instantiate(node: Any, **extra: Any) -> Any:
-    """Build the object of a checked node; `extra` are run-time arguments that no file can hold.
-
-    Raises:
-        UserError: a constructor refuses a value.
-    """
+    """Build the object of a checked node; `extra` are run-time arguments that no file can hold. Raises UserError: a
+    constructor refuses a value."""
     try:
         return hydra.utils.instantiate(node, **extra, _convert_="all")
     except InstantiationException as error:

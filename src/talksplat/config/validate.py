@@ -20,11 +20,8 @@ logger = logging.getLogger(__name__)
 
 
 def validate_audio(config: DictConfig) -> None:
-    """Check that the extractor makes what the audio group says, and that there is a file to keep it in.
-
-    Raises:
-        UserError: naming the setting that differs.
-    """
+    """Check that the extractor makes what the audio group says, and that there is a file to keep it in. Raises
+    UserError: naming the setting that differs."""
     if not config.audio.files:
         raise UserError("audio.files is empty: name the feature file of a subject folder, e.g. [aud_mel.npy]")
     if config.audio.extractor is not None:
@@ -46,11 +43,7 @@ def validate_preprocess(config: DictConfig) -> None:
 
 
 def validate_train(config: DictConfig) -> None:
-    """Check what no single class can see.
-
-    Raises:
-        UserError: the first rule that is broken.
-    """
+    """Check what no single class can see. Raises UserError: the first rule that is broken."""
     validate_audio(config)
     for rule in (_switched_off, _lips, _experiments, _audio_windows, _expression, _motion):
         rule(config)

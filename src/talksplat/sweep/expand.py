@@ -1,4 +1,4 @@
-"""Which jobs a command line asks for."""
+"""Jobs of a command line."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from talksplat.config import CONF_DIR
 from talksplat.errors import UserError
 
 
-def parse_overrides(texts: Sequence[str]) -> list[Override]:
-    """Overrides as Hydra understands them.
+def config_loader() -> ConfigLoaderImpl:
+    """Hydra's loader of `conf/`."""
+    return ConfigLoaderImpl(create_config_search_path(str(CONF_DIR)))
 
-    Raises:
-        UserError: one that cannot be read.
-    """
-    loader = ConfigLoaderImpl(create_config_search_path(str(CONF_DIR)))  # knows the files of a group, for glob(*)
-    parser = OverridesParser.create(loader)
+
+def parse_overrides(texts: Sequence[str]) -> list[Override]:
+    """Overrides as Hydra understands them. Raises UserError: one that cannot be read."""
+    parser = OverridesParser.create(config_loader())  # knows the files of a group, for glob(*)
     parsed = []
     for text in texts:
         try:
@@ -66,7 +66,7 @@ def grid_jobs(settings: Sequence[str], params: Mapping[str, str] | None = None) 
 
 
 def equal_jobs(configs: Sequence[DictConfig]) -> list[list[int]]:
-    """Numbers of jobs that are the same but for how they were asked for, e.g. a row that the paper's settings have anyway."""
+    """Numbers of jobs that differ in Hydra's choices alone, e.g. a row that the paper's settings have anyway."""
     alike: dict[str, list[int]] = {}
     for number, config in enumerate(configs):
         settings = {key: value for key, value in OmegaConf.to_container(config).items() if key != "chosen"}

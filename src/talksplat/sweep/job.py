@@ -1,4 +1,4 @@
-"""The process of one job: `python -m talksplat.sweep.job SWEEP JOB`, started by its supervisor."""
+"""Process of one job: `python -m talksplat.sweep.job SWEEP JOB`, started by its supervisor."""
 
 from __future__ import annotations
 
@@ -6,25 +6,21 @@ import logging
 import os
 import signal
 import sys
-import threading
-import time
 import traceback
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from talksplat.errors import Interrupted, Pruned, UserError
 from talksplat.metrics.table import print_metrics
+from talksplat.parallel.launcher import on_parent_exit
 from talksplat.sweep.folder import Job, SweepFolder
-from talksplat.sweep.state import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PRUNED, JOB_LOCK, PARENT_VARIABLE, holding
+from talksplat.sweep.state import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PRUNED, JOB_LOCK, holding
+from talksplat.sweep.supervise import PARENT_VARIABLE
 from talksplat.training.console import log_to_console
 from talksplat.training.run import train
 
-LOOK_SECONDS = 1.0
-
 
 def run_job(folder: SweepFolder, job: Job) -> int:
-    """Train a job of a sweep, or go on with it.
+    """Train a job of a sweep, or resume it.
 
     Returns:
         exit status of the process.
@@ -33,10 +29,15 @@ def run_job(folder: SweepFolder, job: Job) -> int:
     with holding(run_dir, JOB_LOCK):
         if (run_dir / "metrics.json").exists():
             return 0  # an earlier process of this job was still ending
+        callbacks = []
+        if job.trial is not None:
+            from talksplat.sweep.pruning import Pruning
+
+            callbacks.append(Pruning(**job.trial))
         config = folder.config(job.name)
         config.resume = (run_dir / "config.yaml").exists()
         try:
-            print_metrics(train(config, run_dir, callbacks=_callbacks(job, config)), run_dir)
+            print_metrics(train(config, run_dir, callbacks), run_dir)
         except Pruned as pruned:
             print(pruned, flush=True)
             return EXIT_PRUNED
@@ -57,35 +58,26 @@ def run_job(folder: SweepFolder, job: Job) -> int:
     return 0
 
 
-def _callbacks(job: Job, config: DictConfig) -> list:
-    if job.trial is None:
-        return []
-    from talksplat.sweep.pruning import Pruning
-
-    return [Pruning(**job.trial)]
+def stop() -> None:
+    """Interrupt this process, as Ctrl-C would."""
+    os.kill(os.getpid(), signal.SIGINT)
 
 
-def stop_without(supervisor: int) -> None:
-    """Interrupt this process, as Ctrl-C would, once its supervisor is gone: nobody would note its end or its GPU's use."""
-
-    def watch() -> None:
-        while os.getppid() == supervisor:
-            time.sleep(LOOK_SECONDS)
-        print("the sweep is gone: stopping", flush=True)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=watch, daemon=True).start()
+def stop_without_supervisor() -> None:
+    """Nobody would note this job's end or its GPU's use."""
+    print("the sweep is gone: stopping", flush=True)
+    stop()
 
 
 def main() -> None:
     """The command."""
     folder, name = SweepFolder(Path(sys.argv[1])), sys.argv[2]
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))  # cluster managers end jobs by it
+    signal.signal(signal.SIGTERM, lambda *_: stop())  # cluster managers end jobs by it
     if PARENT_VARIABLE in os.environ:
-        stop_without(int(os.environ.pop(PARENT_VARIABLE)))
+        on_parent_exit(int(os.environ.pop(PARENT_VARIABLE)), stop_without_supervisor)
     log_to_console()
     logging.captureWarnings(True)
-    job = next(job for job in folder.read_plan().jobs if job.name == name)
+    job = next(job for job in folder.read_spec().jobs if job.name == name)
     sys.argv = ["train.py", *job.overrides]  # what the run notes as its command: it makes the same run by itself
     sys.exit(run_job(folder, job))
 

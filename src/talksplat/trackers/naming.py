@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 SWEEP_VARIABLE = "TALKSPLAT_SWEEP"  # holds the sweep's name in the process of each of its jobs
 NAME_LENGTH, TAG_LENGTH = 64, 64  # Weights & Biases refuses longer tags
-TOLD_OTHERWISE = ("experiment", "model", "seed", "dataset", "sweep")
+NAMED_ANYWAY = ("experiment", "model", "seed", "dataset", "sweep")
 INCIDENTAL = ("tracker", "trainer", "paths", "hydra", "resume", "dry_run", "run_dir")
 
 
@@ -46,5 +46,5 @@ def _other_overrides(config: DictConfig) -> Iterator[str]:
     for override in config.chosen.overrides:
         key, _, value = override.lstrip("+~").partition("=")
         group = key.partition(".")[0].partition("@")[0]
-        if value and group not in (*TOLD_OTHERWISE, *INCIDENTAL) or (group in ("model", "dataset") and "." in key):
+        if value and group not in (*NAMED_ANYWAY, *INCIDENTAL) or (group in ("model", "dataset") and "." in key):
             yield f"{'.'.join(key.split('.')[-2:])}={value}"

@@ -11,8 +11,7 @@ import torch
 
 from talksplat.losses.base import Loss, total_loss
 from talksplat.models.talking_head import PREDICTED_MODES, TalkingHead
-from talksplat.parallel.all_reduce import all_reduce
-from talksplat.parallel.distributed import check_equal, gather, rank, take_from_first, world_size
+from talksplat.parallel.distributed import all_reduce, check_equal, gather, rank, take_from_first, world_size
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.finite import check_finite
 from talksplat.training.optimizers import Optimizers

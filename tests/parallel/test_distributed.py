@@ -11,8 +11,14 @@ from torch import nn
 from torch.optim import Adam
 
 from talksplat.losses.pixel import LipLoss
-from talksplat.parallel.all_reduce import all_reduce
-from talksplat.parallel.distributed import check_equal, gather, mean_over_processes, take_from_first, world_size
+from talksplat.parallel.distributed import (
+    all_reduce,
+    check_equal,
+    gather,
+    mean_over_processes,
+    take_from_first,
+    world_size,
+)
 from talksplat.training.density.adaptive import AdaptiveDensity
 from talksplat.training.density.base import DensityControl
 from talksplat.training.density.gsplat_default import GsplatDensity
