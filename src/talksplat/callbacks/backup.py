@@ -26,13 +26,7 @@ class Backup:
     resume with `resume=true` in a folder that is copied back.
 
     A thread of its own copies, so training never waits; only the end of a run does, for a limited time. A target that fails
-    is warned about, once per kind of failure, and tried again.
-
-    Args:
-        target: anything that fsspec knows (`s3://bucket/runs`, `gs://...`, `ssh://host/runs`, `/mnt/nas/runs`); the run's
-            folder comes below it. None: no backup.
-        every_minutes: between copies; the first one is made at once, to find out whether it works.
-        wait_seconds: how long the end of a run waits for the last copy.
+    is warned about, once per kind of failure, and tried again. Settings: `conf/backup/default.yaml`.
     """
 
     def __init__(self, target: str | None = None, every_minutes: float = 10.0, wait_seconds: float = 300.0) -> None:

@@ -44,9 +44,7 @@ class KeepCheckpoints(pl.Callback):
         if record is not None and record["step"] <= trainer.global_step:
             self._best_psnr = record["val_psnr_composite"]
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         # The last step is saved in on_train_end, once the stage is handed over: a run killed in between repeats the end.
         if trainer.global_step < trainer.max_steps:
             self._keep(trainer, module, newest=trainer.global_step % self.every == 0)

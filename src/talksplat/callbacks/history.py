@@ -46,9 +46,7 @@ class History(pl.Callback):
         if module.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         step = trainer.global_step
         if step % self.every and step != trainer.max_steps:
             return

@@ -41,9 +41,7 @@ class Preview(pl.Callback):
         """Whether held-out frames are previewed after this step of a stage of `last` steps."""
         return step == last or (self.every is not None and step % self.every == 0)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         if self.is_due(trainer.global_step, trainer.max_steps):
             self.show(trainer, module)
 

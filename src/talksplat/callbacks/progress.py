@@ -179,12 +179,7 @@ def peak_memory_gib() -> float | None:
 
 
 class StageProgress(pl.Callback):
-    """Keeps a run's progress up to date during a stage.
-
-    Args:
-        progress: of the run.
-        name: the stage's.
-    """
+    """Keeps a run's progress up to date during a stage of a name."""
 
     def __init__(self, progress: RunProgress, name: str) -> None:
         self.progress = progress
@@ -193,9 +188,7 @@ class StageProgress(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.progress.begin(self.name, trainer.global_step, module.stage.batch_size * trainer.world_size)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         def numbers() -> dict[str, float]:
             count = module.model.gaussians.num_gaussians
             return {"loss": float(outputs["loss"]), "psnr": float(outputs["psnr"]), "num_gaussians": count}

@@ -44,11 +44,7 @@ class PlainLines:
 
 
 class LiveBars(Progress):
-    """Bars of the whole run and of the current part, refreshed in place; log lines appear above them.
-
-    Args:
-        console: a terminal.
-    """
+    """Bars of the whole run and of the current part on a terminal, refreshed in place; log lines appear above them."""
 
     every = 0.25  # seconds
     at_once = True

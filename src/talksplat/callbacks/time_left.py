@@ -16,23 +16,14 @@ WARM_UP = 2  # units at the beginning that compile kernels and say nothing about
 
 @dataclass
 class Part:
-    """A stage, or a measurement.
+    """A stage, or a measurement. Its units are steps or frames."""
 
-    Args:
-        name: shown and written.
-        kind: parts of one kind cost alike.
-        total: units (steps or frames) in it.
-        cost: of a unit, relative to units of other parts; the guess before a part is measured.
-        done: units that are done.
-        seconds: of one unit, as measured; None: not yet.
-    """
-
-    name: str
-    kind: str
-    total: int
-    cost: float
-    done: int = 0
-    seconds: float | None = None
+    name: str  # shown and written
+    kind: str  # parts of one kind cost alike
+    total: int  # units
+    cost: float  # of a unit, relative to units of other parts: the guess before a part is measured
+    done: int = 0  # units
+    seconds: float | None = None  # of one unit, as measured; None: not yet
 
 
 class Left(NamedTuple):
@@ -43,11 +34,7 @@ class Left(NamedTuple):
 
 
 class TimeLeft:
-    """Follows the parts of a run in their order.
-
-    Args:
-        parts: all of them; a resumed run counts from where `begin` says.
-    """
+    """Follows the parts of a run in their order; a resumed run counts from where `begin` says."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self.parts = list(parts)

@@ -30,14 +30,12 @@ NOT_FOR_USERS = ("object_type", "reference_type", "Config search", "provider=", 
 
 
 def compose(config_name: str, overrides: list[str]) -> DictConfig:
-    """The checked configuration of a command.
+    """The checked configuration of a command. Raises UserError: unknown or missing key, value of a wrong type, unknown
+    choice (the known ones are listed).
 
     Args:
         config_name: "train", "render", "preprocess" or "compare".
         overrides: Hydra overrides such as `model=static` or `stage.fine.steps=100`.
-
-    Raises:
-        UserError: unknown or missing key, value of a wrong type, unknown choice (the known ones are listed).
     """
     config = compose_unchecked(config_name, overrides)
     return finish_config(config_name, config, hydra_choices(config.hydra))

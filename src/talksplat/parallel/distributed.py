@@ -78,13 +78,11 @@ def take_from_first(tensors: Iterable[Tensor]) -> None:
 
 def check_equal(tensors: Mapping[str, Tensor], when: str) -> None:
     """Make sure that all processes hold the same bits: if they did not, they would drift apart, or wait for ever.
+    Raises RuntimeError: in all processes, naming the first tensor that differs.
 
     Args:
         tensors: float32 tensors by name.
         when: for the message, e.g. "after density control at step 500".
-
-    Raises:
-        RuntimeError: in all processes, naming the first tensor that differs.
     """
     if world_size() == 1:
         return

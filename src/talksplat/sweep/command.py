@@ -65,7 +65,10 @@ def run_sweep(arguments: Sequence[str]) -> bool:
     if flags.get("dry_run"):
         if resume:
             raise UserError("dry_run=true checks a new sweep: leave resume=true out")
-        _show(sweeper.dry_run(settings))
+        jobs = sweeper.dry_run(settings)
+        for number, job in enumerate(jobs):
+            print(f"{number:02d}  {' '.join(job)}")
+        print(f"dry run: {len(jobs)} jobs are checked, none is started")
         return True
     launcher = _build_launcher(hydra.launcher)
     with folder.held():
@@ -177,12 +180,6 @@ def _summarize(folder: SweepFolder, spec: SweepSpec) -> bool:
         console.print(f"not done: {', '.join(open_jobs)}")
         console.print(f"try these again: python train.py -m resume=true hydra.sweep.dir={folder.path}")
     return not open_jobs
-
-
-def _show(jobs: Sequence[list[str]]) -> None:
-    for number, job in enumerate(jobs):
-        print(f"{number:02d}  {' '.join(job)}")
-    print(f"dry run: {len(jobs)} jobs are checked, none is started")
 
 
 @contextmanager

@@ -24,16 +24,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Sweep:
-    """A sweep, and what runs its jobs.
-
-    Args:
-        folder: of the sweep.
-        spec: its specification; of a resumed sweep, as it was.
-        launcher: runs jobs until all have ended.
-    """
+    """A sweep, and what runs its jobs."""
 
     folder: SweepFolder
-    spec: SweepSpec
+    spec: SweepSpec  # of a resumed sweep as it was
     launcher: ProcessLauncher | HydraLauncher
 
     def launch(self, jobs: Sequence[Job], gpus_wanted: int | None) -> None:
@@ -48,15 +42,8 @@ class Sweep:
 
 
 def compose_jobs(overrides: Sequence[list[str]], runs_here: bool = True) -> list[DictConfig]:
-    """Checked configuration of each job, before the first one starts.
-
-    Args:
-        overrides: of each job.
-        runs_here: check also that this machine has what they need.
-
-    Raises:
-        UserError: names the job.
-    """
+    """Checked configuration of each job, before the first one starts; where they run here, also against this machine.
+    Raises UserError: names the job."""
     configs = []
     for number, job in enumerate(overrides):
         try:

@@ -25,48 +25,28 @@ STATUS_COLUMNS = ("job", "state", "attempts", "seconds", "started", "ended", "ho
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep.
+    """One run of a sweep."""
 
-    Args:
-        name: of its folder.
-        overrides: of its configuration.
-        trial: of a search: arguments of `pruning.Pruning`.
-    """
-
-    name: str
-    overrides: list[str]
-    trial: dict[str, Any] | None = None
+    name: str  # of its folder
+    overrides: list[str]  # of its configuration
+    trial: dict[str, Any] | None = None  # of a search: arguments of `pruning.Pruning`
 
 
 @dataclass
 class SweepSpec:
-    """Specification of a sweep.
+    """Specification of a sweep: the content of `sweep.json`."""
 
-    Args:
-        command: as typed.
-        overrides: settings of the command line that decide which jobs there are.
-        cwd: where the command was given: relative paths count from there.
-        git: commit of the code.
-        created: UTC.
-        hydra: Hydra's own settings of the command line: launcher, sweeper.
-        jobs: in their order; a search adds to them.
-    """
-
-    command: str
-    overrides: list[str]
-    cwd: str
-    git: dict[str, Any]
-    created: str
-    hydra: list[str] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
+    command: str  # as typed
+    overrides: list[str]  # settings of the command line that decide which jobs there are
+    cwd: str  # of the command: relative paths count from there
+    git: dict[str, Any]  # commit of the code
+    created: str  # UTC
+    hydra: list[str] = field(default_factory=list)  # Hydra's own settings of the command line: launcher, sweeper
+    jobs: list[Job] = field(default_factory=list)  # in their order; a search adds to them
 
 
 class SweepFolder:
-    """Reads and writes a sweep's folder. Every file is replaced as a whole, so that a killed sweep leaves none torn.
-
-    Args:
-        path: the folder.
-    """
+    """Reads and writes a sweep's folder. Every file is replaced as a whole, so that a killed sweep leaves none torn."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().resolve()
@@ -92,22 +72,16 @@ class SweepFolder:
     def held(self) -> Iterator[None]:
         """Keep other processes from working on this sweep; the system frees the lock of a killed one. Raises UserError:
         another process is at it, or the folder cannot be written."""
-        lock = FileLock(self.path / ".lock")
         try:
-            lock.acquire(timeout=0)
+            lock = FileLock(self.path / ".lock").acquire(timeout=0)
         except Timeout as error:
-            raise UserError(
-                f"another process is working on the sweep in {self.path}: wait until it has ended, or give another "
-                "hydra.sweep.dir"
-            ) from error
+            reason = f"another process is working on the sweep in {self.path}"
+            raise UserError(f"{reason}: wait until it has ended, or give another hydra.sweep.dir") from error
         except OSError as error:
-            raise UserError(
-                f"cannot write into {self.path} ({error.strerror}): give another hydra.sweep.dir"
-            ) from error
-        try:
+            reason = f"cannot write into {self.path} ({error.strerror})"
+            raise UserError(f"{reason}: give another hydra.sweep.dir") from error
+        with lock:
             yield
-        finally:
-            lock.release()
 
     def add_jobs(self, spec: SweepSpec, jobs: Sequence[Job], configs: Sequence[str]) -> None:
         """Add jobs to a sweep, and write the settings of each (YAML), which nothing changes any more. Raises UserError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from talksplat.config import to_yaml
@@ -12,17 +13,12 @@ from talksplat.sweep.expand import grid_jobs, job_name
 from talksplat.sweep.folder import Job
 
 
+@dataclass
 class Grid:
-    """All jobs are known, composed and checked before the first one starts.
+    """All jobs are known, composed and checked before the first one starts. Settings: `conf/hydra/sweeper/grid.yaml`."""
 
-    Args:
-        params: what the file of the sweep sweeps, {setting: values}.
-        rerun: names of jobs to run again although they have ended.
-    """
-
-    def __init__(self, params: Mapping[str, Any] | None = None, rerun: Sequence[str] = ()) -> None:
-        self.params = {key: str(value) for key, value in (params or {}).items()}
-        self.rerun = list(rerun)
+    params: Mapping[str, Any] | None = None
+    rerun: Sequence[str] = ()
 
     def run(self, sweep: Sweep) -> None:
         """Run all jobs that have not ended."""

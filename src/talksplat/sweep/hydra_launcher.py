@@ -21,9 +21,7 @@ class HydraLauncher:
     """A launcher plugin; its workers get a sweep's folder and a job's name, and read the settings there.
 
     They must see the folder: plugins compose configurations when a worker begins, from what the files are by then.
-
-    Args:
-        node: `hydra.launcher` of the composed configuration.
+    `node` is `hydra.launcher` of the composed configuration.
     """
 
     runs_here = False

@@ -13,22 +13,18 @@ from talksplat.errors import Interrupted, Pruned, UserError
 from talksplat.metrics.table import print_metrics
 from talksplat.parallel.launcher import on_parent_exit
 from talksplat.sweep.folder import Job, SweepFolder
-from talksplat.sweep.state import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PRUNED, JOB_LOCK, holding
+from talksplat.sweep.state import DONE, EXIT_CODES, FAILED, INTERRUPTED, JOB_LOCK, PRUNED, holding
 from talksplat.sweep.supervise import PARENT_VARIABLE
 from talksplat.training.console import log_to_console
 from talksplat.training.run import train
 
 
-def run_job(folder: SweepFolder, job: Job) -> int:
-    """Train a job of a sweep, or resume it.
-
-    Returns:
-        exit status of the process.
-    """
+def run_job(folder: SweepFolder, job: Job) -> str:
+    """Train a job of a sweep, or resume it; returns the state that it came to."""
     run_dir = folder.job_dir(job.name)
     with holding(run_dir, JOB_LOCK):
         if (run_dir / "metrics.json").exists():
-            return 0  # an earlier process of this job was still ending
+            return DONE  # an earlier process of this job was still ending
         callbacks = []
         if job.trial is not None:
             from talksplat.sweep.pruning import Pruning
@@ -38,24 +34,24 @@ def run_job(folder: SweepFolder, job: Job) -> int:
         config.resume = (run_dir / "config.yaml").exists()
         try:
             print_metrics(train(config, run_dir, callbacks), run_dir)
+            return DONE
         except Pruned as pruned:
             print(pruned, flush=True)
-            return EXIT_PRUNED
+            return PRUNED
         except (Interrupted, KeyboardInterrupt) as interruption:
             print(str(interruption) or "interrupted", flush=True)
-            return EXIT_INTERRUPTED
+            return INTERRUPTED
         except SystemExit as end:
             if not isinstance(end.__context__, KeyboardInterrupt):
                 raise
             print("interrupted", flush=True)  # Lightning answers a second Ctrl-C so
-            return EXIT_INTERRUPTED
+            return INTERRUPTED
         except UserError as error:
             print(f"error: {error}", flush=True)
-            return EXIT_FAILED
+            return FAILED
         except Exception:
             traceback.print_exc()
-            return EXIT_FAILED
-    return 0
+            return FAILED
 
 
 def stop() -> None:
@@ -79,7 +75,7 @@ def main() -> None:
     logging.captureWarnings(True)
     job = next(job for job in folder.read_spec().jobs if job.name == name)
     sys.argv = ["train.py", *job.overrides]  # what the run notes as its command: it makes the same run by itself
-    sys.exit(run_job(folder, job))
+    sys.exit(EXIT_CODES[run_job(folder, job)])
 
 
 if __name__ == "__main__":

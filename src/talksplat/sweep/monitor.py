@@ -34,12 +34,7 @@ STYLES = {  # in the order of the table, where not all jobs fit
 
 
 class Monitor:
-    """A thread that looks at the jobs' folders, as the jobs may run anywhere.
-
-    Args:
-        folder, jobs: of the sweep.
-        slots: jobs that run at the same time, for the time left.
-    """
+    """A thread that looks at the jobs' folders, as the jobs may run anywhere, `slots` of them at the same time."""
 
     def __init__(self, folder: SweepFolder, jobs: Sequence[Job], slots: int, console: Console | None = None) -> None:
         self.folder = folder

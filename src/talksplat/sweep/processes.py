@@ -7,6 +7,8 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -17,31 +19,25 @@ from talksplat.sweep.supervise import Supervisor
 logger = logging.getLogger(__name__)
 
 
+@dataclass
 class ProcessLauncher:
-    """Starts each job as a process; keeps as many at work as there are slots.
+    """Starts each job as a process, as many at a time as there are slots. Settings: `conf/hydra/launcher/processes.yaml`."""
 
-    Args:
-        parallel: jobs at a time; None: as many as the GPUs allow, one where there is no GPU.
-        gpus_per_job: None: as many as the jobs' trainers use.
-    """
+    runs_here: ClassVar[bool] = True  # on this machine, so what jobs need must be here
+    parallel: int | None = None
+    gpus_per_job: int | None = None
 
-    runs_here = True  # on this machine, so what jobs need must be here
-
-    def __init__(self, parallel: int | None = None, gpus_per_job: int | None = None) -> None:
-        for name, value in (("parallel", parallel), ("gpus_per_job", gpus_per_job)):
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
             if value is not None and value < 1:
                 raise UserError(f"hydra.launcher.{name} must be at least 1, not {value}")
-        self.parallel = parallel
-        self.gpus_per_job = gpus_per_job
 
     def slots(self, gpus_wanted: int | None) -> list[dict[str, str]]:
-        """Environment of each job that may run at the same time.
+        """Environment of each job that may run at the same time. Raises UserError: a job needs more GPUs than there
+        are.
 
         Args:
             gpus_wanted: GPUs that a job's trainer uses; None: all that it sees; 0: none.
-
-        Raises:
-            UserError: a job needs more GPUs than there are.
         """
         gpus = [] if gpus_wanted == 0 else visible_gpus()
         if not gpus:

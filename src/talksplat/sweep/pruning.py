@@ -41,9 +41,7 @@ class Pruning(pl.Callback):
         self.sign = 1.0 if maximize else -1.0
         self._reported: int | None = None
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         preview = next(callback for callback in trainer.callbacks if isinstance(callback, Preview))
         if preview.measured is None:
             return

@@ -6,6 +6,7 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -28,41 +29,25 @@ logger = logging.getLogger(__name__)
 MAX_REFUSED = 20  # combinations of settings in a row that cannot be
 
 
+@dataclass
 class Search:
-    """Asks Optuna for the settings of the next trials, runs them, and reports their results.
+    """Asks Optuna for the settings of the next trials, runs them, and reports their results. Settings:
+    `conf/hydra/sweeper/optuna.yaml`. Raises UserError: a value that is not possible."""
 
-    Args:
-        params: what the file of the sweep searches, {setting: range or choices in Hydra's syntax}.
-        rerun: names of jobs to run again although they have ended.
-        n_trials: jobs in all.
-        n_jobs: trials at a time; None: as many as the launcher runs at once.
-        metric, direction: mean over held-out frames in `metrics.json`, "maximize" or "minimize".
-        sampler, pruner: nodes with `_target_`.
+    sampler: dict[str, Any]
+    pruner: dict[str, Any]
+    params: Mapping[str, Any] | None = None
+    rerun: Sequence[str] = ()
+    n_trials: int = 20
+    n_jobs: int | None = None
+    metric: str = "psnr_head"
+    direction: str = "maximize"
 
-    Raises:
-        UserError: a value that is not possible.
-    """
-
-    def __init__(
-        self,
-        sampler: dict[str, Any],
-        pruner: dict[str, Any],
-        params: Mapping[str, Any] | None = None,
-        rerun: Sequence[str] = (),
-        n_trials: int = 20,
-        n_jobs: int | None = None,
-        metric: str = "psnr_head",
-        direction: str = "maximize",
-    ) -> None:
-        if direction not in ("maximize", "minimize"):
-            raise UserError(f"hydra.sweeper.direction is maximize or minimize, not {direction!r}")
-        if n_trials < 1 or (n_jobs is not None and n_jobs < 1):
-            raise UserError(f"hydra.sweeper: n_trials={n_trials} and n_jobs={n_jobs} must be at least 1")
-        self.params = {key: str(value) for key, value in (params or {}).items()}
-        self.rerun = list(rerun)
-        self.n_trials, self.n_jobs = n_trials, n_jobs
-        self.metric, self.direction = metric, direction
-        self.sampler, self.pruner = sampler, pruner
+    def __post_init__(self) -> None:
+        if self.direction not in ("maximize", "minimize"):
+            raise UserError(f"hydra.sweeper.direction is maximize or minimize, not {self.direction!r}")
+        if self.n_trials < 1 or (self.n_jobs is not None and self.n_jobs < 1):
+            raise UserError(f"hydra.sweeper: n_trials={self.n_trials} and n_jobs={self.n_jobs} must be at least 1")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     def run(self, sweep: Sweep) -> None:

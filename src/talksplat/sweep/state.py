@@ -14,7 +14,7 @@ from talksplat.files import write_json
 
 WAITING, RUNNING, DONE, FAILED, INTERRUPTED, PRUNED = "waiting", "running", "done", "failed", "interrupted", "pruned"
 ENDED = (DONE, PRUNED)  # never run again
-EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PRUNED = 1, 75, 76  # of a job's process; 75 is EX_TEMPFAIL: try again
+EXIT_CODES = {DONE: 0, FAILED: 1, INTERRUPTED: 75, PRUNED: 76}  # of a job's process; 75 is EX_TEMPFAIL: try again
 # The supervisor's covers the start of the job's process, the process's own its end, should its supervisor be killed.
 SUPERVISOR_LOCK, JOB_LOCK = LOCKS = (".supervisor.lock", ".job.lock")
 LOOK_SECONDS = 0.2
@@ -66,16 +66,13 @@ def holding(run_dir: Path, lock: str, give_up: Callable[[], bool] = lambda: Fals
     Yields:
         whether the lock is held: not where `give_up` ended the waiting.
     """
-    file = FileLock(run_dir / lock)
     try:
-        file.acquire(poll_interval=LOOK_SECONDS, cancel_check=give_up)
+        held = FileLock(run_dir / lock).acquire(poll_interval=LOOK_SECONDS, cancel_check=give_up)
     except Timeout:
         yield False
         return
-    try:
+    with held:
         yield True
-    finally:
-        file.release()
 
 
 def is_held(run_dir: Path) -> bool:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +19,9 @@ from talksplat.sweep.folder import SweepFolder
 from talksplat.sweep.state import (
     DONE,
     ENDED,
-    EXIT_INTERRUPTED,
-    EXIT_PRUNED,
+    EXIT_CODES,
     FAILED,
     INTERRUPTED,
-    PRUNED,
     RUNNING,
     SUPERVISOR_LOCK,
     JobState,
@@ -35,29 +32,17 @@ from talksplat.sweep.state import (
 from talksplat.trackers.naming import SWEEP_VARIABLE
 
 PARENT_VARIABLE = "TALKSPLAT_SUPERVISOR"  # process id of a job's supervisor
-VERDICTS = {
-    0: DONE,
-    EXIT_PRUNED: PRUNED,
-    **dict.fromkeys((EXIT_INTERRUPTED, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT), INTERRUPTED),
-}
+VERDICTS = {code: state for state, code in EXIT_CODES.items()}
+VERDICTS |= dict.fromkeys((-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT), INTERRUPTED)
 ERROR_BYTES = 4000  # end of a log in which its last line is looked for
 
 
 class Supervisor:
-    """Starts a job, waits for it, and notes its end; whatever happens to the job, nothing is raised.
+    """Starts a job, waits for it, and notes its end; whatever happens to the job, nothing is raised."""
 
-    Args:
-        folder: of the sweep.
-        job: name of the job.
-        cwd: where the job's relative paths count from.
-        environment: variables in addition to those of this process.
-    """
-
-    def __init__(self, folder: SweepFolder, job: str, cwd: str, environment: Mapping[str, str] | None = None) -> None:
-        self.folder = folder
-        self.job = job
-        self.cwd = cwd
-        self.environment = dict(environment or {})
+    def __init__(self, folder: SweepFolder, job: str, cwd: str) -> None:
+        self.folder, self.job, self.cwd = folder, job, cwd
+        self.environment: dict[str, str] = {}  # variables in addition to those of this process
         self.process: subprocess.Popen | None = None
         self._interrupts = 0
 

@@ -16,9 +16,7 @@ INCIDENTAL = ("tracker", "trainer", "paths", "hydra", "resume", "dry_run", "run_
 
 def run_name(config: DictConfig) -> str:
     """E.g. "no_ppe seed1", "paper+no_eye seed0" or "egstalker seed2"; further overrides follow while it stays short."""
-    # Not the choice of Hydra's group `experiment`: that is None where several are stacked.
-    experiments = [name.rsplit("/", 1)[-1] for name in config.chosen.experiments]
-    name = f"{'+'.join(experiments) or _model(config)} seed{config.seed}"
+    name = f"{variant(config)} seed{config.seed}"
     for override in _other_overrides(config):
         if len(name) + 1 + len(override) <= NAME_LENGTH:
             name += f" {override}"
@@ -36,6 +34,13 @@ def run_tags(config: DictConfig) -> tuple[str, ...]:
 def sweep_name() -> str | None:
     """The sweep that this process works for."""
     return os.environ.get(SWEEP_VARIABLE) or None
+
+
+def variant(config: DictConfig) -> str:
+    """Experiments, otherwise the model: "no_ppe", "paper+no_eye", "egstalker"."""
+    # Not the choice of Hydra's group `experiment`: that is None where several are stacked.
+    experiments = [name.rsplit("/", 1)[-1] for name in config.chosen.experiments]
+    return "+".join(experiments) or _model(config)
 
 
 def _model(config: DictConfig) -> str:

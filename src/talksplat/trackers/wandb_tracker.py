@@ -45,18 +45,7 @@ class WandbTracker(Tracker):
     """One run of Weights & Biases per run folder.
 
     Each stage has an axis of its own, `STAGE/step`; `step` counts over the whole run. The run's id stays in the folder, so
-    that a resumed run continues the same one and jobs of a sweep never share one.
-
-    Args:
-        project, entity: where to; entity None: the user's own.
-        name, group: None: experiments and seed; the sweep.
-        tags: in addition to model, experiments, dataset and stage preset.
-        notes: text about the run.
-        mode: online, offline or disabled; None: what WANDB_MODE says, else online.
-        offline: short for mode=offline.
-        log_checkpoints: which checkpoints become artifacts: none, last (the last of each stage) or all.
-        init_timeout: seconds to wait for the server before the run goes on offline.
-        finish_timeout: seconds that the upload may take when the run is over; what is left stays in the run folder.
+    that a resumed run continues the same one and jobs of a sweep never share one. Settings: `conf/tracker/wandb.yaml`.
     """
 
     def __init__(
