@@ -108,8 +108,9 @@ def all_reduce(
     """Average gradients over the processes, in place, and reduce further numbers and tensors along with them.
 
     One float32 buffer, hence one launch: an avatar has some five million parameters in a hundred tensors, so the number of
-    messages is the cost. NaN and infinity spread, so that all processes come to the same verdict on a step. Where a parameter has a gradient in some processes only, zeros stand for the missing ones; where in
-    none, it has none afterwards, as in one process.
+    messages is the cost. NaN and infinity spread, so that all processes come to the same verdict on a step. Where a
+    parameter has a gradient in some processes only, zeros stand for the missing ones; where in none, it has none afterwards,
+    as in one process.
 
     Args:
         parameters: of the same number, order and shapes in all processes.

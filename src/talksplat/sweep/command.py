@@ -13,7 +13,6 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
-from rich.console import Console
 
 from talksplat.config import instantiate
 from talksplat.config.compose import compose_unchecked
@@ -172,13 +171,12 @@ def _summarize(folder: SweepFolder, spec: SweepSpec) -> bool:
     states = {job.name: folder.state(job.name).state for job in spec.jobs}
     open_jobs = [name for name, state in states.items() if state not in ENDED]
     done = list(states.values()).count(DONE)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{done} of {len(states)} jobs are done: {folder.path / 'status.csv'}")
+    print(f"{done} of {len(states)} jobs are done: {folder.path / 'status.csv'}")
     if done:
-        console.print(f"compare them: python -m talksplat.compare runs={folder.path}")
+        print(f"compare them: python -m talksplat.compare runs={folder.path}")
     if open_jobs:
-        console.print(f"not done: {', '.join(open_jobs)}")
-        console.print(f"try these again: python train.py -m resume=true hydra.sweep.dir={folder.path}")
+        print(f"not done: {', '.join(open_jobs)}")
+        print(f"try these again: python train.py -m resume=true hydra.sweep.dir={folder.path}")
     return not open_jobs
 
 
