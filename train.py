@@ -10,7 +10,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from talksplat.config import CONF_DIR, chosen_of, compose, finish_config
+from talksplat.config import CONF_DIR, compose, finish_config, hydra_choices
 from talksplat.errors import UserError, exits_cleanly
 from talksplat.sweep.command import is_sweep, run_sweep
 
@@ -25,7 +25,7 @@ def run_one(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     run_dir = Path(config.run_dir or hydra_config.runtime.output_dir)
     try:
-        metrics = train(finish_config("train", config, chosen_of(hydra_config), run_dir), run_dir)
+        metrics = train(finish_config("train", config, hydra_choices(hydra_config), run_dir), run_dir)
     except UserError as error:
         logging.getLogger(__name__).error("error: %s", error)
         sys.exit(2)

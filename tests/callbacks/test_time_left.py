@@ -101,4 +101,4 @@ def test_few_samples_are_kept() -> None:
     left = TimeLeft([Part("coarse", "canonical", 10**6, 1.0)])
     left.begin("coarse", 0)
     train(left, 0, 200_000, 0.0, 0.001)
-    assert len(left._rate._samples) <= WINDOW_SECONDS / 0.5 + 2
+    assert len(left._samples) <= WINDOW_SECONDS / 0.5 + 2

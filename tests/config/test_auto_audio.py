@@ -8,7 +8,7 @@ import pytest
 from omegaconf import open_dict
 
 from talksplat.audio import whisper_checkpoint
-from talksplat.config import chosen_of, compose, finish_config, to_yaml
+from talksplat.config import compose, finish_config, hydra_choices, to_yaml
 from talksplat.config.compose import compose_unchecked
 from talksplat.training.folder import RunFolder
 
@@ -59,11 +59,11 @@ def test_what_is_missing_is_known(folder: Path):
 def test_a_resumed_run_keeps_what_it_began_with(folder: Path, tmp_path: Path):
     wishes = ["dataset=portrait", f"dataset.root={folder}", "resume=true"]
     config = compose_unchecked("train", wishes)
-    begun = finish_config("train", config, chosen_of(config.hydra))
+    begun = finish_config("train", config, hydra_choices(config.hydra))
     (tmp_path / "config.yaml").write_text(to_yaml(begun))
     (folder / "aud_whisper.npy").touch()
-    assert finish_config("train", config, chosen_of(config.hydra)).audio.name == "whisper"
-    assert finish_config("train", config, chosen_of(config.hydra), tmp_path).audio.name == "mel"
+    assert finish_config("train", config, hydra_choices(config.hydra)).audio.name == "whisper"
+    assert finish_config("train", config, hydra_choices(config.hydra), tmp_path).audio.name == "mel"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_runs_from_before_the_prior_was_the_default_are_resumed(folder: Path, tm
     (folder / "aud_whisper.npy").touch()
     wishes = ["dataset=portrait", f"dataset.root={folder}", "resume=true", *wishes]
     config = compose_unchecked("train", wishes)
-    older = finish_config("train", config, chosen_of(config.hydra))
+    older = finish_config("train", config, hydra_choices(config.hydra))
     with open_dict(older):
         del older.audio.lip_prior
         if lips is None:
@@ -87,7 +87,7 @@ def test_runs_from_before_the_prior_was_the_default_are_resumed(folder: Path, tm
             del older.model.tokens.lips.personal, older.model.tokens.lips.measured
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_text(to_yaml(older))
-    resumed = finish_config("train", config, chosen_of(config.hydra), tmp_path / "run")
+    resumed = finish_config("train", config, hydra_choices(config.hydra), tmp_path / "run")
     assert resumed.audio.lip_prior == resumed.model.tokens.lips.prior == lips
     RunFolder(tmp_path / "run", resumed)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from talksplat.parallel.group import close_group, open_group
+from talksplat.parallel.distributed import close_group, open_group
 
 WORLD = 2
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from talksplat.sweep import supervise
-from talksplat.sweep.folder import Job, Plan, SweepFolder
+from talksplat.sweep.folder import Job, SweepFolder, SweepSpec
 
 HEAD = """
 import json, os, signal, sys, time
@@ -29,11 +29,10 @@ def use_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str) -> N
     monkeypatch.setattr(supervise, "job_command", lambda folder, job: [sys.executable, str(program), str(folder), job])
 
 
-def make_folder(path: Path, *names: str) -> tuple[SweepFolder, Plan]:
+def make_folder(path: Path, *names: str) -> tuple[SweepFolder, SweepSpec]:
     """A sweep that has begun and run nothing."""
     folder = SweepFolder(path)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    plan = Plan("train.py -m", ["seed=0,1"], str(path), {"commit": None}, "2026-01-01T00:00:00+00:00")
-    plan.jobs = [Job(name, [f"seed={number}"]) for number, name in enumerate(names)]
-    folder.create(plan, ["seed: 0\n" for _ in names])
-    return folder, plan
+    spec = SweepSpec("train.py -m", ["seed=0,1"], str(path), {"commit": None}, "2026-01-01T00:00:00+00:00")
+    jobs = [Job(name, [f"seed={number}"]) for number, name in enumerate(names)]
+    folder.add_jobs(spec, jobs, ["seed: 0\n" for _ in names])
+    return folder, spec

@@ -28,26 +28,26 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_damage_is_said(tmp_path: Path) -> None:
-    folder, plan = make_folder(tmp_path / "sweep", "00_a")
-    assert folder.read_plan() == plan
+    folder, spec = make_folder(tmp_path / "sweep", "00_a")
+    assert folder.read_spec() == spec
     folder.config_file("00_a").unlink()
     with pytest.raises(UserError, match="cannot read the settings of job 00_a"):
         folder.config("00_a")
-    folder.plan_file.write_text('{"format": 1, "jo')
+    folder.spec_file.write_text('{"format": 1, "jo')
     with pytest.raises(UserError, match="sweep.json is damaged"):
-        folder.read_plan()
-    folder.plan_file.write_text('{"format": 99}')
+        folder.read_spec()
+    folder.spec_file.write_text('{"format": 99}')
     with pytest.raises(UserError, match="another version"):
-        folder.read_plan()
+        folder.read_spec()
 
 
 def test_a_job_that_runs_again_keeps_what_it_left(tmp_path: Path) -> None:
-    folder, plan = make_folder(tmp_path / "sweep", "00_a", "01_b")
+    folder, spec = make_folder(tmp_path / "sweep", "00_a", "01_b")
     for round_ in range(2):
         folder.job_dir("00_a").mkdir()
         (folder.job_dir("00_a") / "metrics.json").write_text(str(round_))
-        put_aside(folder, ["00_a"], plan.jobs)
+        put_aside(folder, ["00_a"], spec.jobs)
         assert not folder.job_dir("00_a").exists()
         assert (folder.path / ".replaced" / f"00_a.{round_}" / "metrics.json").read_text() == str(round_)
     with pytest.raises(UserError, match="names 'nonsense': the sweep has 00_a, 01_b"):
-        put_aside(folder, ["nonsense"], plan.jobs)
+        put_aside(folder, ["nonsense"], spec.jobs)

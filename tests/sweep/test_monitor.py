@@ -16,26 +16,26 @@ from tests.sweep.fakes import make_folder
 
 
 def test_plain_lines_name_a_failure_at_once(tmp_path: Path) -> None:
-    folder, plan = make_folder(tmp_path / "sweep", "good", "bad")
+    folder, spec = make_folder(tmp_path / "sweep", "good", "bad")
     text = io.StringIO()
-    with Monitor(folder, plan.jobs, 1, Console(file=text, soft_wrap=True)):
+    with Monitor(folder, spec.jobs, 1, Console(file=text, soft_wrap=True)):
         write_state(folder.job_dir("bad"), JobState(state=FAILED, attempts=1, seconds=3.0, error="no [such] file"))
         deadline = time.monotonic() + 10
         while "bad: failed" not in text.getvalue() and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert "bad: failed after 3 s: no [such] file (all of it: " in text.getvalue()
+        assert "bad: failed after 3 s: no [such] file (log: " in text.getvalue()
     assert "bad,failed" in (folder.path / "status.csv").read_text()
     assert text.getvalue().count("bad: failed") == 1
 
 
 def test_the_table_shows_how_far_jobs_are(tmp_path: Path) -> None:
-    folder, plan = make_folder(tmp_path / "sweep", *(f"{n:02d}_job" for n in range(40)))
+    folder, spec = make_folder(tmp_path / "sweep", *(f"{n:02d}_job" for n in range(40)))
     with holding(folder.job_dir("03_job"), SUPERVISOR_LOCK):
         write_state(folder.job_dir("03_job"), JobState(state=RUNNING, attempts=1))
         facts = {"stage": "fine", "step": 70, "steps": 200, "psnr": 24.56, "seconds_left": 187.0, "fraction": 0.5}
         (folder.job_dir("03_job") / "progress.json").write_text(json.dumps(facts))
         text = io.StringIO()
-        monitor = Monitor(folder, plan.jobs, 2, Console(file=text, force_terminal=True, width=120, height=50))
+        monitor = Monitor(folder, spec.jobs, 2, Console(file=text, force_terminal=True, width=120, height=50))
         with monitor:
             monitor._look()
         shown = text.getvalue()

@@ -9,13 +9,13 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from talksplat.callbacks.history import RunOffset
 from talksplat.callbacks.preview import Preview
-from talksplat.callbacks.row import Before
 from talksplat.errors import Pruned, UserError
 from talksplat.sweep.command import run_sweep
 from talksplat.sweep.engine import Sweep
 from talksplat.sweep.expand import parse_overrides
-from talksplat.sweep.folder import Plan, SweepFolder
+from talksplat.sweep.folder import SweepFolder, SweepSpec
 from talksplat.sweep.processes import ProcessLauncher
 from talksplat.sweep.pruning import STUDY, Pruning, open_storage
 from talksplat.sweep.search import Search
@@ -37,8 +37,8 @@ scale = config["stage"]["stages"]["fine"]["learning_rates"]["scale"]
 
 def start(folder: SweepFolder, resume: bool) -> Sweep:
     folder.path.mkdir(parents=True, exist_ok=True)
-    plan = folder.read_plan() if resume else Plan("train.py", SPACE, str(folder.path), {"commit": None}, "2026")
-    return Sweep(folder, SPACE, ProcessLauncher(), resume, plan)
+    spec = folder.read_spec() if resume else SweepSpec("train.py", SPACE, str(folder.path), {"commit": None}, "2026")
+    return Sweep(folder, spec, ProcessLauncher())
 
 
 def states(folder: SweepFolder) -> list[TrialState]:
@@ -53,22 +53,22 @@ def test_search_finds_the_best_and_goes_on(tmp_path: Path, monkeypatch: pytest.M
     folder = SweepFolder(tmp_path / "sweep")
     params = {"evaluation.batch_size": "choice(2,3)"}
     Search(SAMPLER, PRUNER, params, n_trials=4, n_jobs=2).run(start(folder, resume=False))
-    assert len(folder.read_plan().jobs) == 4
+    assert len(folder.read_spec().jobs) == 4
     found = states(folder)
-    broken = [folder.config(job.name).evaluation.batch_size == 3 for job in folder.read_plan().jobs]
+    broken = [folder.config(job.name).evaluation.batch_size == 3 for job in folder.read_spec().jobs]
     assert (
         found == [TrialState.FAIL if bad else TrialState.COMPLETE for bad in broken] and any(broken) and not all(broken)
     )
     assert (folder.path / "search.csv").read_text().count("\n") == 5
 
     Search(SAMPLER, PRUNER, params, n_trials=6, n_jobs=2).run(start(folder, resume=True))
-    plan = folder.read_plan()
-    scales = [folder.config(job.name).stage.stages.fine.learning_rates.scale for job in plan.jobs]
+    spec = folder.read_spec()
+    scales = [folder.config(job.name).stage.stages.fine.learning_rates.scale for job in spec.jobs]
     assert len(set(scales)) == 6, "a search that goes on does not draw its first values again"
     assert (folder.path / "search.png").stat().st_size > 5000
     study = optuna.load_study(study_name=STUDY, storage=open_storage(folder.path / "study.journal"))
     trials = {trial._trial_id: trial for trial in study.trials}
-    ended = [trials[job.trial["trial_id"]].state for job in plan.jobs]
+    ended = [trials[job.trial["trial_id"]].state for job in spec.jobs]
     done = [scale for scale, state in zip(scales, ended) if state == TrialState.COMPLETE]
     best = study.best_params["stage.stages.fine.learning_rates.scale"]
     assert best == min(done, key=lambda scale: max(scale, 1 / scale))
@@ -99,7 +99,7 @@ Pruning(**job["trial"]).trial.report(1.0, 1)
     assert states(folder) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
     (folder.path / "mended").touch()
     assert run_sweep(["-m", "resume=true", "hydra.sweep.dir=sweep", "hydra.sweeper.n_trials=4"])
-    assert len(folder.read_plan().jobs) == 4
+    assert len(folder.read_spec().jobs) == 4
     assert states(folder).count(TrialState.COMPLETE) == 4 and states(folder).count(TrialState.FAIL) == 1
     with pytest.raises(UserError, match="goes with resume=true"):
         run_sweep(["-m", *SPACE, "hydra.sweeper.rerun=[00_gaussiantalker_seed0]"])
@@ -113,7 +113,7 @@ def test_a_trial_that_falls_behind_is_given_up(tmp_path: Path) -> None:
         """Step at which a trial with these previews is given up."""
         trial = study.ask()
         pruning = Pruning(str(path), trial._trial_id, PRUNER)
-        preview = Preview(None, tmp_path, None, Before(0, 0.0))
+        preview = Preview(None, tmp_path, None, RunOffset(0, 0.0))
         trainer = SimpleNamespace(callbacks=[preview, pruning])
         for step, psnr in enumerate(psnrs, 1):
             preview.measured = (step * 10, psnr)

@@ -37,7 +37,7 @@ def starts(folder: SweepFolder, job: str) -> int:
 def test_every_fate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["good", "user", "bug", "memory", "stopped", "pruned"]
     use_program(monkeypatch, tmp_path, FATES)
-    folder, plan = make_folder(tmp_path / "sweep", *names)
+    folder, spec = make_folder(tmp_path / "sweep", *names)
     ProcessLauncher(parallel=2).run(folder, names, str(tmp_path), 0)
     states = {name: folder.state(name) for name in names}
     assert {name: state.state for name, state in states.items()} == {
@@ -52,7 +52,7 @@ def test_every_fate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert states["bug"].error == "ValueError: shapes differ"
     assert "SIGKILL: out of memory?" in states["memory"].error
     assert "Traceback" in folder.log("bug").read_text() and "working" in folder.log("bug").read_text()
-    folder.write_status(plan.jobs)
+    folder.write_status(spec.jobs)
     rows = {row["job"]: row for row in csv.DictReader((folder.path / "status.csv").open())}
     assert rows["bug"]["error"] == "ValueError: shapes differ" and rows["bug"]["log"] == "bug/job.log"
     assert rows["good"]["state"] == "done" and float(rows["good"]["seconds"]) >= 0

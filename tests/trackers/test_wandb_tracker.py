@@ -71,8 +71,8 @@ def test_no_network_goes_on_offline(tmp_path: Path, key: None, caplog: pytest.Lo
     assert "no connection to http://127.0.0.1" in caplog.text
     assert f"wandb sync {tmp_path}/wandb/offline-run-*-" in caplog.text
     time.sleep(1.1)  # folders are named by the second
-    told = frozenset({(4, "coarse/loss")})
-    tracker.open(tracked(tmp_path, resume_step=2, told=told))
+    already_logged = frozenset({(4, "coarse/loss")})
+    tracker.open(tracked(tmp_path, resume_step=2, already_logged=already_logged))
     for step in (4, 6):
         tracker.log_metrics({"coarse/loss": 1.0}, step)
         tracker.log_picture("coarse/preview", tmp_path / "gone.png", step)

@@ -1,4 +1,4 @@
-"""A folder anywhere that fsspec reaches, into which files of a run are copied."""
+"""Folder of a backup, on any file system that fsspec knows."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ from fsspec.utils import get_protocol
 from talksplat.errors import UserError
 
 CHUNK = 2**22  # bytes
+LOCAL = ("file", "local")
 
 
 def check_target(target: str, run_dir: Path) -> None:
-    """Check what can be checked without reaching for the target.
-
-    Raises:
-        UserError: an unknown protocol, a package that is missing, a password in it, or a folder inside the run.
-    """
+    """Check what can be checked without a connection. Raises UserError: an unknown protocol, a package that is missing,
+    a password in it, or a folder inside the run."""
     protocol = get_protocol(target)
     try:
         fsspec.get_filesystem_class(protocol)
@@ -40,7 +38,7 @@ def check_target(target: str, run_dir: Path) -> None:
             "backup.target holds a password, which would be kept in config.yaml: leave it out and give it to fsspec, e.g. "
             f"by the environment variable FSSPEC_{protocol.upper()}_PASSWORD"
         )
-    if protocol in ("file", "local"):
+    if protocol in LOCAL:
         folder, run = _local(target), run_dir.resolve()
         if folder == run or run in folder.parents or folder / run.name == run:
             raise UserError(f"backup.target={target} is where the run itself is ({run}): give a folder on another disk")
@@ -51,7 +49,7 @@ def _local(target: str) -> Path:
 
 
 class BackupTarget:
-    """The folder of one run below a target. Reaching for it may fail in any way that the other side knows.
+    """The folder of one run below a target; any call may fail, with the errors of its file system.
 
     Args:
         target: as in `backup.target`.
@@ -59,16 +57,13 @@ class BackupTarget:
     """
 
     def __init__(self, target: str, run_dir: Path) -> None:
-        self.protocol = get_protocol(target)
-        self.is_local = self.protocol in ("file", "local")
-        if self.is_local:
+        if get_protocol(target) in LOCAL:
             target = str(_local(target))
             if not Path(target).parent.is_dir():
                 raise FileNotFoundError(f"there is no folder {Path(target).parent}: is it mounted?")
         self.fs, root = fsspec.core.url_to_fs(target)
         self.fs.invalidate_cache()  # a listing that it remembers would hide what another run has put there
-        self._moves = type(self.fs).mv is not AbstractFileSystem.mv
-        self.folder = self._own_folder(PurePosixPath(root), run_dir)
+        self.path = self._own_folder(PurePosixPath(root), run_dir)
 
     def _own_folder(self, root: PurePosixPath, run_dir: Path) -> str:
         """`root/NAME`, or `root/NAME_2` ... where another run's backup has that name: none is ever overwritten."""
@@ -90,19 +85,16 @@ class BackupTarget:
             with self.fs.open(path, "wb") as there:
                 shutil.copyfileobj(file, there, CHUNK)
 
-        self._place(name, write)
+        self._write(name, write)
 
     def repeat(self, source: str, name: str) -> None:
-        """Make `name` a copy of what is at `source` already, without sending it again.
+        """Make `name` a copy of what is at `source` already, without sending it again. Raises NotImplementedError: this
+        file system cannot."""
+        self._write(name, lambda path: self.fs.cp_file(f"{self.path}/{source}", path))
 
-        Raises:
-            NotImplementedError: this file system cannot.
-        """
-        self._place(name, lambda path: self.fs.cp_file(f"{self.folder}/{source}", path))
-
-    def _place(self, name: str, write: Callable[[str], None]) -> None:
-        path = f"{self.folder}/{name}"
-        if not self._moves:
+    def _write(self, name: str, write: Callable[[str], None]) -> None:
+        path = f"{self.path}/{name}"
+        if type(self.fs).mv is AbstractFileSystem.mv:
             # Moving is copying, as in object stores: a file appears when it is whole, there are no folders, and making one
             # would make a bucket of a misspelt name.
             write(path)

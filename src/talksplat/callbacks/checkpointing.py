@@ -1,4 +1,4 @@
-"""Keeps the newest and the best checkpoint of a stage, and of the run."""
+"""Newest and best checkpoint of a stage, and of the run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 
 from talksplat.callbacks.preview import Preview
 from talksplat.files import link, write_archive, write_json
-from talksplat.parallel.group import is_first
+from talksplat.parallel.distributed import is_first
 
 
 class KeepCheckpoints(pl.Callback):
@@ -40,13 +40,11 @@ class KeepCheckpoints(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         record = json.loads(self._record.read_text()) if self._record.exists() else None
-        # What was written after the checkpoint that the stage goes on from is about to come again.
+        # A record after the checkpoint that the stage resumes from is about to come again.
         if record is not None and record["step"] <= trainer.global_step:
             self._best_psnr = record["val_psnr_composite"]
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         # The last step is saved in on_train_end, once the stage is handed over: a run killed in between repeats the end.
         if trainer.global_step < trainer.max_steps:
             self._keep(trainer, module, newest=trainer.global_step % self.every == 0)
@@ -57,28 +55,22 @@ class KeepCheckpoints(pl.Callback):
 
     def _keep(self, trainer: pl.Trainer, module: pl.LightningModule, newest: bool) -> None:
         best = self._is_best(trainer)
-        if not (best or newest):
-            return
-        first = self.best if best else self.newest
-        self.save(trainer, first)
-        if is_first():
-            self._place(trainer, module, best, newest)
-
-    def _place(self, trainer: pl.Trainer, module: pl.LightningModule, best: bool, newest: bool) -> None:
-        if best:
+        if best or newest:
+            self.save(trainer, self.best if best else self.newest)
+        if best and is_first():
             # Before last.ckpt: a run killed in between comes by this step again.
             write_json(self._record, {"step": trainer.global_step, "val_psnr_composite": self._best_psnr})
             link(self.best, self.run_dir / "best.ckpt")
-        if newest:
-            if best:
+            if newest:
                 link(self.best, self.newest)
+        if newest and is_first():
             link(self.newest, self.run_dir / "last.ckpt")
             final = trainer.global_step >= trainer.max_steps
             for tracker in trainer.loggers:
                 tracker.log_checkpoint(self.newest, module.stage_name, self.step_offset + trainer.global_step, final)
 
     def _is_best(self, trainer: pl.Trainer) -> bool:
-        """Whether this step was previewed and is the best so far; all ranks are told, since all of them save together."""
+        """Whether this step was previewed and is the best so far; the same on all ranks, which save together."""
         preview = self.preview
         if preview is None or not preview.is_due(trainer.global_step, trainer.max_steps):
             return False
@@ -96,4 +88,4 @@ class KeepCheckpoints(pl.Callback):
         if is_first():
             write_archive(trainer.save_checkpoint, path)
         else:
-            trainer.save_checkpoint(path)  # gives what only this process knows
+            trainer.save_checkpoint(path)  # contributes what only this process has

@@ -1,14 +1,32 @@
-"""Logs a training step's numbers every so often."""
+"""Metric history: rows of numbers over the steps of the whole run."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
-from talksplat.callbacks.row import Before, log_row
+
+@dataclass(frozen=True)
+class RunOffset:
+    """Steps and training seconds of the stages before this one, so that one axis runs over the whole run."""
+
+    steps: int
+    seconds: float
+
+
+def log_metrics(
+    trainer: pl.Trainer, module: pl.LightningModule, values: Mapping[str, float], offset: RunOffset
+) -> None:
+    """Send values of a stage to the trackers, with the training seconds of the whole run (pauses do not count)."""
+    row = {f"{module.stage_name}/{name}": value for name, value in values.items()}
+    row["seconds"] = offset.seconds + module.seconds
+    for tracker in trainer.loggers:
+        tracker.log_metrics(row, step=offset.steps + trainer.global_step)
 
 
 class History(pl.Callback):
@@ -16,21 +34,19 @@ class History(pl.Callback):
 
     Args:
         every: steps between rows.
-        before: what the stages before this one took.
+        offset: of this stage in the run.
     """
 
-    def __init__(self, every: int, before: Before) -> None:
+    def __init__(self, every: int, offset: RunOffset) -> None:
         self.every = every
-        self.before = before
+        self.offset = offset
         self._last: tuple[float, int] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if module.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         step = trainer.global_step
         if step % self.every and step != trainer.max_steps:
             return
@@ -43,4 +59,4 @@ class History(pl.Callback):
         self._last = (now, step)
         if module.device.type == "cuda":
             values["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        log_row(trainer, module, values, self.before)
+        log_metrics(trainer, module, values, self.offset)

@@ -1,4 +1,4 @@
-"""Looks at held-out frames while a stage trains."""
+"""Previews of held-out frames while a stage trains."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from talksplat.callbacks.row import Before, log_row
+from talksplat.callbacks.history import RunOffset, log_metrics
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.metrics.picture import comparison_grid, save_picture
 
@@ -23,27 +23,25 @@ class Preview(pl.Callback):
         data: where the frames come from.
         folder: the stage's folder.
         every: steps between previews; None: only at the end of the stage.
-        before: what the stages before this one took.
+        offset: of this stage in the run.
         num_frames: frames to show, spread over the held-out part.
     """
 
     def __init__(
-        self, data: PortraitDataModule, folder: Path, every: int | None, before: Before, num_frames: int = 4
+        self, data: PortraitDataModule, folder: Path, every: int | None, offset: RunOffset, num_frames: int = 4
     ) -> None:
         self.data = data
         self.folder = folder
         self.every = every
-        self.before = before
+        self.offset = offset
         self.num_frames = num_frames
         self.measured: tuple[int, float] | None = None  # step and composite PSNR (dB) of the newest preview
 
     def is_due(self, step: int, last: int) -> bool:
-        """Whether held-out frames are looked at after this step of a stage of `last` steps."""
+        """Whether held-out frames are previewed after this step of a stage of `last` steps."""
         return step == last or (self.every is not None and step % self.every == 0)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         if self.is_due(trainer.global_step, trainer.max_steps):
             self.show(trainer, module)
 
@@ -51,8 +49,8 @@ class Preview(pl.Callback):
     def show(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Render, save and log."""
         positions = self.data.subject.val
-        chosen = torch.as_tensor(positions)[torch.linspace(0, len(positions) - 1, self.num_frames).long().unique()]
-        batch = self.data.store.batch(chosen, module.device)
+        spread = torch.linspace(0, len(positions) - 1, self.num_frames).long().unique()
+        batch = self.data.store.batch(torch.as_tensor(positions)[spread], module.device)
         module.model.eval()
         image = module.render(batch).image.clamp(0, 1)
         module.model.train()
@@ -64,7 +62,7 @@ class Preview(pl.Callback):
         previews.mkdir(exist_ok=True)
         path = previews / f"step_{step:06d}.png"
         save_picture(path, picture)
-        log_row(trainer, module, {"val_psnr_composite": psnr}, self.before)
+        log_metrics(trainer, module, {"val_psnr_composite": psnr}, self.offset)
         for tracker in trainer.loggers:
-            tracker.log_picture(f"{module.stage_name}/preview", path, self.before.steps + step)
+            tracker.log_picture(f"{module.stage_name}/preview", path, self.offset.steps + step)
         logger.debug("%s step %d: held-out composite PSNR %.2f dB", module.stage_name, step, psnr)

@@ -1,9 +1,10 @@
-"""How far a whole run is: shown on the console, and written to `RUN/progress.json` for whoever watches from outside."""
+"""Progress of a whole run: on the console, and in `RUN/progress.json` for programs."""
 
 from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +14,7 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
-from talksplat.callbacks.memory import peak_memory_gib
-from talksplat.callbacks.progress_display import View, display_for
+from talksplat.callbacks.progress_display import LiveBars, PlainLines, View
 from talksplat.callbacks.time_left import Left, Part, TimeLeft
 from talksplat.errors import UserError
 from talksplat.files import now as utc_now
@@ -24,14 +24,20 @@ logger = logging.getLogger(__name__)
 FILE_SECONDS = 2.0  # between writes of the file, more where a write is slow
 FILE_SHARE = 0.01  # of the time may go into writing it
 ABOUT = 0.1  # where more than this share of the time left is guessed, it is called a guess
-NUMBERS = ("loss", "psnr", "num_gaussians", "images_per_second", "memory_gib")
+NUMBERS = {  # of the file, and as they are shown
+    "loss": "loss {:.4f}",
+    "psnr": "psnr {:.2f}",
+    "num_gaussians": "{:,.0f} Gaussians",
+    "images_per_second": "{:.1f} images/s",
+    "memory_gib": "{:.1f} GiB",
+}
 
 
 class RunProgress:
-    """Context manager around a run; parts are told one by one.
+    """Context manager around a run.
 
     Args:
-        parts: stages, then what is measured, in their order.
+        parts: stages, then measurements, in their order.
         num_stages: how many of the parts are stages.
         run_dir: folder for `progress.json`; None: none is written.
         console: where to show it; None: the standard output.
@@ -50,23 +56,24 @@ class RunProgress:
         self.num_stages = num_stages
         self._path = None if run_dir is None else run_dir / "progress.json"
         self._clock = clock
-        self._display = display_for(console or Console())
-        self._started = False
+        console = console or Console()
+        self._display = LiveBars(console) if console.is_terminal else PlainLines()
         self._label, self._state, self._images = "", "training", 1
         self._numbers: dict[str, float | None] = dict.fromkeys(NUMBERS)
         self._show_at = self._write_at = 0.0
 
     def __enter__(self) -> RunProgress:
+        self._display.start()
         return self
 
     def __exit__(self, kind: Any, *_: Any) -> None:
         self._state = "stopped" if kind else "finished"
-        if self.time_left.current is not None:
-            if not kind:
-                self.time_left.finish()
-            self._refresh(self._clock(), show=True, write=True)
-        if self._started:
-            self._started = False
+        try:
+            if self.time_left.current is not None:
+                if not kind:
+                    self.time_left.finish()
+                self._refresh(self._clock(), show=True, write=True)
+        finally:
             self._display.stop()
 
     def begin(self, name: str, done: int = 0, images: int = 1) -> None:
@@ -84,9 +91,6 @@ class RunProgress:
         else:
             self._state, self._label = "measuring", f"measuring {part.total} {name}"
         self._numbers |= {"loss": None, "psnr": None}
-        if not self._started:
-            self._started = True
-            self._display.start()
         now = self._clock()
         self._show_at, self._write_at = now if self._display.at_once else now + self._display.every, now
         self.update(done)
@@ -117,29 +121,18 @@ class RunProgress:
         return self.time_left.parts.index(self.time_left.current)
 
     def _refresh(self, now: float, show: bool, write: bool) -> None:
-        left = self.time_left.measure(now)
-        seconds = self.time_left.current.seconds
-        self._numbers["images_per_second"] = self._images / seconds if seconds else None
+        left, part = self.time_left.measure(now), self.time_left.current
+        self._numbers["images_per_second"] = self._images / part.seconds if part.seconds else None
         self._numbers["memory_gib"] = peak_memory_gib()
         if show:
             self._show_at = now + self._display.every
-            self._display.show(self._view(left))
+            known = [text.format(value) for name, text in NUMBERS.items() if (value := self._numbers[name]) is not None]
+            fraction = self.time_left.fraction
+            self._display.show(View(self._label, part.done, part.total, fraction, "  ".join(known), _left_text(left)))
         if write and self._path is not None:
             began = self._clock()
             self._write(left)
             self._write_at = now + max(FILE_SECONDS, (self._clock() - began) / FILE_SHARE)
-
-    def _view(self, left: Left) -> View:
-        part = self.time_left.current
-        formats = {
-            "loss": "loss {:.4f}",
-            "psnr": "psnr {:.2f}",
-            "num_gaussians": "{:,.0f} Gaussians",
-            "images_per_second": "{:.1f} images/s",
-            "memory_gib": "{:.1f} GiB",
-        }
-        known = [text.format(self._numbers[name]) for name, text in formats.items() if self._numbers[name] is not None]
-        return View(self._label, part.done, part.total, self.time_left.fraction, "  ".join(known), _left_text(left))
 
     def _write(self, left: Left) -> None:
         part = self.time_left.current
@@ -172,32 +165,32 @@ def _left_text(left: Left) -> str:
     return f"about {text}" if left.guessed > ABOUT else text
 
 
-class StageProgress(pl.Callback):
-    """Tells a run's progress where a stage is.
+def peak_memory_gib() -> float | None:
+    """Most that was in use at once, in GiB: on the GPU where this process uses one, otherwise of the process itself; None
+    where the system does not tell."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated() / 2**30
+    try:
+        import resource
+    except ImportError:  # no POSIX
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2 ** (30 if sys.platform == "darwin" else 20)
 
-    Args:
-        progress: of the run.
-        name: the stage's.
-    """
+
+class StageProgress(pl.Callback):
+    """Keeps a run's progress up to date during a stage of a name."""
 
     def __init__(self, progress: RunProgress, name: str) -> None:
         self.progress = progress
         self.name = name
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if trainer.is_global_zero:
-            self.progress.begin(self.name, trainer.global_step, module.stage.batch_size * trainer.world_size)
+        self.progress.begin(self.name, trainer.global_step, module.stage.batch_size * trainer.world_size)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if trainer.is_global_zero:
-            self.progress.update(trainer.global_step, lambda: _numbers(module, outputs))
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+        def numbers() -> dict[str, float]:
+            count = module.model.num_gaussians
+            return {"loss": float(outputs["loss"]), "psnr": float(outputs["psnr"]), "num_gaussians": count}
 
-
-def _numbers(module: pl.LightningModule, outputs: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    return {
-        "loss": float(outputs["loss"]),
-        "psnr": float(outputs["psnr"]),
-        "num_gaussians": module.model.num_gaussians,
-    }
+        self.progress.update(trainer.global_step, numbers)

@@ -14,52 +14,43 @@ COMMON = ("window", "context", "ahead", "components", "lip_prior")  # settings t
 
 
 def resolve_audio(
-    config_name: str, config: DictConfig, chosen: dict[str, Any], conf_dir: Path, run_dir: Path | None = None
+    config_name: str, config: DictConfig, choices: dict[str, Any], conf_dir: Path, run_dir: Path | None = None
 ) -> dict[str, Any]:
     """The `audio` node of a composed configuration, unresolved; that of the choice where it is auto, which is composed as
     the fallback.
 
-    `chosen["groups"]` names the choice from then on, and `chosen["best_audio_missing"]` says whether only the features or
+    `choices["groups"]` names the choice from then on, and `choices["best_audio_missing"]` says whether only the features or
     weights of the best one were missing. A run in `run_dir` that is resumed keeps what it began with; where its configuration
     is older than `audio.lip_prior`, that is the prior of its model, or none.
     """
-    node = _choice(config_name, config, chosen, conf_dir, run_dir)
+    node = OmegaConf.to_container(config.audio, resolve=False)
     begun = _begun_with(run_dir, config) if config_name == "train" else None
+    groups = choices.get("groups", {})
+    if groups.get("audio") == AUTO:
+        best, fallback = _group(conf_dir, BEST), _group(conf_dir, FALLBACK)
+        keys = [override.lstrip("+~").partition("=")[0] for override in choices.get("overrides", [])]
+        given = {key.split(".")[1] for key in keys if key.startswith("audio.")}
+        changed = {key: value for key, value in node.items() if key in given or value != fallback.get(key)}
+        open_choice = changed.keys() <= set(COMMON) and (config_name != "train" or config.dataset.sample is None)
+        if begun is not None:
+            found = begun.audio.name == BEST
+        else:
+            found = _in_folder(best, config) if config_name == "train" else _on_machine(best, config)
+        choices["best_audio_missing"] = open_choice and not found
+        groups["audio"] = BEST if open_choice and found else FALLBACK
+        if groups["audio"] == BEST:
+            node = {**best, **changed}
     if begun is not None and "lip_prior" not in begun.audio:
         node["lip_prior"] = OmegaConf.select(begun, "model.tokens.lips.prior")
     return node
 
 
-def _choice(
-    config_name: str, config: DictConfig, chosen: dict[str, Any], conf_dir: Path, run_dir: Path | None
-) -> dict[str, Any]:
-    node = OmegaConf.to_container(config.audio, resolve=False)
-    groups = chosen.get("groups", {})
-    if groups.get("audio") != AUTO:
-        return node
-    best, fallback = _group(conf_dir, BEST), _group(conf_dir, FALLBACK)
-    given = {key.removeprefix("audio.").split(".")[0] for key in _keys(chosen) if key.startswith("audio.")}
-    changed = {key: value for key, value in node.items() if key in given or value != fallback.get(key)}
-    open_choice = changed.keys() <= set(COMMON) and (config_name != "train" or config.dataset.sample is None)
-    begun = _begun_with(run_dir, config) if config_name == "train" else None
-    if begun is not None:
-        found = begun.audio.name == BEST
-    else:
-        found = _in_folder(best, config) if config_name == "train" else _on_machine(best, config)
-    chosen["best_audio_missing"] = open_choice and not found
-    groups["audio"] = BEST if open_choice and found else FALLBACK
-    return {**best, **changed} if groups["audio"] == BEST else node
-
-
-def _keys(chosen: dict[str, Any]) -> list[str]:
-    return [override.lstrip("+~").partition("=")[0] for override in chosen.get("overrides", [])]
-
-
 def _begun_with(run_dir: Path | None, config: DictConfig) -> DictConfig | None:
     """Configuration of the run that is resumed, if it names its features."""
-    saved = None if run_dir is None or not config.resume else run_dir / "config.yaml"
-    begun = None if saved is None or not saved.is_file() else OmegaConf.load(saved)
-    return None if begun is None or OmegaConf.select(begun, "audio.name") is None else begun
+    if run_dir is None or not config.resume or not (run_dir / "config.yaml").is_file():
+        return None
+    begun = OmegaConf.load(run_dir / "config.yaml")
+    return None if OmegaConf.select(begun, "audio.name") is None else begun
 
 
 def _in_folder(audio: dict[str, Any], config: DictConfig) -> bool:

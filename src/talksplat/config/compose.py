@@ -5,52 +5,69 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from talksplat.config.auto_audio import resolve_audio
-from talksplat.config.chosen import chosen_of
 from talksplat.config.moved import follow_moves
-from talksplat.config.schema import schema_of
-from talksplat.config.schema_preprocess import validate_preprocess
-from talksplat.config.targets import check_targets
-from talksplat.config.validate import validate_audio, validate_train
+from talksplat.config.schema import SCHEMAS
+from talksplat.config.targets import check_targets, nodes
+from talksplat.config.validate import validate_preprocess, validate_train
 from talksplat.errors import UserError
 from talksplat.trackers.wandb_checkpoint import is_address, pin
 
 logger = logging.getLogger(__name__)
 CONF_DIR = Path(__file__).resolve().parents[3] / "conf"
+NOT_FOR_USERS = ("object_type", "reference_type", "Config search", "provider=", "Set the environment variable")
 
 
 def compose(config_name: str, overrides: list[str]) -> DictConfig:
-    """The checked configuration of a command.
+    """The checked configuration of a command. Raises UserError: unknown or missing key, value of a wrong type, unknown
+    choice (the known ones are listed).
 
     Args:
         config_name: "train", "render", "preprocess" or "compare".
         overrides: Hydra overrides such as `model=static` or `stage.fine.steps=100`.
-
-    Raises:
-        UserError: unknown or missing key, value of a wrong type, unknown choice (the known ones are listed).
     """
     config = compose_unchecked(config_name, overrides)
-    chosen = chosen_of(config.hydra)
-    return finish_config(config_name, config, chosen)
+    return finish_config(config_name, config, hydra_choices(config.hydra))
+
+
+def hydra_choices(hydra: DictConfig) -> dict[str, Any]:
+    """Hydra's choices that made a configuration, as settings do not tell them (key `chosen`): group by group, experiments
+    in their order, and the overrides as given.
+
+    Args:
+        hydra: Hydra's own node of a composed configuration, or `HydraConfig.get()`.
+    """
+    overrides = [str(override) for override in hydra.overrides.task]
+    groups = {
+        str(group): choice
+        for group, choice in hydra.runtime.choices.items()
+        if not str(group).startswith("hydra") and str(group).split("@")[0] != "experiment"
+    }
+    # Hydra leaves a group out of its choices where several were chosen at once. A sweep's rows have a slot of their own,
+    # `experiment@_global_`, which is composed after the other.
+    slots: dict[bool, list[str]] = {False: [], True: []}
+    for override in OverridesParser.create().parse_overrides(overrides):
+        if override.key_or_group == "experiment":
+            value = override.value()
+            names = value if isinstance(value, list) else [value]
+            slots[override.package is not None] = [str(name) for name in names if name is not None]
+    return {"groups": groups, "experiments": slots[False] + slots[True], "overrides": overrides}
 
 
 def compose_unchecked(config_name: str, overrides: list[str]) -> DictConfig:
-    """A command's configuration as Hydra composes it, with Hydra's own node `hydra`.
-
-    Raises:
-        UserError: unknown choice or setting, an override that cannot be read.
-    """
+    """A command's configuration as Hydra composes it, with Hydra's own node `hydra`. Raises UserError: unknown choice
+    or setting, an override that cannot be read."""
     experiments = [override for override in overrides if override.startswith("experiment=")]
     if len(experiments) > 1:
         names = ",".join(text.partition("=")[2].strip("[]") for text in experiments)
@@ -67,7 +84,7 @@ def compose_unchecked(config_name: str, overrides: list[str]) -> DictConfig:
 
 
 def _unknown_choice(message: str) -> str | None:
-    """Hydra lists the files beside the one that is missing, but not those in folders below the group."""
+    """Hydra lists the files next to the one that is missing, but not those in folders below the group."""
     found = re.search(r"Could not find '([^']+)'", message)
     path = Path(found[1]) if found else Path()
     nested = bool(path.parts) and path.parts[0] in ("experiment", "sweep")
@@ -88,31 +105,23 @@ def _unknown_setting(message: str, config_name: str) -> str | None:
     if found is None:
         return None
     with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=config_name):
-        default = OmegaConf.to_container(hydra_compose(config_name, []), resolve=False)
+        default = hydra_compose(config_name, [])
     groups = [path.relative_to(CONF_DIR).as_posix() for path in CONF_DIR.rglob("*") if path.is_dir()]
-    known = [*_paths(default, ""), *groups]
+    known = [*(node._get_full_key(key) for _, node in nodes(default) for key in node), *groups]
     near = difflib.get_close_matches(found[1], known, n=1, cutoff=0.7)
     if found[1] in known or not near:
         return f"there is no setting {found[1]} with these choices; `--cfg job` prints those that there are"
     return f"there is no setting {found[1]}: did you mean {near[0]!r}? `--cfg job` prints all"
 
 
-def _paths(value: Any, path: str) -> Iterator[str]:
-    """Full paths of all settings."""
-    if path:
-        yield path
-    for key, item in value.items() if isinstance(value, dict) else ():
-        yield from _paths(item, f"{path}.{key}" if path else str(key))
-
-
 def finish_config(
-    config_name: str, config: DictConfig, chosen: dict[str, Any], run_dir: Path | None = None
+    config_name: str, config: DictConfig, choices: dict[str, Any], run_dir: Path | None = None
 ) -> DictConfig:
     """Check a composed configuration against the schema, its targets' signatures and for missing values.
 
     Args:
         config_name, config: as composed by Hydra.
-        chosen: what it was made of (`chosen_of`); a training run records it.
+        choices: what it was made of (`hydra_choices`); a training run records it.
         run_dir: of a training run that may be resumed.
     """
     if OmegaConf.select(config, "dataset.roots"):
@@ -120,7 +129,7 @@ def finish_config(
     raw = OmegaConf.to_container(config, resolve=False)  # without Hydra's flags
     raw.pop("hydra", None)
     if "audio" in raw:
-        raw["audio"] = resolve_audio(config_name, config, chosen, CONF_DIR, run_dir)
+        raw["audio"] = resolve_audio(config_name, config, choices, CONF_DIR, run_dir)
     changed: dict[str, str] = {}
     raw = follow_moves(raw, changed)
     for stage in raw.get("stage", {}).get("stages", {}).values():
@@ -129,12 +138,13 @@ def finish_config(
     for old, new in changed.items():
         logger.warning("%s is now %s: the old name works for one more version", old, new)
     if config_name == "train":
-        raw["chosen"] = chosen
-    missing = list(_missing(raw, ""))
-    if missing:
-        raise UserError(f"missing setting {', '.join(missing)}: give it as {missing[0]}=VALUE")
+        raw["chosen"] = choices
     try:
-        config = OmegaConf.merge(OmegaConf.structured(schema_of(config_name)), OmegaConf.create(raw))
+        config = OmegaConf.create(raw)
+        missing = [n._get_full_key(key) for _, n in nodes(config) for key in n if OmegaConf.is_missing(n, key)]
+        if missing:
+            raise UserError(f"missing setting {', '.join(missing)}: give it as {missing[0]}=VALUE")
+        config = OmegaConf.merge(OmegaConf.structured(SCHEMAS[config_name]), config)
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
         raise UserError(_one_line(error)) from error
@@ -145,7 +155,6 @@ def finish_config(
         validate_train(config)
     if config_name == "preprocess":
         validate_preprocess(config)
-        validate_audio(config)
     return config
 
 
@@ -154,24 +163,8 @@ def to_yaml(config: DictConfig) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(config, resolve=True)))
 
 
-def _missing(value: Any, path: str) -> Iterator[str]:
-    """Full paths of the settings that still are ???."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _missing(item, f"{path}.{key}" if path else str(key))
-    elif value == "???":
-        yield path
-
-
 def _one_line(error: Exception) -> str:
     """Hydra's and OmegaConf's messages span several lines; keep what a user needs, joined."""
-    lines = [re.sub(r"\s+", " ", line).strip() for line in str(error).splitlines()]
-    useful = [
-        line for line in lines if line and not line.startswith(("object_type", "reference_type", "Config search"))
-    ]
-    useful = [line for line in useful if not line.startswith(("provider=", "Set the environment variable"))]
-    text = "; ".join(dict.fromkeys(useful))
-    cause = error.__cause__
-    if cause is not None and str(cause).splitlines() and "full_key" in str(cause) and "full_key" not in text:
-        text += "; " + "; ".join(line.strip() for line in str(cause).splitlines() if "full_key" in line)
-    return text
+    lines = [*str(error).splitlines(), *(line for line in str(error.__cause__).splitlines() if "full_key" in line)]
+    lines = [" ".join(line.split()) for line in lines]
+    return "; ".join(dict.fromkeys(line for line in lines if line and not line.startswith(NOT_FOR_USERS)))

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
-
-SCHEMAS = {
-    "train": "talksplat.config.schema.TrainConfig",
-    "render": "talksplat.config.schema_render.RenderConfig",
-    "preprocess": "talksplat.config.schema_preprocess.PreprocessConfig",
-    "compare": "talksplat.config.schema_compare.CompareConfig",
-    "learn_lips": "talksplat.config.schema_learn_lips.LearnLipsConfig",
-    "evaluate": "talksplat.config.schema_evaluate.EvaluateConfig",
-}
 
 
 @dataclass
@@ -70,8 +60,8 @@ class PathsConfig:
 
 
 @dataclass
-class ChosenConfig:
-    """What the configuration was made of. The commands fill it in; nothing depends on it."""
+class HydraChoices:
+    """Hydra's choices that made a configuration (`compose.hydra_choices`); no setting depends on them."""
 
     groups: dict[str, Any] = field(default_factory=dict)  # choice of each group
     experiments: list[str] = field(default_factory=list)
@@ -101,10 +91,117 @@ class TrainConfig:
     backup: Any = None
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
-    chosen: ChosenConfig = field(default_factory=ChosenConfig)
+    chosen: HydraChoices = field(default_factory=HydraChoices)
 
 
-def schema_of(config_name: str) -> type:
-    """The dataclass that a command's configuration must fit."""
-    module, name = SCHEMAS[config_name].rsplit(".", 1)
-    return getattr(importlib.import_module(module), name)
+@dataclass
+class RenderConfig:
+    """`render.py`; each setting is explained in `conf/render.yaml`."""
+
+    checkpoint: str = MISSING
+    audio_file: str | None = None
+    text: str | None = None
+    split: str | None = None
+    voice: str = "en"
+    sound: str | None = None
+    subject: str | None = None
+    person: str | None = None  # whose avatar, of several people
+    speech_model: str | None = None
+    output: str = "talking.mp4"
+    overwrite: bool = False
+    attention: bool = False
+    deformation: bool = False
+    batch_size: int | None = None
+    device: str = "auto"
+    precision: str = "float32"
+    crf: int = 18
+    lpips_net: str | None = "alex"
+    camera: Any = MISSING
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class ClipConfig:
+    """Which clips are accepted."""
+
+    min_seconds: float = 2.0
+    on_cut: str = "longest"  # longest | keep | fail
+    sound_shift_ms: Any = "auto"  # move the sound earlier by so much | auto: by what is found for certain
+
+
+@dataclass
+class PreprocessConfig:
+    """`python -m talksplat.preprocess`."""
+
+    video: str | None = None
+    subject: str | None = None
+    features: str | None = None
+    overwrite: bool = False
+    check: str | None = None
+    audio_file: str | None = None
+    work_dir: str | None = None
+    resolution: int = 512
+    points: int = 30000
+    composites: bool = False
+    workers: int | None = None
+    clip: ClipConfig = field(default_factory=ClipConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    face_tracker: Any = MISSING
+    segmentation: Any = MISSING
+    alignment: Any = MISSING
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class CompareConfig:
+    """`python -m talksplat.compare`."""
+
+    runs: Any = MISSING  # run folders, folders that hold some, or globs: a list, or text with commas
+    out: str = MISSING
+    overwrite: bool = False
+    video: bool = True
+    worst_frames: int = 3
+    reference: str | None = None  # group or run that the others are compared with
+    foreign: str | None = None  # NAME:PATH of rendered videos of other projects, with commas
+    published: str | None = None  # published tables to set beside the runs, with commas; auto: those with rows for them
+
+
+@dataclass
+class LearnLipsConfig:
+    """`python -m talksplat.learn_lips`."""
+
+    subjects: Any = MISSING
+    out: str = MISSING
+    note: str | None = None
+    per_clip: bool | None = None
+    first_row: int = -16
+    last_row: int = 5
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+@dataclass
+class EvaluateConfig:
+    """`python -m talksplat.evaluate`; each setting is explained in `conf/evaluate.yaml`."""
+
+    run: str = MISSING
+    split: str = "val"
+    subject: str | None = None
+    frames: int | None = None
+    out: str | None = None
+    lpips_net: str | None = "alex"
+    align_steps: int = 0
+    batch_size: int = 4
+    speed: int = 200
+    device: str = "auto"
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+SCHEMAS = {
+    "train": TrainConfig,
+    "render": RenderConfig,
+    "preprocess": PreprocessConfig,
+    "compare": CompareConfig,
+    "learn_lips": LearnLipsConfig,
+    "evaluate": EvaluateConfig,
+}

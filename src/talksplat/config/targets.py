@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 from collections.abc import Iterator
 from typing import Any
 
 import hydra.utils
+from hydra._internal.utils import _locate  # hydra.utils.get_object logs an error before it raises
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig
 
@@ -18,22 +18,16 @@ HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
 def check_targets(config: DictConfig) -> None:
-    """Check that each `_target_` exists and takes exactly the keys that stand beside it.
-
-    Raises:
-        UserError: names the full path of the key, what is accepted and the nearest spelling.
-    """
-    for path, node in _nodes(config, ""):
+    """Check that each `_target_` exists and takes exactly the keys that stand next to it. Raises UserError: names the
+    full path of the key, what is accepted and the nearest spelling."""
+    for path, node in nodes(config):
         if "_target_" in node:
             _check_node(path, node)
 
 
 def instantiate(node: Any, **extra: Any) -> Any:
-    """Build the object of a checked node; `extra` are run-time arguments that no file can hold.
-
-    Raises:
-        UserError: a constructor refuses a value.
-    """
+    """Build the object of a checked node; `extra` are run-time arguments that no file can hold. Raises UserError: a
+    constructor refuses a value."""
     try:
         return hydra.utils.instantiate(node, **extra, _convert_="all")
     except InstantiationException as error:
@@ -43,31 +37,24 @@ def instantiate(node: Any, **extra: Any) -> Any:
         raise UserError("; ".join(lines)) from error
 
 
-def _nodes(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
+def nodes(node: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:
+    """All dictionaries of a configuration with their full paths; interpolations stay unresolved."""
     if isinstance(node, DictConfig) and not node._is_none():
         yield path, node
         for key in node:
-            yield from _nodes(node._get_node(key), f"{path}.{key}" if path else str(key))
+            yield from nodes(node._get_node(key), f"{path}.{key}" if path else str(key))
     elif isinstance(node, ListConfig) and not node._is_none():
         for index in range(len(node)):
-            yield from _nodes(node._get_node(index), f"{path}[{index}]")
-
-
-def _locate(target: str) -> Any:
-    """The class or function of a dotted name."""
-    module, _, name = target.rpartition(".")
-    if not module:
-        raise ImportError("a target is written package.module.Class")
-    return getattr(importlib.import_module(module), name)
+            yield from nodes(node._get_node(index), f"{path}[{index}]")
 
 
 def _check_node(path: str, node: DictConfig) -> None:
     target = node["_target_"]
     try:
-        signature = inspect.signature(_locate(target))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{path}._target_: cannot import {target!r} ({error})") from error
-    parameters = {name: p for name, p in signature.parameters.items() if name != "self"}
+        parameters = inspect.signature(_locate(target)).parameters
+    except (ImportError, TypeError, ValueError) as error:
+        reason = str(error).replace("\n", " ")
+        raise UserError(f"{path}._target_: cannot import {target!r} ({reason})") from error
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
     given = [key for key in node if key not in HYDRA_KEYS]

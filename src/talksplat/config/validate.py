@@ -1,15 +1,14 @@
-"""Rules between settings, checked before any work; each message names the setting that mends it."""
+"""Rules between settings, checked before any work; each message names the setting to change."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from talksplat.config.targets import instantiate
+from talksplat.config.targets import instantiate, nodes
 from talksplat.errors import UserError
 from talksplat.trackers.wandb_checkpoint import is_address
 
@@ -21,44 +20,45 @@ logger = logging.getLogger(__name__)
 
 
 def validate_audio(config: DictConfig) -> None:
-    """Check that the extractor makes what the audio group says, and that there is a file to keep it in.
-
-    Raises:
-        UserError: naming the setting that differs.
-    """
-    audio = config.audio
-    if not audio.files:
+    """Check that the extractor makes what the audio group says, and that there is a file to keep it in. Raises
+    UserError: naming the setting that differs."""
+    if not config.audio.files:
         raise UserError("audio.files is empty: name the feature file of a subject folder, e.g. [aud_mel.npy]")
-    for key in ("width", "window"):
-        if audio.extractor is not None and audio.extractor.get(key, audio[key]) != audio[key]:
-            raise UserError(
-                f"audio.extractor.{key} is {audio.extractor[key]}, but audio.{key} is {audio[key]}: set one of them and "
-                "let the other follow, as in the shipped group"
-            )
+    if config.audio.extractor is not None:
+        for key in ("width", "window"):
+            _follows(config, "audio.extractor", key, f"audio.{key}")
+
+
+def validate_preprocess(config: DictConfig) -> None:
+    """Check what is to be made. Raises UserError naming the setting that is missing or too much."""
+    given = {name for name in ("video", "subject", "features", "check") if config[name] is not None}
+    if given not in ({"video", "subject"}, {"features"}, {"check"}):
+        raise UserError(
+            "give video=CLIP.mp4 and subject=FOLDER to make a subject folder, features=FOLDER to add audio features to "
+            f"one, or check=FOLDER to look at one, not {' and '.join(sorted(given)) or 'none of them'}"
+        )
+    if config.overwrite and config.features is None:
+        raise UserError("overwrite goes with features=FOLDER; a subject folder is never overwritten")
+    validate_audio(config)
 
 
 def validate_train(config: DictConfig) -> None:
-    """Check what no single class can see.
-
-    Raises:
-        UserError: the first rule that is broken.
-    """
-    rules = (
-        validate_audio,
-        _switched_off,
-        _lips,
-        _experiments,
-        _audio_widths,
-        _expression,
-        _motion,
-        _stage_order,
-        _density,
-        _sh_degree,
-        _loss_stages,
-        _evaluation,
-    )
-    for rule in (*rules, _paths):
+    """Check what no single class can see. Raises UserError: the first rule that is broken."""
+    validate_audio(config)
+    for rule in (_switched_off, _lips, _experiments, _audio_windows, _expression, _motion):
         rule(config)
+    for rule in (_stage_order, _density, _sh_degree, _loss_stages, _evaluation, _paths):
+        rule(config)
+
+
+def _follows(config: DictConfig, path: str, key: str, source: str) -> None:
+    """A setting of a part, where it has it, must be that of the group which it is about."""
+    node, wanted = OmegaConf.select(config, path), OmegaConf.select(config, source)
+    if node is not None and node.get(key, wanted) != wanted:
+        raise UserError(
+            f"{path}.{key} is {node[key]}, but {source} is {wanted}: leave the former at ${{{source}}}, as shipped, or "
+            "change both alike"
+        )
 
 
 def _lips(config: DictConfig) -> None:
@@ -94,15 +94,12 @@ def _experiments(config: DictConfig) -> None:
             )
 
 
-def _audio_widths(config: DictConfig) -> None:
+def _audio_windows(config: DictConfig) -> None:
+    for path, node in nodes(config.model, "model"):
+        if all(key in node for key in AUDIO_KEYS):  # it takes audio windows
+            for key in AUDIO_KEYS:
+                _follows(config, path, key, f"audio.{key}")
     audio = config.audio
-    for path, encoder in _audio_encoders(config.model, "model"):
-        for key in AUDIO_KEYS:
-            if encoder[key] != audio[key]:
-                raise UserError(
-                    f"{path}.{key} is {encoder[key]}, but audio={audio.name} has {key}={audio[key]}; leave the model's "
-                    f"value at ${{audio.{key}}} or choose the audio group it was made for"
-                )
     if audio.context < 1:
         raise UserError(f"audio.context must be at least 1, not {audio.context}")
     if audio.ahead is not None and not 0 <= audio.ahead < audio.context:
@@ -114,15 +111,9 @@ def _expression(config: DictConfig) -> None:
     odd = next((name for name in units if not UNIT_NAME.fullmatch(name) or units.count(name) > 1), None)
     if odd is not None:
         raise UserError(f"dataset.action_units has {odd!r}: give different columns of au.csv such as AU01_r")
-    readers = {path: OmegaConf.select(config, path) for path in ("model.expression", "model.tokens.expression")}
-    readers = {path: node for path, node in readers.items() if node is not None}
-    for path, node in readers.items():
-        if list(node.get("units", units)) != units:
-            raise UserError(
-                f"{path}.units is {list(node.units)}, but dataset.action_units is {units}: leave the model's value at "
-                "${dataset.action_units}"
-            )
-    if "model.tokens.expression" in readers and not units:
+    for path in ("model.expression", "model.tokens.expression"):
+        _follows(config, path, "units", "dataset.action_units")
+    if OmegaConf.select(config, "model.tokens.expression") is not None and not units:
         raise UserError(
             "model.tokens.expression is switched on, but dataset.action_units is empty: name columns of au.csv, e.g. "
             "dataset.action_units=[AU01_r,AU02_r], or set model.tokens.expression=null"
@@ -133,12 +124,7 @@ def _motion(config: DictConfig) -> None:
     lags = list(config.dataset.motion_lags)
     if any(lag <= 0 for lag in lags):
         raise UserError(f"dataset.motion_lags={lags} are time constants in seconds: they must be positive")
-    motion = OmegaConf.select(config, "model.motion")
-    if motion is not None and list(motion.get("lags", lags)) != lags:
-        raise UserError(
-            f"model.motion.lags is {list(motion.lags)}, but dataset.motion_lags is {lags}: leave the model's value at "
-            "${dataset.motion_lags}"
-        )
+    _follows(config, "model.motion", "lags", "dataset.motion_lags")
 
 
 def _stage_order(config: DictConfig) -> None:
@@ -221,12 +207,3 @@ def _paths(config: DictConfig) -> None:
     assets = config.paths.assets
     if assets is not None and not Path(assets).is_dir():
         raise UserError(f"no such folder: {assets} (paths.assets, or the environment variable TALKSPLAT_ASSETS)")
-
-
-def _audio_encoders(node: DictConfig, path: str) -> Iterator[tuple[str, DictConfig]]:
-    """Nodes below `node` that take audio windows, with their paths."""
-    if all(key in node for key in AUDIO_KEYS):
-        yield path, node
-    for key, value in node.items():
-        if isinstance(value, DictConfig):
-            yield from _audio_encoders(value, f"{path}.{key}")

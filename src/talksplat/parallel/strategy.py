@@ -6,15 +6,15 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 
-from talksplat.parallel.group import take_from_first
+from talksplat.parallel.distributed import take_from_first
 
 
 class UnwrappedDDP(DDPStrategy):
     """One process for each device, each with a module of its own.
 
     `DistributedDataParallel` keeps the parameters that it was given, and density control replaces them; so the module
-    averages gradients itself (`exchange`). Processes are started, and meet, before a trainer is made (`Crew`): Lightning's
-    launcher would repeat the command line, which composes the configuration anew and, in a sweep, is another job's.
+    averages gradients itself (`all_reduce`). Processes start and form a group before a trainer is made (`LocalLauncher`):
+    Lightning's launcher would repeat the command line, which composes the configuration anew and, in a sweep, is another job's.
 
     Args:
         rank: number of this process.
@@ -56,6 +56,6 @@ class _Started(LightningEnvironment):
 def leave_signals_alone(trainer: pl.Trainer) -> None:
     """Keep Lightning from answering SIGTERM: it would end the fit without a checkpoint, and with several processes send a
     message from within the signal handler, which meets another one half-way. It also asks the first process before each
-    step whether there was a signal, and waits for the answer; `exchange` brings that along."""
+    step whether there was a signal, and waits for the answer; `all_reduce` includes that."""
     trainer._signal_connector.register_signal_handlers = lambda: None
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None

@@ -1,10 +1,11 @@
-"""Which jobs a command line asks for."""
+"""Jobs of a command line."""
 
 from __future__ import annotations
 
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
@@ -15,16 +16,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config import CONF_DIR
 from talksplat.errors import UserError
+from talksplat.trackers.naming import variant
+
+
+def config_loader() -> ConfigLoaderImpl:
+    """Hydra's loader of `conf/`."""
+    return ConfigLoaderImpl(create_config_search_path(str(CONF_DIR)))
 
 
 def parse_overrides(texts: Sequence[str]) -> list[Override]:
-    """Overrides as Hydra understands them.
-
-    Raises:
-        UserError: one that cannot be read.
-    """
-    loader = ConfigLoaderImpl(create_config_search_path(str(CONF_DIR)))  # knows the files of a group, for glob(*)
-    parser = OverridesParser.create(loader)
+    """Overrides as Hydra understands them. Raises UserError: one that cannot be read."""
+    parser = OverridesParser.create(config_loader())  # knows the files of a group, for glob(*)
     parsed = []
     for text in texts:
         try:
@@ -34,21 +36,19 @@ def parse_overrides(texts: Sequence[str]) -> list[Override]:
     return parsed
 
 
-def merged_overrides(settings: Sequence[str], params: Mapping[str, str] | None) -> dict[str, Override]:
+def merged_overrides(settings: Sequence[str], params: Mapping[str, Any] | None) -> dict[str, Override]:
     """What the file of a sweep sweeps (`params`) and the command line's settings by their keys; the latter count more."""
     of_file = [f"{key}={value}" for key, value in (params or {}).items()]
     return {override.get_key_element(): override for override in parse_overrides([*of_file, *settings])}
 
 
-def grid_jobs(settings: Sequence[str], params: Mapping[str, str] | None = None) -> list[list[str]]:
-    """Overrides of each job: all combinations of the values given, the first setting varying slowest.
+def grid_jobs(settings: Sequence[str], params: Mapping[str, Any] | None = None) -> list[list[str]]:
+    """Overrides of each job: all combinations of the values given, the first setting varying slowest. Raises UserError:
+    a range without single values, or more than one sweep by its name.
 
     Args:
         settings: e.g. ["sweep=egstalker/components", "seed=0,1", "stage=quick"].
         params: what the file of the sweep sweeps.
-
-    Raises:
-        UserError: a range without single values, or more than one sweep by its name.
     """
     choices: list[list[str]] = []
     for key, override in merged_overrides(settings, params).items():
@@ -66,7 +66,7 @@ def grid_jobs(settings: Sequence[str], params: Mapping[str, str] | None = None) 
 
 
 def equal_jobs(configs: Sequence[DictConfig]) -> list[list[int]]:
-    """Numbers of jobs that are the same but for how they were asked for, e.g. a row that the paper's settings have anyway."""
+    """Numbers of jobs that differ in Hydra's choices alone, e.g. a row that the paper's settings have anyway."""
     alike: dict[str, list[int]] = {}
     for number, config in enumerate(configs):
         settings = {key: value for key, value in OmegaConf.to_container(config).items() if key != "chosen"}
@@ -80,6 +80,4 @@ def job_name(number: int, config: DictConfig) -> str:
     The number tells jobs apart that differ in other settings, which stand in their config.yaml: folders named by all
     settings grow too long for a file system.
     """
-    experiments = [name.rsplit("/", 1)[-1] for name in config.chosen.experiments]
-    model = config.chosen.groups.get("model") or "run"
-    return f"{number:02d}_{'+'.join(experiments) or model}_seed{config.seed}"
+    return f"{number:02d}_{variant(config)}_seed{config.seed}"

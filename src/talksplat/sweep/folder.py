@@ -1,4 +1,4 @@
-"""The folder of a sweep: what was asked for, written once, and how far each job is."""
+"""Folder of a sweep: its specification, written once, the settings of its jobs, and their states."""
 
 from __future__ import annotations
 
@@ -25,164 +25,110 @@ STATUS_COLUMNS = ("job", "state", "attempts", "seconds", "started", "ended", "ho
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep.
+    """One run of a sweep."""
 
-    Args:
-        name: of its folder.
-        overrides: what it was told.
-        trial: of a search: where a run reports how good it is so far (`search.TrialAddress`).
-    """
-
-    name: str
-    overrides: list[str]
-    trial: dict[str, Any] | None = None
+    name: str  # of its folder
+    overrides: list[str]  # of its configuration
+    trial: dict[str, Any] | None = None  # of a search: arguments of `pruning.Pruning`
 
 
 @dataclass
-class Plan:
-    """What a sweep was asked for.
+class SweepSpec:
+    """Specification of a sweep: the content of `sweep.json`."""
 
-    Args:
-        command: as typed.
-        overrides: settings of the command line that decide which jobs there are.
-        hydra: Hydra's own settings of the command line: launcher, sweeper.
-        jobs: in their order; a search adds to them as it goes.
-        cwd: where the command was given: relative paths count from there.
-        git: commit of the code.
-        created: UTC.
-    """
-
-    command: str
-    overrides: list[str]
-    cwd: str
-    git: dict[str, Any]
-    created: str
-    hydra: list[str] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
+    command: str  # as typed
+    overrides: list[str]  # settings of the command line that decide which jobs there are
+    cwd: str  # of the command: relative paths count from there
+    git: dict[str, Any]  # commit of the code
+    created: str  # UTC
+    hydra: list[str] = field(default_factory=list)  # Hydra's own settings of the command line: launcher, sweeper
+    jobs: list[Job] = field(default_factory=list)  # in their order; a search adds to them
 
 
 class SweepFolder:
-    """Reads and writes a sweep's folder. Every file is replaced as a whole, so that a killed sweep leaves none torn.
-
-    Args:
-        path: the folder; made by `create`.
-    """
+    """Reads and writes a sweep's folder. Every file is replaced as a whole, so that a killed sweep leaves none torn."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.resolve()
-
-    @property
-    def plan_file(self) -> Path:
-        """Written last by `create`: a folder without it holds no sweep."""
-        return self.path / "sweep.json"
+        self.path = path.expanduser().resolve()
+        self.spec_file = self.path / "sweep.json"  # a folder without it holds no sweep
 
     def job_dir(self, job: str) -> Path:
         """Run folder of a job."""
         return self.path / job
 
     def log(self, job: str) -> Path:
-        """Everything a job printed."""
+        """Output of a job's process."""
         return self.job_dir(job) / "job.log"
 
     def config_file(self, job: str) -> Path:
         """Settings of a job, resolved."""
         return self.path / "configs" / f"{job}.yaml"
 
-    def has_plan(self) -> bool:
+    def has_sweep(self) -> bool:
         """Whether a sweep was begun here."""
-        return self.plan_file.is_file()
+        return self.spec_file.is_file()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from working on this sweep; the system frees the lock of a killed one.
-
-        Raises:
-            UserError: another process is at it, or the folder cannot be written.
-        """
+        """Keep other processes from working on this sweep; the system frees the lock of a killed one. Raises UserError:
+        another process is at it, or the folder cannot be written."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock")
-            lock.acquire(timeout=0)
+            lock = FileLock(self.path / ".lock").acquire(timeout=0)
         except Timeout as error:
-            raise UserError(
-                f"another process is working on the sweep in {self.path}: wait until it has ended, or give another "
-                "hydra.sweep.dir"
-            ) from error
+            reason = f"another process is working on the sweep in {self.path}"
+            raise UserError(f"{reason}: wait until it has ended, or give another hydra.sweep.dir") from error
         except OSError as error:
-            raise UserError(
-                f"cannot write into {self.path} ({error.strerror}): give another hydra.sweep.dir"
-            ) from error
-        try:
+            reason = f"cannot write into {self.path} ({error.strerror})"
+            raise UserError(f"{reason}: give another hydra.sweep.dir") from error
+        with lock:
             yield
-        finally:
-            lock.release()
 
-    def create(self, plan: Plan, configs: Sequence[str]) -> None:
-        """Write the plan with the settings of each job (YAML), which nothing changes any more.
-
-        Raises:
-            UserError: a folder of a job's name is there already.
-        """
-        taken = [job.name for job in plan.jobs if self.job_dir(job.name).exists()]
+    def add_jobs(self, spec: SweepSpec, jobs: Sequence[Job], configs: Sequence[str]) -> None:
+        """Add jobs to a sweep, and write the settings of each (YAML), which nothing changes any more. Raises UserError:
+        a folder of a job's name is there already."""
+        taken = [self.job_dir(job.name) for job in jobs if self.job_dir(job.name).exists()]
         if taken:
-            raise UserError(f"{self.job_dir(taken[0])} is there already: give another hydra.sweep.dir")
-        for job, config in zip(plan.jobs, configs, strict=True):
-            self._write_config(job.name, config)
-        self.write_plan(plan)
+            raise UserError(f"{taken[0]} is there already: give another hydra.sweep.dir")
+        (self.path / "configs").mkdir(parents=True, exist_ok=True)
+        for job, config in zip(jobs, configs, strict=True):
+            write_text(self.config_file(job.name), config)
+        spec.jobs.extend(jobs)
+        self.write_spec(spec)
 
-    def add_job(self, plan: Plan, job: Job, config: str) -> None:
-        """Add a job to a plan that grows."""
-        self._write_config(job.name, config)
-        plan.jobs.append(job)
-        self.write_plan(plan)
-
-    def write_plan(self, plan: Plan) -> None:
+    def write_spec(self, spec: SweepSpec) -> None:
         """Replace `sweep.json`."""
-        write_json(self.plan_file, {"format": FORMAT, **asdict(plan)})
+        write_json(self.spec_file, {"format": FORMAT, **asdict(spec)})
 
-    def read_plan(self) -> Plan:
-        """The plan of a sweep that was begun here.
-
-        Raises:
-            UserError: damaged, or of another version.
-        """
+    def read_spec(self) -> SweepSpec:
+        """Specification of the sweep that was begun here. Raises UserError: damaged, or of another version."""
         try:
-            content = json.loads(self.plan_file.read_text())
+            content = json.loads(self.spec_file.read_text())
             if content.pop("format") != FORMAT:
-                raise UserError(f"{self.plan_file} was written by another version of talksplat: begin a new sweep")
-            return Plan(**{**content, "jobs": [Job(**job) for job in content["jobs"]]})
+                raise UserError(f"{self.spec_file} was written by another version of talksplat: begin a new sweep")
+            return SweepSpec(**{**content, "jobs": [Job(**job) for job in content["jobs"]]})
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.plan_file} is damaged ({error}): begin a new sweep in another folder") from error
+            raise UserError(f"{self.spec_file} is damaged ({error}): begin a new sweep in another folder") from error
 
     def config(self, job: str) -> DictConfig:
-        """Settings of a job.
-
-        Raises:
-            UserError: the file is gone or damaged.
-        """
+        """Settings of a job. Raises UserError: the file is gone or damaged."""
         try:
-            config = OmegaConf.create(self.config_file(job).read_text())
+            config = OmegaConf.load(self.config_file(job))
             return OmegaConf.create(follow_moves(OmegaConf.to_container(config, resolve=False)))
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read the settings of job {job}: {self.config_file(job)} ({error})") from error
 
     def state(self, job: str) -> JobState:
-        """How far a job is."""
+        """State of a job."""
         return read_state(self.job_dir(job))
 
     def write_status(self, jobs: Sequence[Job]) -> None:
-        """Replace `status.csv`: a row for each job."""
+        """Replace `status.csv`: a row per job."""
         stream = io.StringIO()
-        writer = csv.DictWriter(stream, STATUS_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(stream, STATUS_COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         for job in jobs:
             state = self.state(job.name)
-            row = {"job": job.name, **{key: value for key, value in asdict(state).items() if key in STATUS_COLUMNS}}
             seconds = "" if state.seconds is None else f"{state.seconds:.1f}"
             log = self.log(job.name).relative_to(self.path) if state.state == FAILED else ""
-            writer.writerow({**row, "seconds": seconds, "log": log})
+            writer.writerow({**asdict(state), "job": job.name, "seconds": seconds, "log": log})
         write_text(self.path / "status.csv", stream.getvalue())
-
-    def _write_config(self, job: str, config: str) -> None:
-        self.config_file(job).parent.mkdir(parents=True, exist_ok=True)
-        write_text(self.config_file(job), config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from talksplat.config import to_yaml
@@ -12,32 +13,27 @@ from talksplat.sweep.expand import grid_jobs, job_name
 from talksplat.sweep.folder import Job
 
 
+@dataclass
 class Grid:
-    """All jobs are known, composed and checked before the first one starts.
+    """All jobs are known, composed and checked before the first one starts. Settings: `conf/hydra/sweeper/grid.yaml`."""
 
-    Args:
-        params: what the file of the sweep sweeps, {setting: values}.
-        rerun: names of jobs to run again although they have ended.
-    """
-
-    def __init__(self, params: Mapping[str, Any] | None = None, rerun: Sequence[str] = ()) -> None:
-        self.params = {key: str(value) for key, value in (params or {}).items()}
-        self.rerun = list(rerun)
+    params: Mapping[str, Any] | None = None
+    rerun: Sequence[str] = ()
 
     def run(self, sweep: Sweep) -> None:
         """Run all jobs that have not ended."""
-        if sweep.resume:
-            configs = [sweep.folder.config(job.name) for job in sweep.plan.jobs]
-            put_aside(sweep.folder, self.rerun, sweep.plan.jobs)
+        folder, spec, runs_here = sweep.folder, sweep.spec, sweep.launcher.runs_here
+        if folder.has_sweep():
+            configs = [folder.config(job.name) for job in spec.jobs]
+            put_aside(folder, self.rerun, spec.jobs)
         else:
-            overrides = grid_jobs(sweep.settings, self.params)
-            configs = compose_jobs(overrides, sweep.runs_here)
-            names = [job_name(number, config) for number, config in enumerate(configs)]
-            sweep.plan.jobs = [Job(name, job) for name, job in zip(names, overrides)]
-            sweep.folder.create(sweep.plan, [to_yaml(config) for config in configs])
+            overrides = grid_jobs(spec.overrides, self.params)
+            configs = compose_jobs(overrides, runs_here)
+            jobs = [Job(job_name(*named), job) for named, job in zip(enumerate(configs), overrides)]
+            folder.add_jobs(spec, jobs, [to_yaml(config) for config in configs])
         for config in configs:
             ensure_sample(config)  # once, before jobs that run at the same time would each make it
-        sweep.launch(sweep.plan.jobs, gpus_wanted(configs, sweep.runs_here))
+        sweep.launch(spec.jobs, gpus_wanted(configs, runs_here))
 
     def dry_run(self, settings: Sequence[str]) -> list[list[str]]:
         """Jobs that would run, each checked."""

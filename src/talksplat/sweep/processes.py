@@ -1,12 +1,14 @@
-"""Runs jobs on this machine, some at a time, on a GPU of its own each where there are some."""
+"""Jobs as processes of this machine, some at a time, each on GPUs of its own where there are some."""
 
 from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from queue import SimpleQueue
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -17,30 +19,25 @@ from talksplat.sweep.supervise import Supervisor
 logger = logging.getLogger(__name__)
 
 
+@dataclass
 class ProcessLauncher:
-    """Starts each job as a process; keeps as many at work as there are slots.
+    """Starts each job as a process, as many at a time as there are slots. Settings: `conf/hydra/launcher/processes.yaml`."""
 
-    Args:
-        parallel: jobs at a time; None: as many as the GPUs allow, one where there is no GPU.
-        gpus_per_job: None: as many as the jobs' trainers use.
-    """
+    runs_here: ClassVar[bool] = True  # on this machine, so what jobs need must be here
+    parallel: int | None = None
+    gpus_per_job: int | None = None
 
-    def __init__(self, parallel: int | None = None, gpus_per_job: int | None = None) -> None:
-        if parallel is not None and parallel < 1:
-            raise UserError(f"hydra.launcher.parallel must be at least 1, not {parallel}")
-        if gpus_per_job is not None and gpus_per_job < 1:
-            raise UserError(f"hydra.launcher.gpus_per_job must be at least 1, not {gpus_per_job}")
-        self.parallel = parallel
-        self.gpus_per_job = gpus_per_job
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and value < 1:
+                raise UserError(f"hydra.launcher.{name} must be at least 1, not {value}")
 
     def slots(self, gpus_wanted: int | None) -> list[dict[str, str]]:
-        """Environment of each job that may run at the same time.
+        """Environment of each job that may run at the same time. Raises UserError: a job needs more GPUs than there
+        are.
 
         Args:
             gpus_wanted: GPUs that a job's trainer uses; None: all that it sees; 0: none.
-
-        Raises:
-            UserError: a job needs more GPUs than there are.
         """
         gpus = [] if gpus_wanted == 0 else visible_gpus()
         if not gpus:
@@ -56,52 +53,45 @@ class ProcessLauncher:
         return [{"CUDA_VISIBLE_DEVICES": ",".join(groups[index % len(groups)])} for index in range(count)]
 
     def run(self, folder: SweepFolder, jobs: Sequence[str], cwd: str, gpus_wanted: int | None) -> None:
-        """Run the jobs to their ends, good or bad.
-
-        Raises:
-            Interrupted: by Ctrl-C; each job has stopped after the step in hand.
-        """
-        free: SimpleQueue[dict[str, str]] = SimpleQueue()
-        slots = self.slots(gpus_wanted)
-        for slot in slots:
-            free.put(slot)
+        """Run the jobs to their ends, good or bad. Raises Interrupted: by Ctrl-C; each job has stopped after its
+        current step."""
+        slots, thread = self.slots(gpus_wanted), threading.local()
+        free = iter(slots)
         supervisors = [Supervisor(folder, job, cwd) for job in jobs]
 
-        def work(supervisor: Supervisor) -> None:
-            slot = free.get()
-            try:
-                supervisor.environment |= slot
-                supervisor.run()
-            finally:
-                free.put(slot)
+        def take_slot() -> None:
+            thread.slot = next(free)
 
-        with ThreadPoolExecutor(len(slots)) as pool:
+        def work(supervisor: Supervisor) -> None:
+            supervisor.environment |= thread.slot
+            supervisor.run()
+
+        def interrupt() -> None:
+            for supervisor in supervisors:
+                supervisor.interrupt()
+
+        interrupted = False
+        with ThreadPoolExecutor(len(slots), initializer=take_slot) as pool:
             try:
                 futures = [pool.submit(work, supervisor) for supervisor in supervisors]
-                self._wait(futures, supervisors)
+                while True:
+                    try:
+                        # Waiting without end would not let Ctrl-C through on every system.
+                        while wait(futures, timeout=1.0).not_done:
+                            pass
+                        break
+                    except KeyboardInterrupt:
+                        if not interrupted:
+                            logger.warning("stopping after the current steps; press Ctrl-C again to stop at once")
+                        interrupted = True
+                        interrupt()
             except BaseException:  # a Ctrl-C that came while another was answered
-                for supervisor in supervisors:
-                    supervisor.interrupt()
+                interrupt()
                 raise
-        for future in futures:
-            future.result()
-
-    def _wait(self, futures: list, supervisors: list[Supervisor]) -> None:
-        interrupted = False
-        while True:
-            try:
-                # Waiting without end would not let Ctrl-C through on every system.
-                while wait(futures, timeout=1.0).not_done:
-                    pass
-                break
-            except KeyboardInterrupt:
-                if not interrupted:
-                    logger.warning("stopping after the steps in hand; press Ctrl-C again to stop at once")
-                interrupted = True
-                for supervisor in supervisors:
-                    supervisor.interrupt()
         if interrupted:
             raise Interrupted("interrupted")
+        for future in futures:
+            future.result()
 
     def _cpu_slots(self) -> list[dict[str, str]]:
         count = self.parallel or 1

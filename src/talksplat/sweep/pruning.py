@@ -1,4 +1,4 @@
-"""Lets a search give up on a run that others have left behind."""
+"""Pruning: a search gives up on a run that has fallen behind others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_storage(path: Path) -> JournalStorage:
 
 
 class Pruning(pl.Callback):
-    """Reports the held-out composite PSNR of each preview to the study, and stops the run when its pruner says so.
+    """Reports the held-out composite PSNR of each preview to the study, and stops the run when its pruner decides so.
 
     Args:
         study: file of the study.
@@ -41,13 +41,11 @@ class Pruning(pl.Callback):
         self.sign = 1.0 if maximize else -1.0
         self._reported: int | None = None
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         preview = next(callback for callback in trainer.callbacks if isinstance(callback, Preview))
         if preview.measured is None:
             return
-        step, psnr = preview.before.steps + preview.measured[0], preview.measured[1]
+        step, psnr = preview.offset.steps + preview.measured[0], preview.measured[1]
         if step == self._reported:
             return
         self._reported = step

@@ -1,4 +1,4 @@
-"""What Optuna draws settings from."""
+"""Optuna's distributions of settings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from talksplat.errors import UserError
 
 
 def distribution(override: Override) -> BaseDistribution:
-    """What Optuna draws a setting from.
-
-    Raises:
-        UserError: an empty range, or a logarithm of zero.
-    """
+    """Distribution of a setting in Hydra's syntax. Raises UserError: an empty range, or a logarithm of zero."""
     try:
         return _distribution(override)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""How far a job of a sweep is: `job.json` in its run folder, and a lock that lives as long as its process."""
+"""State of a job: `job.json` in its run folder, and locks that live as long as the processes that work on it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from talksplat.files import write_json
 
 WAITING, RUNNING, DONE, FAILED, INTERRUPTED, PRUNED = "waiting", "running", "done", "failed", "interrupted", "pruned"
 ENDED = (DONE, PRUNED)  # never run again
-EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PRUNED = 1, 75, 76  # of a job's process; 75 is EX_TEMPFAIL: try again
-PARENT_VARIABLE = "TALKSPLAT_SUPERVISOR"  # tells a job's process the id of its supervisor
+EXIT_CODES = {DONE: 0, FAILED: 1, INTERRUPTED: 75, PRUNED: 76}  # of a job's process; 75 is EX_TEMPFAIL: try again
 # The supervisor's covers the start of the job's process, the process's own its end, should its supervisor be killed.
-LOOK_SECONDS = 1.0
 SUPERVISOR_LOCK, JOB_LOCK = LOCKS = (".supervisor.lock", ".job.lock")
+LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class JobState:
-    """State of a job, and who worked on it last. `seconds` counts its process from start to end, over all attempts."""
+    """State of a job, and its latest attempt. `seconds` counts its process from start to end, over all attempts."""
 
     state: str = WAITING
     attempts: int = 0
@@ -37,11 +36,14 @@ class JobState:
 
 
 def read_state(run_dir: Path) -> JobState:
-    """State of the job whose run folder this is: what was noted, corrected by what is there.
+    """State of the job whose run folder this is: `job.json`, corrected by what else is there.
 
     A job whose supervisor was killed may have finished all the same, or have died with it.
     """
-    noted = _noted(run_dir)
+    try:
+        noted = JobState(**json.loads((run_dir / "job.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        noted = JobState()
     if noted.state == RUNNING and is_held(run_dir):
         return noted
     if (run_dir / "metrics.json").is_file():
@@ -52,7 +54,7 @@ def read_state(run_dir: Path) -> JobState:
 
 
 def write_state(run_dir: Path, state: JobState) -> None:
-    """Replace the note."""
+    """Replace `job.json`."""
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / "job.json", asdict(state))
 
@@ -61,47 +63,24 @@ def write_state(run_dir: Path, state: JobState) -> None:
 def holding(run_dir: Path, lock: str, give_up: Callable[[], bool] = lambda: False) -> Iterator[bool]:
     """Hold one of `LOCKS` in a run folder; waits while another process does. The system frees the locks of a killed one.
 
-    Args:
-        run_dir: the run folder.
-        lock: one of `LOCKS`.
-        give_up: asked now and then while waiting.
-
     Yields:
-        whether the lock is held: not where waiting was given up.
+        whether the lock is held: not where `give_up` ended the waiting.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    file = FileLock(run_dir / lock)
-    while True:
-        try:
-            file.acquire(timeout=LOOK_SECONDS)
-            break
-        except Timeout:
-            if give_up():
-                yield False
-                return
     try:
+        held = FileLock(run_dir / lock).acquire(poll_interval=LOOK_SECONDS, cancel_check=give_up)
+    except Timeout:
+        yield False
+        return
+    with held:
         yield True
-    finally:
-        file.release()
 
 
 def is_held(run_dir: Path) -> bool:
     """Whether a process works in this run folder, or is about to."""
-    return any(_is_locked(run_dir / lock) for lock in LOCKS)
-
-
-def _is_locked(path: Path) -> bool:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
+    for lock in LOCKS:
+        try:
+            with FileLock(run_dir / lock, timeout=0):
+                pass
+        except Timeout:
+            return True
     return False
-
-
-def _noted(run_dir: Path) -> JobState:
-    try:
-        return JobState(**json.loads((run_dir / "job.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        return JobState()

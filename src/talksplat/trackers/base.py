@@ -1,9 +1,9 @@
-"""What a training run tells an experiment tracker."""
+"""Interface of experiment trackers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -24,36 +24,28 @@ class TrackedRun:
     """A run as its trackers see it."""
 
     folder: Path
-    name: str  # what it is, e.g. "no_ppe seed1"
+    name: str  # e.g. "no_ppe seed1"
     tags: tuple[str, ...]
     group: str | None  # the sweep it belongs to
     config: Mapping[str, Any]  # resolved values
     origin: Mapping[str, Any]  # command, git, host, versions
     stages: Mapping[str, int]  # steps before each stage
-    resume_step: int = 0  # the run goes on after this step
-    told: frozenset[tuple[int, str]] = field(default_factory=frozenset)  # (step, metric) told before an interruption
-    # that the run is about to repeat
-
-    def stage_step(self, stage: str, step: int) -> int:
-        """Step of a stage for a step of the whole run."""
-        return step - self.stages[stage]
+    resume_step: int = 0
+    already_logged: frozenset[tuple[int, str]] = frozenset()  # (step, metric) of an interrupted run after `resume_step`
 
 
 class Tracker(Logger):
-    """A Lightning logger that also takes pictures, checkpoints and results. What a tracker has no use for, it ignores.
+    """Lightning logger that also takes pictures, checkpoints and results; what it has no use for, it ignores.
 
     Metric names are `STAGE/NAME`, or without a stage `seconds`; steps count over the whole run.
     """
 
     def check(self) -> None:
-        """Find what is wrong before training starts.
-
-        Raises:
-            UserError: a package, login or sensible setting is missing.
-        """
+        """Find what is wrong before training starts. Raises UserError: a package, login or sensible setting is
+        missing."""
 
     def open(self, run: TrackedRun) -> None:
-        """Begin, or go on where an interrupted run stopped."""
+        """Begin, or continue an interrupted run."""
         raise NotImplementedError
 
     def log_picture(self, name: str, path: Path, step: int) -> None:
@@ -78,3 +70,20 @@ class Tracker(Logger):
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Each tracker takes the settings from `TrackedRun.config` when it opens."""
+
+
+def flat_results(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Means of held-out frames as `test/NAME`, of training frames as `train/NAME`; and size and speed."""
+    flat = {"fps": metrics["fps"], "num_gaussians": metrics["num_gaussians"], "size_bytes": metrics["size_bytes"]}
+    flat |= {f"parameters/{name}": count for name, count in metrics["parameters"].items()}
+    for prefix, measured in (("test", metrics), ("train", metrics["train"])):
+        flat |= {f"{prefix}/{name}": value for name, value in measured["mean"].items()}
+    if "aligned" in metrics:
+        flat["test/aligned_psnr_composite"] = metrics["aligned"]["psnr_composite"]
+    return {name: value for name, value in flat.items() if value is not None}  # too few frames have no speed
+
+
+def not_measured(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """`test/not_measured/NAME`: why it is missing."""
+    parts = (("test", metrics), ("train", metrics["train"]))
+    return {f"{part}/not_measured/{name}": why for part, of in parts for name, why in of["reasons"].items()}

@@ -12,14 +12,14 @@ FIELDS = ("step", "name", "value")
 
 
 class CsvTracker(Tracker):
-    """Rows of (step, name, value) in `metrics.csv`; survives a kill and goes on where a resumed run goes on."""
+    """Rows of (step, name, value) in `metrics.csv`; survives a kill, and follows a resumed run."""
 
     def __init__(self) -> None:
         super().__init__()
         self._last: tuple[int | None, set[str]] = (None, set())
 
     def open(self, run: TrackedRun) -> None:
-        """Rows after the step that the run goes on at are dropped, since it is about to write them again."""
+        """Drop rows after the step at which the run resumes, since it is about to write them again."""
         self.path = run.folder / "metrics.csv"
         rows = [row for row in read_rows(self.path) if int(row["step"]) <= run.resume_step]
         with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
@@ -28,7 +28,7 @@ class CsvTracker(Tracker):
             writer.writerows(rows)
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Append rows; of a metric told twice at one step, as `seconds` is, the first counts."""
+        """Append rows; of a metric logged twice at one step, as `seconds` is, the first counts."""
         step_before, names = self._last
         known = names if step == step_before else set()
         self._last = (step, known | metrics.keys())

@@ -10,15 +10,13 @@ from omegaconf import DictConfig
 
 SWEEP_VARIABLE = "TALKSPLAT_SWEEP"  # holds the sweep's name in the process of each of its jobs
 NAME_LENGTH, TAG_LENGTH = 64, 64  # Weights & Biases refuses longer tags
-TOLD_OTHERWISE = ("experiment", "model", "seed", "dataset", "sweep")
+NAMED_ANYWAY = ("experiment", "model", "seed", "dataset", "sweep")
 INCIDENTAL = ("tracker", "trainer", "paths", "hydra", "resume", "dry_run", "run_dir")
 
 
 def run_name(config: DictConfig) -> str:
     """E.g. "no_ppe seed1", "paper+no_eye seed0" or "egstalker seed2"; further overrides follow while it stays short."""
-    # Not the choice of Hydra's group `experiment`: that is None where several are stacked.
-    experiments = [name.rsplit("/", 1)[-1] for name in config.chosen.experiments]
-    name = f"{'+'.join(experiments) or _model(config)} seed{config.seed}"
+    name = f"{variant(config)} seed{config.seed}"
     for override in _other_overrides(config):
         if len(name) + 1 + len(override) <= NAME_LENGTH:
             name += f" {override}"
@@ -38,6 +36,13 @@ def sweep_name() -> str | None:
     return os.environ.get(SWEEP_VARIABLE) or None
 
 
+def variant(config: DictConfig) -> str:
+    """Experiments, otherwise the model: "no_ppe", "paper+no_eye", "egstalker"."""
+    # Not the choice of Hydra's group `experiment`: that is None where several are stacked.
+    experiments = [name.rsplit("/", 1)[-1] for name in config.chosen.experiments]
+    return "+".join(experiments) or _model(config)
+
+
 def _model(config: DictConfig) -> str:
     return str(config.chosen.groups.get("model") or config.model["_target_"].rsplit(".", 1)[-1])
 
@@ -46,5 +51,5 @@ def _other_overrides(config: DictConfig) -> Iterator[str]:
     for override in config.chosen.overrides:
         key, _, value = override.lstrip("+~").partition("=")
         group = key.partition(".")[0].partition("@")[0]
-        if value and group not in (*TOLD_OTHERWISE, *INCIDENTAL) or (group in ("model", "dataset") and "." in key):
+        if value and group not in (*NAMED_ANYWAY, *INCIDENTAL) or (group in ("model", "dataset") and "." in key):
             yield f"{'.'.join(key.split('.')[-2:])}={value}"

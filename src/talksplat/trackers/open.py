@@ -16,23 +16,23 @@ ORIGIN = ("command", "git", "host", "platform", "python", "gpu", "versions", "ta
 
 
 def open_trackers(
-    chosen: Tracker | None,
+    tracker: Tracker | None,
     config: DictConfig,
     folder: Path,
     info: Mapping[str, Any],
     stages: Mapping[str, int],
     step: int,
 ) -> list[Tracker]:
-    """The history in the run folder, which every tracked run has, and the tracker that was chosen besides.
+    """The history in the run folder, which every tracked run has, and the configured tracker.
 
     Args:
-        chosen: None: nothing is tracked.
+        tracker: None: nothing is tracked.
         config: resolved configuration of the run.
         info: content of run_info.json.
         stages: steps before each stage.
-        step: step at which the run begins or goes on.
+        step: at which the run begins or resumes.
     """
-    if chosen is None:
+    if tracker is None:
         return []
     rows = read_rows(folder / "metrics.csv")
     run = TrackedRun(
@@ -44,9 +44,9 @@ def open_trackers(
         origin={name: info[name] for name in ORIGIN if name in info},
         stages=stages,
         resume_step=step,
-        told=frozenset((int(row["step"]), row["name"]) for row in rows if int(row["step"]) > step),
+        already_logged=frozenset((int(row["step"]), row["name"]) for row in rows if int(row["step"]) > step),
     )
-    trackers = [chosen] if isinstance(chosen, CsvTracker) else [CsvTracker(), chosen]
-    for tracker in trackers:
-        tracker.open(run)
+    trackers = [tracker] if isinstance(tracker, CsvTracker) else [CsvTracker(), tracker]
+    for one in trackers:
+        one.open(run)
     return trackers

@@ -11,8 +11,7 @@ import cv2
 import yaml
 
 from talksplat.errors import UserError
-from talksplat.trackers.base import Outcome, TrackedRun, Tracker
-from talksplat.trackers.results import flat_results, not_measured
+from talksplat.trackers.base import Outcome, TrackedRun, Tracker, flat_results, not_measured
 
 
 class TensorBoardTracker(Tracker):
@@ -50,7 +49,7 @@ class TensorBoardTracker(Tracker):
             self._writer.add_text("not measured", _as_code(reasons), step)
 
     def finalize(self, status: str) -> None:
-        """A stage has ended; the run goes on, or `finish` follows."""
+        """A stage has ended; another one or `finish` follows."""
         self._writer.flush()
 
     def finish(self, outcome: Outcome) -> None:

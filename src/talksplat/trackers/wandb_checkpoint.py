@@ -1,16 +1,15 @@
-"""`wandb://ENTITY/PROJECT/RUN[:VERSION]`: a checkpoint that a tracked run left as an artifact."""
+"""`wandb://ENTITY/PROJECT/RUN[:VERSION]`: checkpoint of a tracked run, an artifact of Weights & Biases."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pooch
@@ -41,9 +40,8 @@ class Address:
     @property
     def cached(self) -> Path:
         """Its place in the user's cache."""
-        return (
-            pooch.os_cache("talksplat") / "wandb" / self.entity / self.project / self.run / self.version / "last.ckpt"
-        )
+        parts = ("wandb", self.entity, self.project, self.run, self.version, "last.ckpt")
+        return pooch.os_cache("talksplat").joinpath(*parts)
 
 
 def is_address(text: str | os.PathLike | None) -> bool:
@@ -52,11 +50,7 @@ def is_address(text: str | os.PathLike | None) -> bool:
 
 
 def parse_address(text: str) -> Address:
-    """Take an address apart.
-
-    Raises:
-        UserError: it has another form.
-    """
+    """Take an address apart. Raises UserError: it has another form."""
     found = re.fullmatch(r"wandb://([^/:]+)/([^/:]+)/([^/:]+?)(?::([^/:]+))?", text.strip())
     if found is None or {".", ".."} & set(found.groups()):
         raise UserError(f"checkpoint={text} is no address of a checkpoint: write {FORM}")
@@ -64,34 +58,25 @@ def parse_address(text: str) -> Address:
 
 
 def pin(text: str) -> str:
-    """The address with the version that its alias names now, so that the same settings always mean the same weights. Looks
-    whether there is such a version, unless it is in the cache; downloads nothing.
-
-    Raises:
-        UserError: as `fetch_checkpoint`.
-    """
-    address = parse_address(text)
-    cached = VERSION.fullmatch(address.version) and address.cached.is_file()
-    return str(address) if cached else str(_find(address)[0])
+    """The address with the version that its alias names now, so that the same settings always mean the same weights.
+    Downloads nothing, and asks no server for a version that is in the cache. Raises UserError: as
+    `fetch_checkpoint`."""
+    return str(_look_up(parse_address(text))[0])
 
 
 def fetch_checkpoint(text: str) -> Path:
-    """The file of an address in the user's cache, downloaded if it is not there yet.
-
-    Raises:
-        UserError: malformed address, no wandb, login, network, such run, or checkpoint of it.
-    """
-    address = parse_address(text)
-    if VERSION.fullmatch(address.version) and address.cached.is_file():
-        return address.cached
-    address, artifact = _find(address)
+    """The file of an address in the user's cache, downloaded if it is not there yet. Raises UserError: malformed
+    address, no wandb, login, network, such run, or checkpoint of it."""
+    address, artifact = _look_up(parse_address(text))
     if not address.cached.is_file():
         _download(artifact, address)
     return address.cached
 
 
-def _find(address: Address) -> tuple[Address, Any]:
-    """The artifact, and its address with id and version."""
+def _look_up(address: Address) -> tuple[Address, Any]:
+    """The address with id and version, and its artifact; None where a version that never changes is in the cache."""
+    if VERSION.fullmatch(address.version) and address.cached.is_file():
+        return address, None
     with _plain_errors(address):
         require_wandb(f"checkpoint={address}")
         import wandb
@@ -135,16 +120,13 @@ def _download(artifact: Any, address: Address) -> None:
     target = address.cached
     target.parent.mkdir(parents=True, exist_ok=True)
     logger.info("downloading %s", address)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".download-"))
-    try:
+    with TemporaryDirectory(dir=target.parent, prefix=".download-", ignore_cleanup_errors=True) as temporary:
         with _plain_errors(address):
-            artifact.download(root=str(temporary))
-        files = sorted(temporary.rglob("*.ckpt"))
+            artifact.download(root=temporary)
+        files = sorted(Path(temporary).rglob("*.ckpt"))
         if len(files) != 1:
             raise UserError(f"checkpoint={address}: that artifact holds {len(files)} checkpoints and not one")
-        os.replace(files[0], target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        files[0].replace(target)
 
 
 @contextmanager

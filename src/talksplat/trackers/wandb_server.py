@@ -14,11 +14,7 @@ LOGIN = "run `wandb login`, or set WANDB_API_KEY"
 
 
 def require_wandb(purpose: str) -> None:
-    """Check that the package is there.
-
-    Raises:
-        UserError: it is not.
-    """
+    """Check that the package is there. Raises UserError: it is not."""
     if find_spec("wandb") is None:
         raise UserError(f"{purpose} needs the package wandb: pip install wandb")
 
@@ -31,11 +27,8 @@ def server() -> str:
 
 
 def is_logged_in() -> bool:
-    """Whether there is a key for the server, in the environment, .netrc or wandb's settings; asks nobody and no network.
-
-    Raises:
-        UserError: a key that cannot be one.
-    """
+    """Whether there is a key for the server, in the environment, .netrc or wandb's settings; asks nobody and no
+    network. Raises UserError: a key that cannot be one."""
     from wandb.errors import AuthenticationError
     from wandb.sdk.lib import wbauth
 

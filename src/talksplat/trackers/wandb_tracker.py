@@ -7,12 +7,14 @@ import os
 import shlex
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from talksplat.errors import UserError
-from talksplat.trackers.base import Outcome, TrackedRun, Tracker
-from talksplat.trackers.results import flat_results, not_measured
+from talksplat.files import write_text
+from talksplat.trackers.base import Outcome, TrackedRun, Tracker, flat_results, not_measured
 from talksplat.trackers.wandb_checkpoint import SCHEME
 from talksplat.trackers.wandb_server import LOGIN, is_logged_in, is_reachable, require_wandb, server
 
@@ -22,22 +24,28 @@ MODES = ("online", "offline", "disabled")
 CHECKPOINTS = ("none", "last", "all")
 
 
+def never_fatal(what: str) -> Callable[[Callable], Callable]:
+    """Decorate a method that sends `what`: a no-op without a run of wandb, and a failure is a warning."""
+
+    def decorate(method: Callable) -> Callable:
+        @wraps(method)
+        def guarded(self: WandbTracker, *values: Any, **named: Any) -> None:
+            try:
+                if self._run is not None:
+                    method(self, *values, **named)
+            except Exception as error:
+                self._warn(what, error)
+
+        return guarded
+
+    return decorate
+
+
 class WandbTracker(Tracker):
-    """One run of Weights & Biases for each run folder.
+    """One run of Weights & Biases per run folder.
 
     Each stage has an axis of its own, `STAGE/step`; `step` counts over the whole run. The run's id stays in the folder, so
-    that a resumed run goes on in the same place and jobs of a sweep never share one.
-
-    Args:
-        project, entity: where to; entity None: the user's own.
-        name, group: None: experiments and seed; the sweep.
-        tags: besides model, experiments, dataset and stage preset.
-        notes: text about the run.
-        mode: online, offline or disabled; None: what WANDB_MODE says, else online.
-        offline: short for mode=offline.
-        log_checkpoints: which checkpoints become artifacts: none, last (the last of each stage) or all.
-        init_timeout: seconds to wait for the server before the run goes on offline.
-        finish_timeout: seconds that the upload may take when the run is over; what is left stays in the run folder.
+    that a resumed run continues the same one and jobs of a sweep never share one. Settings: `conf/tracker/wandb.yaml`.
     """
 
     def __init__(
@@ -81,58 +89,50 @@ class WandbTracker(Tracker):
 
     def open(self, run: TrackedRun) -> None:
         self.run = run
-        run_id, continued = _run_id(run.folder)
-        self.told = run.told if continued else frozenset()
-        self._last_told = max((step for step, _ in self.told), default=0)
+        run_id, resumed = _run_id(run.folder)
+        self.already_logged = run.already_logged if resumed else frozenset()
+        self._last_logged = max((step for step, _ in self.already_logged), default=0)
         if self.mode == "online" and not is_reachable():
             self._go_offline(f"no connection to {server()}")
+        self._begin(run_id)
+        self._define_axes()
+
+    def _begin(self, run_id: str) -> None:
+        import wandb
+
         try:
-            self._run = self._begin(run_id)
-        except Exception as error:
-            # Whatever wandb raises, training does without it.
-            if self.mode == "online":
-                self._go_offline(_first_line(error))
-                self._run = self._begin_again(run_id)
-            else:
+            self._run = wandb.init(
+                project=self.project,
+                entity=self.entity,
+                id=run_id,
+                name=self.run_name or self.run.name,
+                group=self.group or self.run.group,
+                tags=list(dict.fromkeys([*self.run.tags, *self.tags])),
+                notes=self.notes,
+                config={**self.run.config, "origin": dict(self.run.origin), "folder": str(self.run.folder.resolve())},
+                allow_val_change=True,
+                dir=self.run.folder,
+                mode=self.mode,
+                resume="allow",
+                reinit="create_new",  # a run that is open in this process, say a notebook's, is not ours
+                settings=wandb.Settings(
+                    init_timeout=self.init_timeout, finish_timeout=self.finish_timeout, finish_timeout_raises=True
+                ),
+            )
+        except Exception as error:  # whatever wandb raises, training does without it
+            if self.mode != "online":
                 self._warn("the start", error)
-        self._tell("the axes", self._define_axes)
-
-    def _begin(self, run_id: str) -> Any:
-        import wandb
-
-        return wandb.init(
-            project=self.project,
-            entity=self.entity,
-            id=run_id,
-            name=self.run_name or self.run.name,
-            group=self.group or self.run.group,
-            tags=list(dict.fromkeys([*self.run.tags, *self.tags])),
-            notes=self.notes,
-            config={**self.run.config, "origin": dict(self.run.origin), "folder": str(self.run.folder.resolve())},
-            allow_val_change=True,
-            dir=self.run.folder,
-            mode=self.mode,
-            resume="allow",
-            reinit="create_new",  # a run that is open in this process, say a notebook's, is not ours
-            settings=wandb.Settings(
-                init_timeout=self.init_timeout, finish_timeout=self.finish_timeout, finish_timeout_raises=True
-            ),
-        )
-
-    def _begin_again(self, run_id: str) -> Any:
-        import wandb
-
-        try:
-            wandb.teardown()  # its service still holds the id of the run that could not begin
-            return self._begin(run_id)
-        except Exception as error:
-            self._warn("the start", error)
-            return None
+                return
+            self._go_offline(_first_line(error))
+            with suppress(Exception):
+                wandb.teardown()  # its service still holds the id of the run that could not begin
+            self._begin(run_id)
 
     def _go_offline(self, reason: str) -> None:
         logger.warning("wandb: %s; the run is tracked offline", reason)
         self.mode = "offline"
 
+    @never_fatal("the axes")
     def _define_axes(self) -> None:
         self._run.define_metric("step")
         self._run.define_metric("seconds", step_metric="step")
@@ -140,45 +140,41 @@ class WandbTracker(Tracker):
             self._run.define_metric(f"{stage}/step")
             self._run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
 
+    @never_fatal("a row")
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        new = {name: float(value) for name, value in metrics.items() if (step, name) not in self.told}
+        new = {name: float(value) for name, value in metrics.items() if (step, name) not in self.already_logged}
         if new:
-            self._tell("a row", self._log_row, new, step)
+            self._log_row(new, step)
 
     def _log_row(self, values: Mapping[str, Any], step: int) -> None:
         # wandb's own step is left alone: it drops rows that come with a lower one than the last.
         stages = {name.partition("/")[0] for name in values} & self.run.stages.keys()
-        axes = {f"{stage}/step": self.run.stage_step(stage, step) for stage in stages}
+        axes = {f"{stage}/step": step - self.run.stages[stage] for stage in stages}
         self._run.log({**values, **axes, "step": step})
 
+    @never_fatal("a picture")
     def log_picture(self, name: str, path: Path, step: int) -> None:
-        if step > self._last_told:
-            self._tell("a picture", self._log_picture, name, path, step)
-
-    def _log_picture(self, name: str, path: Path, step: int) -> None:
         import wandb
 
-        self._log_row({name: wandb.Image(str(path), caption=path.stem)}, step)
+        if step > self._last_logged:
+            self._log_row({name: wandb.Image(str(path), caption=path.stem)}, step)
 
+    @never_fatal("a checkpoint")
     def log_checkpoint(self, path: Path, stage: str, step: int, final: bool) -> None:
-        if self.log_checkpoints == "all" or (final and self.log_checkpoints == "last"):
-            self._tell("a checkpoint", self._log_checkpoint, path, stage, step, final)
-
-    def _log_checkpoint(self, path: Path, stage: str, step: int, final: bool) -> None:
         import wandb
 
+        if self.log_checkpoints == "none" or (self.log_checkpoints == "last" and not final):
+            return
         # wandb would ask a dead server for longer.
         if self.mode == "online" and not is_reachable():
             raise ConnectionError(f"no connection to {server()}")
-        about = {"stage": stage, "step": step, "final": final, "run": self._run.name}
-        artifact = wandb.Artifact(f"model-{self._run.id}", type="model", metadata=about)
+        metadata = {"stage": stage, "step": step, "final": final, "run": self._run.name}
+        artifact = wandb.Artifact(f"model-{self._run.id}", type="model", metadata=metadata)
         artifact.add_file(str(path), name="last.ckpt")
         self._run.log_artifact(artifact, aliases=["latest", *([stage] if final else [])])
 
+    @never_fatal("the results")
     def log_results(self, metrics: Mapping[str, Any], test_dir: Path, step: int) -> None:
-        self._tell("the results", self._log_results, metrics, test_dir, step)
-
-    def _log_results(self, metrics: Mapping[str, Any], test_dir: Path, step: int) -> None:
         import wandb
 
         media = {"test/grid": wandb.Image(str(test_dir / "grid.png"))}
@@ -204,14 +200,6 @@ class WandbTracker(Tracker):
             address = f"{SCHEME}{run.entity}/{run.project}/{run.id}"
             logger.info("wandb: the checkpoints of this run are checkpoint=%s", address)
 
-    def _tell(self, what: str, call: Callable[..., Any], *values: Any, **named: Any) -> None:
-        if self._run is None:
-            return
-        try:
-            call(*values, **named)
-        except Exception as error:
-            self._warn(what, error)
-
     def _warn(self, what: str, error: Exception) -> None:
         if what not in self._failures:
             self._failures.add(what)
@@ -220,9 +208,7 @@ class WandbTracker(Tracker):
 
 
 def _run_id(folder: Path) -> tuple[str, bool]:
-    """Id of the folder's run, and whether it had one already."""
-    from talksplat.files import write_text
-
+    """Id of the folder's run, and whether it is an earlier one."""
     path = folder / "wandb_id.txt"
     if path.exists() and path.read_text().strip():
         return path.read_text().strip(), True

@@ -12,14 +12,13 @@ import pytorch_lightning as pl
 
 from talksplat import __version__
 from talksplat.callbacks.checkpointing import KeepCheckpoints
-from talksplat.callbacks.history import History
+from talksplat.callbacks.history import History, RunOffset
 from talksplat.callbacks.preview import Preview
 from talksplat.callbacks.progress import StageProgress
-from talksplat.callbacks.row import Before
 from talksplat.checkpoint import FORMAT, read_checkpoint
 from talksplat.config import to_yaml
 from talksplat.errors import Interrupted, UserError
-from talksplat.parallel.group import is_first, rank, world_size
+from talksplat.parallel.distributed import is_first, rank, world_size
 from talksplat.parallel.strategy import UnwrappedDDP, leave_signals_alone
 from talksplat.provenance import git_state
 from talksplat.training.console import stop_between_steps
@@ -157,14 +156,14 @@ def _trainer(run: TrainingRun, place: Place, start: int) -> pl.Trainer:
 
 def _callbacks(run: TrainingRun, place: Place) -> list[pl.Callback]:
     settings = run.settings
-    before = Before(place.step_offset, place.seconds_offset)
-    preview = Preview(run.data, place.folder, settings.preview_every, before)
+    offset = RunOffset(place.step_offset, place.seconds_offset)
+    preview = Preview(run.data, place.folder, settings.preview_every, offset)
     keep = KeepCheckpoints(run.folder.path, place.folder, settings.checkpoint_every, preview, place.step_offset)
     if not is_first():
         return [keep]
     return [
         StageProgress(run.progress, place.name),
-        History(settings.log_every, before),
+        History(settings.log_every, offset),
         preview,
         keep,
         *run.callbacks,

@@ -16,8 +16,7 @@ from talksplat.models.avatar import Avatar
 from talksplat.models.compositor import LayerView, drawing
 from talksplat.models.layer import PREDICTED_MODES
 from talksplat.older_checkpoints import renamed
-from talksplat.parallel.exchange import exchange
-from talksplat.parallel.group import gather, mean_over_processes, rank, world_size
+from talksplat.parallel.distributed import all_reduce, gather, mean_over_processes, rank, world_size
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.density.layers import LayerDensity
 from talksplat.training.finite import check_finite
@@ -95,7 +94,7 @@ class TalkingHeadModule(pl.LightningModule):
         return self._stop_wanted
 
     def request_stop(self) -> None:
-        """End the fit after this step; with several processes after the next exchange, so that all stop at the same one."""
+        """End the fit after this step; with several processes after the next all-reduce, so that all stop at the same one."""
         self._stop_wanted = True
         if world_size() == 1 and self._trainer is not None:
             self.trainer.should_stop = True
@@ -138,7 +137,7 @@ class TalkingHeadModule(pl.LightningModule):
         height, width = batch.original_u8.shape[1:3]
         statistics = self.density.statistics(views, step, width, height)
         if world_size() > 1:
-            means, statistics = self._exchange(means, statistics)
+            means, statistics = self._all_reduce(means, statistics)
         check_finite(step, {name: means[name] for name in terms}, self.all_optimizers.parameters())
         self.density.observe(statistics, step)
         self.optimizers().step()
@@ -152,13 +151,13 @@ class TalkingHeadModule(pl.LightningModule):
         penalties = [] if self.poses is None else [self.poses.penalty()]
         return sum([*penalties, *self.density.penalties()], start=loss)
 
-    def _exchange(
+    def _all_reduce(
         self, means: dict[str, torch.Tensor], statistics: dict[str, torch.Tensor]
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """Gradients, numbers and statistics of the whole batch from those of this process's part."""
         groups = self.all_optimizers.parameters().values()
         parameters = [parameter for group in groups for parameter in group if parameter.requires_grad]
-        shared = exchange(parameters, means, statistics, self._stop_wanted)
+        shared = all_reduce(parameters, means, statistics, self._stop_wanted)
         if shared.stop:
             self.trainer.should_stop = True
         return shared.means, shared.sums

@@ -23,8 +23,8 @@ from talksplat.data.subjects import SubjectCollection
 from talksplat.errors import Interrupted, Pruned
 from talksplat.evaluation.measure import evaluate_run
 from talksplat.evaluation.people import evaluate_people
-from talksplat.parallel.crew import Crew
-from talksplat.parallel.group import is_first
+from talksplat.parallel.distributed import is_first
+from talksplat.parallel.launcher import LocalLauncher
 from talksplat.provenance import RunInfo
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.trackers.base import Outcome, Tracker
@@ -160,7 +160,7 @@ class TrainingRun:
         Returns:
             the last stage.
         """
-        with Crew(self.folder.path, to_yaml(self.config), self.settings.devices, self.device):
+        with LocalLauncher(self.folder.path, to_yaml(self.config), self.settings.devices, self.device):
             last = self.train_stages()
         if self.poses is not None:
             subject = self.data.subject

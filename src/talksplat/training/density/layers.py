@@ -12,7 +12,7 @@ from talksplat.errors import UserError
 from talksplat.models.avatar import Avatar
 from talksplat.models.compositor import LayerView
 from talksplat.models.layer import PREDICTED_MODES
-from talksplat.parallel.group import check_equal, take_from_first
+from talksplat.parallel.distributed import check_equal, take_from_first
 from talksplat.training.density.base import DensityControl
 from talksplat.training.optimizers import Optimizers
 from talksplat.training.parameter_table import Entry

@@ -11,8 +11,14 @@ from torch import nn
 from torch.optim import Adam
 
 from talksplat.losses.pixel import LipLoss
-from talksplat.parallel.exchange import exchange
-from talksplat.parallel.group import check_equal, gather, mean_over_processes, take_from_first, world_size
+from talksplat.parallel.distributed import (
+    all_reduce,
+    check_equal,
+    gather,
+    mean_over_processes,
+    take_from_first,
+    world_size,
+)
 from talksplat.training.density.adaptive import AdaptiveDensity
 from talksplat.training.density.base import DensityControl
 from talksplat.training.density.gsplat_default import GsplatDensity
@@ -33,7 +39,7 @@ def test_gradients_are_averaged_and_absent_ones_count_as_zero(tmp_path: Path) ->
         if rank == 1:
             one.grad = torch.full((2, 3), 8.0)
         means, sums = {"loss": torch.tensor(2.0 * rank)}, {"count": torch.arange(4.0) + rank}
-        shared = exchange([both, one, none], means, sums, stop=rank == 1)
+        shared = all_reduce([both, one, none], means, sums, stop=rank == 1)
         numbers = [shared.means["loss"].item(), shared.sums["count"].tolist(), shared.stop]
         return [both.grad.unique().tolist(), one.grad.unique().tolist(), none.grad, *numbers]
 
@@ -43,7 +49,7 @@ def test_gradients_are_averaged_and_absent_ones_count_as_zero(tmp_path: Path) ->
 
 def test_nobody_stops_unasked(tmp_path: Path) -> None:
     parameter = nn.Parameter(torch.zeros(1))
-    assert together(lambda rank: exchange([parameter], {}, {}, False).stop, tmp_path) == [False, False]
+    assert together(lambda rank: all_reduce([parameter], {}, {}, False).stop, tmp_path) == [False, False]
 
 
 def test_a_bad_term_of_one_process_is_named_in_all(tmp_path: Path) -> None:
@@ -51,7 +57,7 @@ def test_a_bad_term_of_one_process_is_named_in_all(tmp_path: Path) -> None:
         parameter = nn.Parameter(torch.zeros(3))
         parameter.grad = torch.full((3,), torch.nan if rank == 1 else 1.0)
         terms = {"l1": torch.tensor(0.5), "dssim": torch.tensor(torch.nan if rank == 1 else 0.1)}
-        shared = exchange([parameter], terms, {}, stop=False)
+        shared = all_reduce([parameter], terms, {}, stop=False)
         try:
             check_finite(7, shared.means, {"means": [parameter]})
         except NonFiniteError as error:
@@ -156,7 +162,7 @@ def refined(control: DensityControl, output: RenderOutput, rank: int) -> dict[st
     for _ in range(3):
         statistics = control.statistics(output, 8, 8)
         if world_size() > 1:
-            statistics = exchange([params["means"]], {}, statistics, False).sums
+            statistics = all_reduce([params["means"]], {}, statistics, False).sums
         control.observe(params, statistics)
     with drawn_alike(5, 10, torch.device("cpu")):
         control.refine(params, optimizers, 10)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +14,11 @@ import torch
 import torch.distributed as dist
 
 from talksplat.errors import UserError
-from talksplat.parallel.crew import Crew
-from talksplat.training.rank import _end_with
+from talksplat.parallel.launcher import LocalLauncher, on_parent_exit
 from tests.helpers.processes import children_of
 
 CPU = torch.device("cpu")
-# Stands for `talksplat.training.rank`, without the seconds that its imports cost.
+# Stands for `talksplat.training.worker`, without the seconds that its imports cost.
 OTHER = """
 import os, sys
 import torch.distributed as dist
@@ -38,11 +36,11 @@ exec(config)
 def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other_process.py").write_text(OTHER)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("talksplat.parallel.crew.MODULE", "other_process")
+    monkeypatch.setattr("talksplat.parallel.launcher.MODULE", "other_process")
 
 
 def test_a_process_that_ends_well(tmp_path: Path) -> None:
-    with Crew(tmp_path, "print('well done')", 2, CPU):
+    with LocalLauncher(tmp_path, "print('well done')", 2, CPU):
         assert dist.get_world_size() == 2
         dist.barrier()
     assert not dist.is_initialized()
@@ -50,8 +48,8 @@ def test_a_process_that_ends_well(tmp_path: Path) -> None:
 
 
 def test_a_process_that_fails_ends_the_run(tmp_path: Path) -> None:
-    message = r"process 1 of 2 failed: it was killed by signal 9.*rank_1\.log"
-    with pytest.raises(UserError, match=message), Crew(tmp_path, "os.kill(os.getpid(), 9)", 2, CPU):
+    message = r"process 1 of 2 failed: killed by signal 9.*rank_1\.log"
+    with pytest.raises(UserError, match=message), LocalLauncher(tmp_path, "os.kill(os.getpid(), 9)", 2, CPU):
         dist.barrier()
         dist.barrier()  # nobody comes
     assert children_of(os.getpid()) == []
@@ -63,26 +61,29 @@ def test_a_process_that_fails_ends_the_run(tmp_path: Path) -> None:
     [
         ("Traceback\n  File x\n[rank1]: ValueError: out of range\n", "ValueError: out of range"),
         ("begin\nerror: the disk is full\nwarning: a group was not closed\n", "the disk is full"),
-        ("", "it said nothing"),
+        ("", "no output"),
     ],
 )
 def test_the_reason_is_the_other_processes_own(log: str, message: str, tmp_path: Path) -> None:
-    crew = Crew(tmp_path, "", 2, CPU)
-    crew.processes = {1: SimpleNamespace(returncode=2, poll=lambda: 2)}
+    launcher = LocalLauncher(tmp_path, "", 2, CPU)
+    launcher.processes = {1: SimpleNamespace(returncode=2, poll=lambda: 2)}
     (tmp_path / "processes").mkdir()
     (tmp_path / "processes" / "rank_1.log").write_text(log)
-    assert crew._failure().startswith(f"process 1 of 2 failed: {message} (all it said: ")
+    assert launcher._failure().startswith(f"process 1 of 2 failed: {message} (log: ")
 
 
 def test_a_process_that_cannot_start_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("talksplat.parallel.crew.MODULE", "no_such_module")
+    monkeypatch.setattr("talksplat.parallel.launcher.MODULE", "no_such_module")
     with pytest.raises(UserError, match="process 1 of 2 failed: .*No module named no_such_module"):
-        Crew(tmp_path, "", 2, CPU).__enter__()
+        LocalLauncher(tmp_path, "", 2, CPU).__enter__()
     assert children_of(os.getpid()) == []
 
 
 def test_an_error_of_the_first_process_is_kept(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="^no space left$"), Crew(tmp_path, "import time; time.sleep(60)", 2, CPU):
+    with (
+        pytest.raises(UserError, match="^no space left$"),
+        LocalLauncher(tmp_path, "import time; time.sleep(60)", 2, CPU),
+    ):
         dist.barrier()
         raise UserError("no space left")
     assert children_of(os.getpid()) == []
@@ -95,7 +96,7 @@ def test_a_process_ends_with_the_first_one() -> None:
 
     def first() -> None:
         def second() -> None:
-            threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+            on_parent_exit(parent, lambda: os._exit(1))
             dist.TCPStore("127.0.0.1", 0, 2, is_master=True, wait_for_workers=False).get("never")
 
         parent = os.getpid()

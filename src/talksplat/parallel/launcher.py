@@ -1,4 +1,4 @@
-"""Starts the other processes of a run, notices when one of them ends too early, and ends them all."""
+"""Starts the workers of a run on this machine, notices when one of them ends too early, and ends them all."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
 from talksplat.errors import UserError
-from talksplat.parallel.group import HOST, TIMEOUT, close_group, open_group
+from talksplat.parallel.distributed import HOST, TIMEOUT, close_group, open_group
 
 logger = logging.getLogger(__name__)
-MODULE = "talksplat.training.rank"  # what the other processes run
-GRACE = 30.0  # seconds that this process may still take over its own error once another process has failed
-FAREWELL = 60.0  # seconds that the others may take to end after the last step
+MODULE = "talksplat.training.worker"  # what the workers run
+GRACE = 30.0  # seconds that this process may still take over its own error once a worker has failed
+FAREWELL = 60.0  # seconds that workers may take to end after the last step
 
 
-class Crew:
-    """The processes of a run besides the first, which makes this its context: inside it all of them train together.
+class LocalLauncher:
+    """Context in which the processes of a run train together: this one, of rank 0, and its workers.
 
-    Each of the others gets the checked configuration on its standard input, so that nothing is composed again, and writes
-    what it has to say to `RUN/processes/`. It ends by itself when the first process is gone.
+    A worker gets the checked configuration on its standard input, so that nothing is composed again, and its output goes to
+    `RUN/processes/`. It ends by itself when the first process is gone.
 
     Args:
         run_dir: the run folder.
         config: resolved YAML text.
-        world: number of processes, this one included; 1: there are no others.
+        world: number of processes, this one included; 1: no workers.
         device: that of this process.
     """
 
@@ -41,7 +43,7 @@ class Crew:
         self.processes: dict[int, subprocess.Popen] = {}
         self._over = threading.Event()
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> LocalLauncher:
         if self.world > 1:
             try:
                 self._start()
@@ -59,7 +61,10 @@ class Crew:
         try:
             if error is None:
                 close_group()
-                self._wait(FAREWELL)
+                deadline = time.monotonic() + FAREWELL
+                for process in self.processes.values():
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(max(0.0, deadline - time.monotonic()))
         finally:
             self._end()
         if lost and reason is not None:
@@ -67,27 +72,10 @@ class Crew:
 
     def _start(self) -> None:
         store = dist.TCPStore(HOST, 0, self.world, is_master=True, timeout=TIMEOUT, wait_for_workers=False)
-        logs = self.run_dir / "processes"
-        logs.mkdir(exist_ok=True)
-        # The same imports as here, wherever this process found them.
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        self._log(0).parent.mkdir(exist_ok=True)
         for rank in range(1, self.world):
-            place = [str(self.run_dir), str(rank), str(self.world), str(store.port), str(os.getpid())]
-            with open(self._log(rank), "ab") as log:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", MODULE, *place],
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=environment,
-                )
-            self.processes[rank] = process
-            try:
-                process.stdin.write(self.config.encode())
-                process.stdin.close()
-            except BrokenPipeError:
-                pass  # it ended already, which is noticed below
-        logger.info("%d processes train together; what the others say is in %s", self.world, logs)
+            self._start_worker(rank, store.port)
+        logger.info("%d processes train together; logs of the others: %s", self.world, self._log(0).parent)
         while not store.check([ready_key(rank) for rank in self.processes]):
             reason = self._failure()
             if reason is not None:
@@ -95,6 +83,21 @@ class Crew:
             time.sleep(0.05)
         open_group(store, 0, self.world, self.device)
         threading.Thread(target=self._watch, daemon=True).start()
+
+    def _start_worker(self, rank: int, port: int) -> None:
+        arguments = map(str, (self.run_dir, rank, self.world, port, os.getpid()))
+        with open(self._log(rank), "ab") as log:
+            self.processes[rank] = process = subprocess.Popen(
+                [sys.executable, "-m", MODULE, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # The same imports as here, wherever this process found them.
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+            )
+        with suppress(BrokenPipeError):  # it ended already, which `_start` notices
+            process.stdin.write(self.config.encode())
+            process.stdin.close()
 
     def _watch(self) -> None:
         """A process that waits on a GPU for one that is gone would wait until the time limit of the group."""
@@ -106,28 +109,22 @@ class Crew:
                 os._exit(1)
 
     def _failure(self, wait: float = 0.0) -> str | None:
-        """Why processes ended that should not have; `wait`: seconds that they may still need to end."""
+        """Why workers ended that should not have; `wait`: seconds that they may still need to end."""
         deadline = time.monotonic() + wait
         while True:
             failed = [rank for rank, process in self.processes.items() if process.poll()]
             if failed or time.monotonic() >= deadline:
-                break
+                return "; ".join(map(self._reason, failed)) or None
             time.sleep(0.05)
-        return "; ".join(self._reason(rank) for rank in failed) or None
 
     def _reason(self, rank: int) -> str:
         status = self.processes[rank].returncode
         lines = [line.strip() for line in self._log(rank).read_text(errors="replace").splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("error: ")]
-        last = re.sub(r"^(error|\[rank\d+\]): ", "", (errors or lines or ["it said nothing"])[-1])
+        last = re.sub(r"^(error|\[rank\d+\]): ", "", (errors or lines or ["no output"])[-1])
         if status < 0:
-            last = f"it was killed by signal {-status}" + (", perhaps for want of memory" if status == -9 else "")
-        return f"process {rank} of {self.world} failed: {last} (all it said: {self._log(rank)})"
-
-    def _wait(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while any(process.poll() is None for process in self.processes.values()) and time.monotonic() < deadline:
-            time.sleep(0.02)
+            last = f"killed by signal {-status}" + (", perhaps out of memory" if status == -9 else "")
+        return f"process {rank} of {self.world} failed: {last} (log: {self._log(rank)})"
 
     def _end(self) -> None:
         self._kill()
@@ -136,8 +133,7 @@ class Crew:
 
     def _kill(self) -> None:
         for process in self.processes.values():
-            if process.poll() is None:
-                process.kill()
+            process.kill()
         for process in self.processes.values():
             process.wait()
 
@@ -146,5 +142,16 @@ class Crew:
 
 
 def ready_key(rank: int) -> str:
-    """What a process enters into the store once it has built everything."""
+    """Key that a worker enters into the store once it has built everything."""
     return f"ready/{rank}"
+
+
+def on_parent_exit(parent: int, action: Callable[[], None]) -> None:
+    """Call `action`, in a thread, once the parent process is gone: one that was killed could not say so."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        action()
+
+    threading.Thread(target=watch, daemon=True).start()
