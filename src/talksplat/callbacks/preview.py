@@ -11,6 +11,7 @@ import torch
 
 from talksplat.callbacks.row import Before, log_row
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.metrics.image import psnr
 from talksplat.metrics.picture import comparison_grid, save_picture
 
 logger = logging.getLogger(__name__)
@@ -56,15 +57,15 @@ class Preview(pl.Callback):
         module.model.eval()
         image = module.render(batch).image.clamp(0, 1)
         module.model.train()
-        psnr = float((-10 * torch.log10((image - batch.target).square().mean((1, 2, 3)))).mean())
+        value = float(psnr(image, batch.target).mean())
         step = trainer.global_step
-        self.measured = (step, psnr)
+        self.measured = (step, value)
         picture = comparison_grid(batch.original.cpu(), image.cpu(), batch.frame_ids.tolist())
         previews = self.folder / "previews"
         previews.mkdir(exist_ok=True)
         path = previews / f"step_{step:06d}.png"
         save_picture(path, picture)
-        log_row(trainer, module, {"val_psnr_composite": psnr}, self.before)
+        log_row(trainer, module, {"val_psnr_composite": value}, self.before)
         for tracker in trainer.loggers:
             tracker.log_picture(f"{module.stage_name}/preview", path, self.before.steps + step)
-        logger.debug("%s step %d: held-out composite PSNR %.2f dB", module.stage_name, step, psnr)
+        logger.debug("%s step %d: held-out composite PSNR %.2f dB", module.stage_name, step, value)

@@ -51,10 +51,17 @@ class DatasetConfig:
 
 
 @dataclass
-class EvaluationConfig:
-    """What is measured when training is over."""
+class MeasuredConfig:
+    """What is measured of rendered frames."""
 
     lpips_net: str | None = "alex"
+    metrics: dict[str, Any] = field(default_factory=dict)  # nodes by name, see `conf/metric`
+
+
+@dataclass
+class EvaluationConfig(MeasuredConfig):
+    """What is measured when training is over."""
+
     batch_size: int = 4
     train_frames: int = 20  # training frames spread over the clip that are measured beside the held-out ones
     align_steps: int = 0  # held-out frames are measured once more after so many steps of fitting their poses; 0: not

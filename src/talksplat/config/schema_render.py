@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from talksplat.config.schema import PathsConfig
+from talksplat.config.schema import MeasuredConfig, PathsConfig
 
 
 @dataclass
@@ -32,4 +32,5 @@ class RenderConfig:
     crf: int = 18
     lpips_net: str | None = "alex"
     camera: Any = MISSING
+    evaluation: MeasuredConfig = field(default_factory=MeasuredConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)

@@ -23,6 +23,7 @@ from talksplat.evaluation.measure import ALIGNED, about, aligned, measure, sprea
 from talksplat.evaluation.speed import measure_speed
 from talksplat.files import now, write_json, write_text
 from talksplat.fingerprints import same_features
+from talksplat.metrics.open import build_metrics, nodes_to_measure
 from talksplat.provenance import describe_machine
 from talksplat.rasterizer.auto import AutoRasterizer
 from talksplat.rasterizer.gsplat_rasterizer import GsplatRasterizer
@@ -135,7 +136,11 @@ def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
         root = str(Path(config.subject).expanduser())
         loader = {"root": root, "max_frames": None, "train_seconds": None}
         changes["dataset"] = {"root": root, "sample": None, "loader": loader}
-    return OmegaConf.merge(trained, changes)
+    nodes = nodes_to_measure(trained, config, config.metrics)
+    build_metrics(nodes)  # finds what is wrong with one before anything is measured
+    settings = OmegaConf.merge(trained, changes)
+    settings.evaluation.metrics = nodes
+    return settings
 
 
 def check_features(data: PortraitDataModule, checkpoint: dict[str, Any], audio: str) -> None:

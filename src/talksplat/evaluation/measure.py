@@ -13,14 +13,13 @@ from torch import Tensor
 
 from talksplat.callbacks.progress import RunProgress
 from talksplat.data.datamodule import PortraitDataModule
-from talksplat.evaluation.mouth import add_mouth_correlation
 from talksplat.evaluation.pose_alignment import DEFINITION, aligned_psnr
 from talksplat.files import write_json
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.sound import read_audio
 from talksplat.media.video_writer import VideoWriter
+from talksplat.metrics.open import nodes_of_run, open_suite
 from talksplat.metrics.picture import comparison_grid, save_picture
-from talksplat.metrics.suite import MetricSuite
 from talksplat.models.footprint import footprint
 from talksplat.rendering.renderer import AvatarRenderer
 
@@ -99,15 +98,16 @@ def measure(
     """All metrics of frames of a subject (`MetricSuite.compute`).
 
     Args:
-        config: of the run: `evaluation`, `paths` and `dataset` count.
+        config: of the run: `evaluation` and `paths` count.
         positions: of the frames in the subject.
-        test_dir: folder for `render.mp4` and `grid.png`; None: neither is written.
+        test_dir: folder for `render.mp4` and `grid.png`; None: neither is written, as of training frames that are measured
+            in addition.
     """
     device = renderer.device
-    suite = MetricSuite(config.evaluation.lpips_net, _path(config.paths.assets), device)
+    nodes = nodes_of_run(config)
+    suite = open_suite(nodes, config.paths.assets, device, data.subject, training_frames=test_dir is None)
     shown = set(torch.linspace(0, len(positions) - 1, GRID_FRAMES).long().tolist())
     kept: list[tuple[Tensor, Tensor, int]] = []
-    images: list[Tensor] = []
     size = config.evaluation.batch_size
     subject = data.subject
     writer = None
@@ -123,11 +123,8 @@ def measure(
             image, _ = renderer.render(batch.conditions, batch.background_u8)
             suite.update(image, batch)
             for offset in range(len(image)):
-                u8 = (image[offset] * 255).round().byte().cpu()
                 if writer is not None:
-                    writer.write(u8.numpy())
-                    if config.dataset.sample is not None:  # measured there only; those of a long clip fill the memory
-                        images.append(u8)
+                    writer.write((image[offset] * 255).round().byte().cpu().numpy())
                 if start + offset in shown:
                     kept.append((batch.original[offset].cpu(), image[offset].cpu(), int(batch.frame_ids[offset])))
             progress.advance(len(image))
@@ -139,10 +136,7 @@ def measure(
         writer.__exit__(None, None, None)
         originals, renders, ids = zip(*kept)
         save_picture(test_dir / "grid.png", comparison_grid(torch.stack(originals), torch.stack(renders), list(ids)))
-    result = suite.compute()
-    if test_dir is not None:
-        add_mouth_correlation(result, config, data, positions, images)
-    return result
+    return suite.compute()
 
 
 def _audio_of(data: PortraitDataModule, positions: np.ndarray) -> np.ndarray | None:
@@ -153,7 +147,3 @@ def _audio_of(data: PortraitDataModule, positions: np.ndarray) -> np.ndarray | N
     samples, ids = read_audio(path), data.subject.frame_ids[positions]
     edges = np.round(np.stack([ids, ids + 1]) / data.subject.fps * SAMPLE_RATE).astype(int)
     return np.concatenate([samples[start:end] for start, end in edges.T])
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)

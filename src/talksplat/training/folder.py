@@ -62,6 +62,8 @@ class RunFolder:
             group, _, rest = key.partition(".")
             if group in FREE_KEYS or (group == "trainer" and rest in FREE_TRAINER_KEYS):
                 continue
+            if key.startswith("evaluation.metrics."):
+                continue  # measures what is trained
             if key not in theirs and ours[key] in OFF:
                 continue  # a setting that an older version did not know
             if ours.get(key, "absent") != theirs.get(key, "absent"):

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from talksplat.losses.base import Loss, total_loss
+from talksplat.metrics.image import psnr
 from talksplat.models.talking_head import PREDICTED_MODES, TalkingHead
 from talksplat.parallel.exchange import exchange
 from talksplat.parallel.group import check_equal, gather, rank, take_from_first, world_size
@@ -122,8 +123,7 @@ class TalkingHeadModule(pl.LightningModule):
             output.means2d.retain_grad()
         loss, terms = total_loss(self.losses, output, batch, self.stage_name, step)
         self.manual_backward(loss if self.poses is None else loss + self.poses.penalty())
-        error = (output.image.detach() - batch.target).square().mean(dim=(1, 2, 3))
-        means = {"loss": loss.detach(), "psnr": -10 * torch.log10(error).mean(), **terms}
+        means = {"loss": loss.detach(), "psnr": psnr(output.image.detach(), batch.target).mean(), **terms}
         statistics = self.density.statistics(output, self.width, self.height) if observing else {}
         if world_size() > 1:
             means, statistics = self._exchange(means, statistics)

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from talksplat.config import instantiate
 from talksplat.errors import UserError
 from talksplat.losses.base import Loss
+from talksplat.metrics.open import build_metrics, nodes_of_run
 
 
 def build_losses(config: DictConfig) -> dict[str, Loss]:
@@ -24,7 +25,7 @@ def build_losses(config: DictConfig) -> dict[str, Loss]:
 
 
 def check_before_training(config: DictConfig) -> None:
-    """Check a configuration against this machine, quickly: device, precision, stages, losses and their weights.
+    """Check a configuration against this machine, quickly: device, precision, stages, losses and their weights, metrics.
 
     Raises:
         UserError: what is missing.
@@ -34,3 +35,4 @@ def check_before_training(config: DictConfig) -> None:
     settings.num_devices()
     instantiate(config.stage)
     build_losses(config)
+    build_metrics(nodes_of_run(config))

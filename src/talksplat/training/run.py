@@ -20,6 +20,7 @@ from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
 from talksplat.errors import Interrupted, Pruned
 from talksplat.evaluation.measure import evaluate_run
+from talksplat.metrics.open import build_metrics, nodes_of_run
 from talksplat.parallel.crew import Crew
 from talksplat.parallel.group import is_first
 from talksplat.provenance import RunInfo
@@ -64,6 +65,7 @@ class TrainingRun:
         self.folder = RunFolder(run_dir, config, opened=rank > 0)
         self.plan = instantiate(config.stage)
         self.losses = build_losses(config)
+        build_metrics(nodes_of_run(config))  # a mistake in one shows before the first step
         self.backup: Backup = instantiate(config.backup) or Backup()
         self.backup.check_available(run_dir)
         pl.seed_everything(config.seed, verbose=False)
