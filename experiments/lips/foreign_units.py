@@ -58,7 +58,7 @@ def measure(
 ) -> dict[str, float | None]:
     """Means over the held-out frames, with the blinks and action units given for all frames."""
     suite = open_suite(nodes_of_run({"evaluation": {"lpips_net": None}}), None, device)
-    for positions in torch.as_tensor(data.subject.val).split(BATCH):
+    for positions in torch.as_tensor(data.subject.test).split(BATCH):
         batch = data.store.batch(positions, device)
         face = {
             "eye": torch.as_tensor(eye[positions.numpy()]).to(batch.conditions.eye),

@@ -34,7 +34,7 @@ def data(tiny_subject):
 def run(tmp_path, data):
     """A run that rendered every held-out frame as a copy of the original, and was measured so."""
     suite = shipped_suite(None, tmp_path / "no_assets")
-    for batch in data.eval_batches("val", 4, "cpu"):
+    for batch in data.eval_batches("test", 4, "cpu"):
         suite.update(batch.original, batch)
     made = suite.compute()
     root = str(data.root)
@@ -56,7 +56,7 @@ def no_face_model(monkeypatch):
 
 
 def held_out(data):
-    return data.subject.frame_ids[data.subject.val].tolist()
+    return data.subject.frame_ids[data.subject.test].tolist()
 
 
 def originals(data):

@@ -42,7 +42,7 @@ def test_a_metric_of_ones_own_is_seen_everywhere(run: Path, tmp_path: Path, caps
     assert metrics["metrics"]["redness"] == {"title": "redness (%)", "unit": "%", "direction": "lower", "digits": 1}
 
     main([f"run={run}", "metrics=[redness,psnr]", "speed=0", "device=cpu"])
-    assert means(run / "evaluation" / "last_val" / "metrics.json").keys() == {"psnr", "redness"}
+    assert means(run / "evaluation" / "last_test" / "metrics.json").keys() == {"psnr", "redness"}
     assert f"{expected:.3f}" in capsys.readouterr().out
 
     wanted = [f"checkpoint={run}/last.ckpt", "split=test", f"output={tmp_path}/a.mp4", "device=cpu", "lpips_net=null"]

@@ -1,4 +1,4 @@
-"""Looks at held-out frames while a stage trains."""
+"""Looks at frames that are not trained on while a stage trains."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 class Preview(pl.Callback):
-    """Renders a few held-out frames every so many steps: a picture in the stage folder and for the trackers, with PSNR.
+    """Renders a few frames of the split that chooses (`Subject.choosing`: validation frames, or test frames where there are
+    none) every so many steps: a picture in the stage folder and for the trackers, with PSNR.
 
     Args:
         data: where the frames come from.
         folder: the stage's folder.
         every: steps between previews; None: only at the end of the stage.
         before: what the stages before this one took.
-        num_frames: frames to show, spread over the held-out part.
+        num_frames: frames to show, spread over the split.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Preview(pl.Callback):
     @torch.no_grad()
     def show(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Render, save and log."""
-        positions = self.data.subject.val
+        positions = self.data.subject.choosing
         chosen = torch.as_tensor(positions)[torch.linspace(0, len(positions) - 1, self.num_frames).long().unique()]
         batch = self.data.store.batch(chosen, module.device)
         module.model.eval()

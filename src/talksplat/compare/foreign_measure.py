@@ -92,7 +92,8 @@ def measure_video(name: str, source: Path, stamp: str, held_out: HeldOutFrames, 
             made / "test" / "render.mp4", *size, subject.fps, held_out.sound(), SAMPLE_RATE, crf=CRF
         ) as writer:
             result = _measure(frames, held_out, writer)
-        metrics = {key: run.metrics[key] for key in ("split", "subject", "resolution")}
+        known = {key: run.metrics[key] for key in ("subject", "resolution")}
+        metrics = {"split": run.split, "chosen_on": None, **known}
         write_json(made / "metrics.json", {**metrics, "fps": None, **result})
         write_json(made / "run_info.json", _info(source, held_out))
         foreign = {"name": name, "source": str(source.resolve()), "stamp": stamp}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from talksplat.compare.run_result import RunResult
+from talksplat.config.moved import without_paper_split
 
 # Where a run lies, on what it ran and how it was asked for is not what it is.
 INCIDENTAL = ("run_dir", "paths", "tracker", "resume", "dry_run", "trainer", "chosen")
@@ -103,7 +104,8 @@ def _setting_details(differing: dict[str, list[str]], index: int, run: RunResult
 
 def relevant_settings(run: RunResult) -> dict[str, object]:
     """Settings that make a run what it is, and the checkpoint where another than the last one was measured."""
-    return {k: v for k, v in run.settings.items() if _is_telling(k)} | _other_checkpoint(run)
+    settings = without_paper_split(run.settings)
+    return {k: v for k, v in settings.items() if _is_telling(k)} | _other_checkpoint(run)
 
 
 def _is_telling(key: str) -> bool:

@@ -56,6 +56,18 @@ class RunResult:
         return (self.info.get("git") or {}).get("commit")
 
     @property
+    def split(self) -> str:
+        """Split that was measured. Versions that knew two called the papers' held-out frames "val", and not test."""
+        split, older = self.metrics["split"], "chosen_on" not in self.metrics
+        return "test" if older and split == "val" else split
+
+    @property
+    def chosen_on(self) -> str | None:
+        """Split that previews, best.ckpt and searches looked at; older versions had none for it but the test frames. None
+        for a foreign video."""
+        return None if self.foreign else self.metrics.get("chosen_on", "test")
+
+    @property
     def frame_ids(self) -> list[int]:
         """Numbers of the measured frames."""
         return [frame["frame_id"] for frame in self.metrics["frames"]]

@@ -43,6 +43,9 @@ class DatasetConfig:
     cache_dir: str | None = None
     max_frames: int | None = None
     train_seconds: float | None = None
+    split: str = "paper"
+    val_share: float = 0.1
+    val_gap: int | None = None
     audio_across_split: bool = True
     motion_lags: list[float] = field(default_factory=list)
     action_units: list[str] = field(default_factory=list)

@@ -14,7 +14,7 @@ class EvaluateConfig:
     """`python -m talksplat.evaluate`; each setting is explained in `conf/evaluate.yaml`."""
 
     run: str = MISSING
-    split: str = "val"
+    split: str = "test"
     subject: str | None = None
     frames: int | None = None
     out: str | None = None

@@ -18,6 +18,7 @@ from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
 from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
+from talksplat.data.splits import PAPER
 from talksplat.errors import UserError
 from talksplat.evaluation.measure import ALIGNED, about, aligned, measure, spread
 from talksplat.evaluation.speed import measure_speed
@@ -32,7 +33,7 @@ from talksplat.rendering.request import choose_device
 from talksplat.trackers.wandb_checkpoint import is_address
 
 logger = logging.getLogger(__name__)
-SPLITS = ("val", "train", "all")
+SPLITS = {"test": "held-out frames", "val": "validation frames", "train": "training frames", "all": "frames"}
 
 
 def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
@@ -48,6 +49,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
     device = choose_device(config.device)
     try:
         checkpoint = read_checkpoint(config.run)
+        config = with_present_split(config, checkpoint)
         out = output_folder(config)
     except OSError as error:  # a name that is too long, a folder that may not be looked into
         raise UserError(f"{error.filename} cannot be used ({error.strerror})") from error
@@ -63,7 +65,8 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
         with RunProgress(parts, 0, None) as progress:
             progress.begin(name_of(config))
             found = measure(trained, renderer, data, positions, out / "test", progress)
-            metrics = {"split": config.split, **about(renderer, data), "fps": renderer.clock.fps, **found}
+            facts = {"split": config.split, "chosen_on": chosen_on(checkpoint)}
+            metrics = {**facts, **about(renderer, data), "fps": renderer.clock.fps, **found}
             if config.align_steps:
                 metrics["aligned"] = aligned(trained, renderer, data, positions, progress)
         if config.speed:
@@ -87,6 +90,21 @@ def check_settings(config: DictConfig) -> None:
             raise UserError(f"{name}={config[name]} must be at least {least}")
     if config.frames is not None and config.frames < 1:
         raise UserError(f"frames={config.frames} must be at least 1, or null for all")
+
+
+def chosen_on(checkpoint: dict[str, Any]) -> str:
+    """Split that previews, best checkpoints and a search of the run looked at."""
+    subject = checkpoint["talksplat"]["subject"]
+    return "val" if "test" in subject and len(subject["val"]) else "test"
+
+
+def with_present_split(config: DictConfig, checkpoint: dict[str, Any]) -> DictConfig:
+    """The configuration with what older versions called split=val under its present name, for a run without validation
+    frames."""
+    if config.split != "val" or chosen_on(checkpoint) == "val":
+        return config
+    logger.warning("split=val is now split=test: this run has no validation frames (dataset.split=three keeps some)")
+    return OmegaConf.merge(config, {"split": "test"})
 
 
 def run_folder(config: DictConfig) -> Path | None:
@@ -135,6 +153,8 @@ def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
     if config.subject is not None:
         root = str(Path(config.subject).expanduser())
         loader = {"root": root, "max_frames": None, "train_seconds": None}
+        if config.split != "val":
+            loader["split"] = PAPER  # a clip too short for validation frames can be measured all the same
         changes["dataset"] = {"root": root, "sample": None, "loader": loader}
     nodes = nodes_to_measure(trained, config, config.metrics)
     build_metrics(nodes)  # finds what is wrong with one before anything is measured
@@ -170,13 +190,13 @@ def renderer_of(
 def frames_of(data: PortraitDataModule, config: DictConfig) -> np.ndarray:
     """Positions of the frames that are measured."""
     subject = data.subject
-    every = {"val": subject.val, "train": subject.train, "all": np.arange(len(subject.frame_ids))}[config.split]
+    every = np.arange(len(subject.frame_ids)) if config.split == "all" else getattr(subject, config.split)
     return every if config.frames is None else spread(every, config.frames)
 
 
 def name_of(config: DictConfig) -> str:
     """What is measured, in words."""
-    return {"val": "held-out frames", "train": "training frames", "all": "frames"}[config.split]
+    return SPLITS[config.split]
 
 
 def info_of(config: DictConfig, data: PortraitDataModule) -> dict[str, Any]:

@@ -25,26 +25,32 @@ from talksplat.rendering.renderer import AvatarRenderer
 
 logger = logging.getLogger(__name__)
 GRID_FRAMES = 6
-HELD_OUT, TRAINING, ALIGNED = "held-out frames", "training frames", "frames with fitted poses"
+HELD_OUT, VALIDATION = "held-out frames", "validation frames"
+TRAINING, ALIGNED = "training frames", "frames with fitted poses"
 
 
 def evaluate_run(
     config: DictConfig, renderer: AvatarRenderer, data: PortraitDataModule, run_dir: Path, progress: RunProgress
 ) -> dict[str, Any]:
-    """Measure held-out frames, and some training frames beside them, when training is over; write `metrics.json`,
-    `test/render.mp4` and `test/grid.png` into the run folder."""
+    """Measure test frames, some training frames, and validation frames where there are some, when training is over; write
+    `metrics.json`, `test/render.mp4` and `test/grid.png` into the run folder."""
     subject, count = data.subject, config.evaluation.train_frames
     test_dir = run_dir / "test"
     test_dir.mkdir(exist_ok=True)
-    logger.info("measuring %d held-out frames", len(subject.val))
+    logger.info("measuring %d held-out frames", len(subject.test))
     progress.begin(HELD_OUT)
-    val = measure(config, renderer, data, subject.val, test_dir, progress)
+    test = measure(config, renderer, data, subject.test, test_dir, progress)
     fps = renderer.clock.fps
     progress.begin(TRAINING)
-    train = measure(config, renderer, data, spread(subject.train, count), None, progress)
-    metrics = {"split": "val", **about(renderer, data), "fps": fps, **val, "train": train}
+    some = spread(subject.train, count)
+    train = measure(config, renderer, data, some, None, progress, training_frames=True)
+    facts = {"split": "test", "chosen_on": subject.chosen_on, **about(renderer, data), "fps": fps}
+    metrics = {**facts, **test, "train": train}
+    if len(subject.val):
+        progress.begin(VALIDATION)
+        metrics["val"] = measure(config, renderer, data, subject.val, None, progress)
     if config.evaluation.align_steps:
-        metrics["aligned"] = aligned(config, renderer, data, subject.val, progress)
+        metrics["aligned"] = aligned(config, renderer, data, subject.test, progress)
     write_json(run_dir / "metrics.json", metrics)
     return metrics
 
@@ -94,18 +100,19 @@ def measure(
     positions: np.ndarray,
     test_dir: Path | None,
     progress: RunProgress,
+    training_frames: bool = False,
 ) -> dict[str, Any]:
     """All metrics of frames of a subject (`MetricSuite.compute`).
 
     Args:
         config: of the run: `evaluation` and `paths` count.
         positions: of the frames in the subject.
-        test_dir: folder for `render.mp4` and `grid.png`; None: neither is written, as of training frames that are measured
-            in addition.
+        test_dir: folder for `render.mp4` and `grid.png`; None: neither is written.
+        training_frames: leave out metrics that are too slow for frames that are measured in addition.
     """
     device = renderer.device
     nodes = nodes_of_run(config)
-    suite = open_suite(nodes, config.paths.assets, device, data.subject, training_frames=test_dir is None)
+    suite = open_suite(nodes, config.paths.assets, device, data.subject, training_frames)
     shown = set(torch.linspace(0, len(positions) - 1, GRID_FRAMES).long().tolist())
     kept: list[tuple[Tensor, Tensor, int]] = []
     size = config.evaluation.batch_size

@@ -14,6 +14,7 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from talksplat.config import instantiate, to_yaml
 from talksplat.data.open import ensure_sample
+from talksplat.data.splits import PAPER
 from talksplat.errors import UserError
 from talksplat.files import write_text
 from talksplat.sweep.engine import Sweep, compose_jobs, gpus_wanted, put_aside
@@ -35,7 +36,8 @@ class Search:
         rerun: names of jobs to run again although they have ended.
         n_trials: jobs in all.
         n_jobs: trials at a time; None: as many as the launcher runs at once.
-        metric, direction: mean over held-out frames in `metrics.json`, "maximize" or "minimize".
+        metric, direction: mean in `metrics.json` over validation frames (dataset.split=three), or over the test frames where
+            there are none; "maximize" or "minimize".
         sampler, pruner: nodes with `_target_`.
 
     Raises:
@@ -70,6 +72,10 @@ class Search:
         first = self._trial_config(fixed, {key: first_value(values) for key, values in space.items()}, sweep)
         wanted = gpus_wanted([first], sweep.runs_here)
         ensure_sample(first)
+        if first.dataset.split == PAPER:
+            logger.warning(
+                "this search chooses on the test frames that are reported: dataset.split=three keeps validation frames for it"
+            )
         if sweep.resume:
             put_aside(sweep.folder, self.rerun, sweep.plan.jobs)
         else:
@@ -168,6 +174,7 @@ class Search:
 
     def _value(self, folder: SweepFolder, job: str) -> float | None:
         metrics = json.loads((folder.job_dir(job) / "metrics.json").read_text())
+        metrics = metrics.get("val", metrics)
         if self.metric not in metrics["mean"]:
             raise UserError(f"hydra.sweeper.metric={self.metric}: metrics.json has {', '.join(metrics['mean'])}")
         value = metrics["mean"][self.metric]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from talksplat.callbacks.time_left import Part
-from talksplat.evaluation.measure import ALIGNED, HELD_OUT, TRAINING
+from talksplat.evaluation.measure import ALIGNED, HELD_OUT, TRAINING, VALIDATION
 from talksplat.subject_format.subject import Subject
 from talksplat.training.stage import StagePlan
 
@@ -19,9 +19,11 @@ def run_parts(plan: StagePlan, subject: Subject, config: DictConfig) -> list[Par
     parts = [Part(name, stage.mode, stage.steps, IMAGE_COST[stage.mode] * stage.batch_size) for name, stage in plan]
     evaluation = config.evaluation
     parts += [
-        Part(HELD_OUT, "measured", len(subject.val), MEASURED_COST),
+        Part(HELD_OUT, "measured", len(subject.test), MEASURED_COST),
         Part(TRAINING, "measured", min(evaluation.train_frames, len(subject.train)), MEASURED_COST),
     ]
+    if len(subject.val):
+        parts.append(Part(VALIDATION, "measured", len(subject.val), MEASURED_COST))
     if evaluation.align_steps:
-        parts.append(Part(ALIGNED, "aligned", len(subject.val), evaluation.align_steps * IMAGE_COST["deform"]))
+        parts.append(Part(ALIGNED, "aligned", len(subject.test), evaluation.align_steps * IMAGE_COST["deform"]))
     return parts
