@@ -88,8 +88,8 @@ def main() -> None:
     size = (subject.width, subject.height)
     renderer = AvatarRenderer(model, AutoRasterizer(), entry["mode"], entry["active_sh_degree"], *size)
     rows = []
-    some = subject.train[np.linspace(0, len(subject.train) - 1, len(subject.val)).astype(int)]
-    for split, positions in (("held-out", subject.val), ("training", some)):
+    some = subject.train[np.linspace(0, len(subject.train) - 1, len(subject.test)).astype(int)]
+    for split, positions in (("held-out", subject.test), ("training", some)):
         images, targets = rendered(renderer, data, positions, device, arguments.original)
         error = ((images - targets) ** 2).mean(-1)
         table = region_table(error, [regions_of(subject, arguments.regions or subject.root, int(p)) for p in positions])

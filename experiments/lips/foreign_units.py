@@ -23,7 +23,7 @@ from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
 from talksplat.files import write_json
-from talksplat.metrics.suite import MetricSuite
+from talksplat.metrics.open import nodes_of_run, open_suite
 from talksplat.rasterizer.auto import AutoRasterizer
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.subject_format.subject import Subject
@@ -57,8 +57,8 @@ def measure(
     renderer: AvatarRenderer, data: PortraitDataModule, eye: np.ndarray, units: np.ndarray, device: torch.device
 ) -> dict[str, float | None]:
     """Means over the held-out frames, with the blinks and action units given for all frames."""
-    suite = MetricSuite(None, None, device)
-    for positions in torch.as_tensor(data.subject.val).split(BATCH):
+    suite = open_suite(nodes_of_run({"evaluation": {"lpips_net": None}}), None, device)
+    for positions in torch.as_tensor(data.subject.test).split(BATCH):
         batch = data.store.batch(positions, device)
         face = {
             "eye": torch.as_tensor(eye[positions.numpy()]).to(batch.conditions.eye),

@@ -12,8 +12,8 @@ import yaml
 from talksplat.compare.run_result import RunResult, read_run
 from talksplat.media.sound import write_wav
 from talksplat.media.video_writer import VideoWriter
-from talksplat.metrics.definitions import metric_definitions
 from talksplat.subject_format.images import encode_image
+from tests.helpers.metrics import metric_definitions
 
 FRAMES = [20, 21, 22, 25]
 SIZE = 64

@@ -36,7 +36,7 @@ def test_the_command_writes_table_plots_and_video(monkeypatch, tmp_path, capsys)
     names |= {"side_by_side.mp4", "comparison.html"}
     assert {path.name for path in out.iterdir()} == names
     text = (out / "comparison.md").read_text()
-    assert "**23.00**" in text and "split val, 4 frames of 64x64" in text
+    assert "**23.00**" in text and "split test, 4 frames of 64x64" in text
     assert "loss.l1=2" in text and " is not in side_by_side.mp4: no test/render.mp4" in text
     page = (out / "comparison.html").read_text()
     assert "23.00" in page and page.count("data:image/") == 5 and "data:video/mp4" in page

@@ -15,8 +15,8 @@ from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import UserError
 from talksplat.media.video import read_frames
 from talksplat.media.video_writer import VideoWriter
-from talksplat.metrics.suite import MetricSuite
 from tests.compare.made_runs import make_run
+from tests.helpers.metrics import shipped_suite
 from tests.helpers.tiny_subject import AUDIO_FILE, AUDIO_WIDTH, AUDIO_WINDOW
 
 SIZE, COUNT = 48, 22
@@ -33,9 +33,8 @@ def data(tiny_subject):
 @pytest.fixture
 def run(tmp_path, data):
     """A run that rendered every held-out frame as a copy of the original, and was measured so."""
-    suite = MetricSuite(None, tmp_path / "no_assets")
-    suite._faces = None  # nothing is downloaded here
-    for batch in data.eval_batches("val", 4, "cpu"):
+    suite = shipped_suite(None, tmp_path / "no_assets")
+    for batch in data.eval_batches("test", 4, "cpu"):
         suite.update(batch.original, batch)
     made = suite.compute()
     root = str(data.root)
@@ -53,11 +52,11 @@ def no_face_model(monkeypatch):
     def missing(assets):
         raise UserError("no face model in this test")
 
-    monkeypatch.setattr("talksplat.metrics.suite.FaceMeasurer", missing)
+    monkeypatch.setattr("talksplat.metrics.landmarks.FaceMeasurer", missing)
 
 
 def held_out(data):
-    return data.subject.frame_ids[data.subject.val].tolist()
+    return data.subject.frame_ids[data.subject.test].tolist()
 
 
 def originals(data):

@@ -130,7 +130,7 @@ def test_tables_texts_and_what_is_folded(made):
     assert {"a|b", "loss.lip.weight"} <= set(page.within("span"))
     classes = [attributes.get("class", "") for attributes in page.all("td")]
     assert "number best" in classes and "text" in classes
-    assert {"subject", "frames", "resolution"} <= set(page.within("dt")) and "4 of the split val" in page.within("dd")
+    assert {"subject", "frames", "resolution"} <= set(page.within("dt")) and "4 of the split test" in page.within("dd")
     assert "2 (0, 1)" in page.within("td")
 
 

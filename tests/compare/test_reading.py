@@ -11,8 +11,8 @@ from talksplat.compare.reading import read_runs
 from talksplat.compare.report import compare_runs
 from talksplat.compare.run_result import parse_yaml
 from talksplat.errors import UserError
-from talksplat.metrics.definitions import metric_definitions
 from tests.compare.made_runs import make_run
+from tests.helpers.metrics import metric_definitions
 
 
 def damaged(run, file, text):

@@ -9,8 +9,8 @@ from rich.console import Console
 from talksplat.compare.agreement import check_comparable
 from talksplat.compare.run_table import build_table, csv_text
 from talksplat.errors import UserError
-from talksplat.metrics.definitions import metric_definitions
 from tests.compare.made_runs import chosen, runs_of
+from tests.helpers.metrics import metric_definitions
 
 
 def cells(table, title):

@@ -35,9 +35,9 @@ def test_going_on_at_a_step_sees_what_would_have_been_seen(data: PortraitDataMod
 def test_evaluation_is_in_the_order_of_the_video(data: PortraitDataModule):
     ids = [batch.frame_ids.tolist() for batch in data.eval_batches("train", 8, "cpu", limit=13)]
     assert ids == [list(range(8)), list(range(8, 13))]
-    assert [batch.frame_ids.tolist() for batch in data.eval_batches("val", 8, "cpu")] == [[20, 21]]
-    with pytest.raises(UserError, match="choose train or val"):
-        next(data.eval_batches("test", 8, "cpu"))
+    assert [batch.frame_ids.tolist() for batch in data.eval_batches("test", 8, "cpu")] == [[20, 21]]
+    with pytest.raises(UserError, match="choose train, val or test"):
+        next(data.eval_batches("testing", 8, "cpu"))
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_max_frames_keeps_held_out_frames_held_out(tiny_subject: Path, max_frame
     module.prepare()
     subject = module.subject
     assert subject.frame_ids[subject.train].tolist() == list(range(train))
-    assert subject.frame_ids[subject.val].tolist() == list(range(20, 20 + val))
+    assert subject.frame_ids[subject.test].tolist() == list(range(20, 20 + val))
     assert len(module.store) == len(subject.frame_ids) == len(subject.true_signals["blink"]) == train + val
     assert any("max_frames" in note for note in module.notes) == (max_frames < 22)
-    batch = next(module.eval_batches("val", 1, "cpu"))
+    batch = next(module.eval_batches("test", 1, "cpu"))
     assert batch.frame_ids.tolist() == [20]
 
 
@@ -61,7 +61,7 @@ def test_train_seconds_keeps_the_first_and_all_held_out_frames(tiny_subject: Pat
     module.prepare()
     subject = module.subject
     assert subject.frame_ids[subject.train].tolist() == list(range(train))
-    assert subject.frame_ids[subject.val].tolist() == [20, 21]
+    assert subject.frame_ids[subject.test].tolist() == [20, 21]
     assert any(f"{train} of 20 training frames" in note for note in module.notes)
     with pytest.raises(UserError, match="dataset.train_seconds=0 must be positive"):
         PortraitDataModule(str(tiny_subject), ["aud_mel.npy"], 8, 16, train_seconds=0)

@@ -44,14 +44,14 @@ def test_batch_holds_the_frames_asked_for(subject: Subject, cache: str, tmp_path
 
 def test_lips_of_training_frames_alone_are_told(subject: Subject):
     everything = FrameStore(subject).conditions(torch.arange(len(subject.frame_ids)), "cpu").lip_measures
-    assert torch.isfinite(everything[subject.train]).all() and torch.isnan(everything[subject.val]).all()
+    assert torch.isfinite(everything[subject.train]).all() and torch.isnan(everything[subject.test]).all()
     expected = lip_measures(subject.landmarks[subject.train])
     assert np.abs(everything[subject.train].numpy() - expected).max() < 1e-6
 
 
 def test_audio_context_reaches_over_the_split_or_not(subject: Subject):
     """GaussianTalker 1.5: the first held-out frame sees four empty windows there although earlier audio exists."""
-    assert subject.val.tolist() == [20, 21]
+    assert subject.test.tolist() == [20, 21]
     across = FrameStore(subject).conditions(torch.tensor([20]), "cpu").audio[0]
     np.testing.assert_array_equal(across[:6], subject.features[16:22])
     assert not across[6:].any()  # after the last row

@@ -43,7 +43,7 @@ def test_a_projects_folder_trains(source: Path, tmp_path: Path, name: str):
     metrics = train(small_config(root, *layout.audio, *QUICK), tmp_path / "run")
     assert np.isfinite(metrics["mean"]["psnr"])
     described = json.loads((tmp_path / "run" / "run_info.json").read_text())["subject"]
-    assert described["num_train"] == 10 and described["num_val"] == 2
+    assert described["num_train"] == 10 and described["num_test"] == 2
     for words in ("no manifest.json", *layout.notes):
         assert any(words in note for note in described["notes"]), (words, described["notes"])
     expected = 1 + len(layout.notes) + ("were carved from the head masks" in layout.notes)

@@ -70,7 +70,7 @@ def test_a_folder_without_alpha_is_as_before(tiny_subject: Path):
 def test_the_setting_reaches_the_batches(soft_root: Path, soft: bool, kind: str):
     data = PortraitDataModule(str(soft_root), ["aud_mel.npy"], 8, 16, soft_masks=soft)
     data.prepare()
-    batch = next(iter(data.eval_batches("val", 1, "cpu")))
+    batch = next(iter(data.eval_batches("test", 1, "cpu")))
     assert (batch.head_alpha_u8 is not None) == soft and data.describe()["head_masks"] == kind
 
 

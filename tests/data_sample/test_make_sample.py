@@ -25,7 +25,7 @@ def test_folder_is_complete_and_readable(folder):
     subject = read_subject(folder, ["aud_mel.npy"], 32, 16)
     assert not subject.notes
     assert len(subject.frame_ids) == FRAMES and (subject.width, subject.height) == (128, 128)
-    assert len(subject.train) == 20 and len(subject.val) == 2
+    assert len(subject.train) == 20 and len(subject.test) == 2
     assert subject.features.shape == (FRAMES, 16, 32) and np.abs(subject.features).max() > 0
     assert set(subject.true_signals) == {"mouth_opening", "rounding", "blink"}
     assert np.allclose(subject.eye, subject.true_signals["blink"], atol=1e-4)

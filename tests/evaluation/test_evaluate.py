@@ -39,7 +39,7 @@ def asked(run: Path, *overrides: str):
 def test_the_same_checkpoint_and_frames_give_the_same_numbers(run: Path, tmp_path: Path) -> None:
     before = (run / "metrics.json").read_bytes()
     metrics, out = evaluate(asked(run))
-    assert out == run / "evaluation" / "last_val" and (run / "metrics.json").read_bytes() == before
+    assert out == run / "evaluation" / "last_test" and (run / "metrics.json").read_bytes() == before
     trained = json.loads(before)
     assert json.loads((out / "metrics.json").read_text()) == metrics
     assert [frame["frame_id"] for frame in metrics["frames"]] == [frame["frame_id"] for frame in trained["frames"]]
@@ -48,7 +48,7 @@ def test_the_same_checkpoint_and_frames_give_the_same_numbers(run: Path, tmp_pat
     assert metrics["size_bytes"] == trained["size_bytes"] and metrics["num_gaussians"] == trained["num_gaussians"]
     assert metrics["checkpoint"]["stage"] == "fine" and metrics["checkpoint"]["step"] == 8
     assert {path.name for path in (out / "test").iterdir()} == {"render.mp4", "grid.png"}
-    with pytest.raises(UserError, match="last_val is there already, and nothing is overwritten"):
+    with pytest.raises(UserError, match="last_test is there already, and nothing is overwritten"):
         evaluate(asked(run))
     read = read_run(out, "again")
     assert read.mean("psnr") == metrics["mean"]["psnr"] and read.seed == 0
@@ -67,7 +67,7 @@ def test_training_frames_some_of_them(run: Path) -> None:
 def test_an_earlier_checkpoint(run: Path) -> None:
     coarse = run / "stages" / "01_coarse" / "last.ckpt"
     metrics, out = evaluate(asked(coarse))
-    assert out == run / "evaluation" / "01_coarse_last_val" and metrics["checkpoint"]["stage"] == "coarse"
+    assert out == run / "evaluation" / "01_coarse_last_test" and metrics["checkpoint"]["stage"] == "coarse"
     again, _ = evaluate(asked(run, f"out={run / 'evaluation' / 'same'}"))
     groups = seed_groups([read_run(folder, folder.name) for folder in (run, out, run / "evaluation" / "same")])
     assert [[one.name for one in group.runs + group.repeated] for group in groups] == [["run", "same"], [out.name]]
@@ -77,7 +77,7 @@ def test_an_earlier_checkpoint(run: Path) -> None:
 def test_another_subject(run: Path, tmp_path: Path) -> None:
     other = write_tiny_subject(tmp_path / "other, one", seed=5)
     metrics, out = evaluate(asked(run, f"subject='{other}'"))
-    assert out.name == "last_val_other, one" and metrics["subject"] == "other, one"
+    assert out.name == "last_test_other, one" and metrics["subject"] == "other, one"
     info = json.loads((out / "run_info.json").read_text())
     assert info["subject"]["root"] == str(other) and info["seed"] == 0 and info["timings"]
     assert metrics["mean"]["psnr"] < json.loads((run / "metrics.json").read_text())["mean"]["psnr"]
@@ -97,7 +97,7 @@ def test_fitted_poses_and_speed(run: Path, tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["split=test2"], "split=test2: choose one of val, train, all"),
+        (["split=test2"], "split=test2: choose one of test, val, train, all"),
         (["frames=0"], "frames=0 must be at least 1"),
         (["batch_size=0"], "batch_size=0 must be at least 1"),
         (["subject=nowhere"], "no subject folder nowhere"),

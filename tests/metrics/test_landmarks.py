@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from talksplat.metrics import MetricSuite
 from talksplat.metrics.landmarks import landmark_distance, lip_gap
 from talksplat.types import Conditions, FrameBatch
+from tests.helpers.metrics import shipped_suite
 
 ASSETS = Path(os.environ.get("TALKSPLAT_ASSETS", "/nonexistent"))
 needs_model = pytest.mark.skipif(
@@ -53,7 +53,7 @@ def test_lmd_on_a_photograph():
         torch.ones(4, 256, 256, dtype=torch.bool),
         torch.tensor([[100, 140, 160, 180]] * 4),
     )
-    suite = MetricSuite(None, ASSETS)
+    suite = shipped_suite(None, ASSETS)
     suite.update(torch.stack([face, face, stretched, blank]).float() / 255, batch)
     result = suite.compute()
     lmd = [frame["lmd"] for frame in result["frames"]]

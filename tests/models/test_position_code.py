@@ -84,7 +84,7 @@ def test_frame_numbers_come_from_the_video_or_count_new_speech(tiny_subject: Pat
     assert torch.equal(data.store.conditions(positions, CPU).frames, expected)
     scene = open_scene(subject_entry(data), config.audio, None)
     held_out = plan_split(scene, "test", 8).conditions(slice(None), CPU)
-    assert torch.equal(held_out.frames, torch.from_numpy(subject.frame_ids[subject.val])) and held_out.frames[0] > 0
+    assert torch.equal(held_out.frames, torch.from_numpy(subject.frame_ids[subject.test])) and held_out.frames[0] > 0
     camera = instantiate(compose("render", ["checkpoint=x"]).camera)
     speech = plan_speech(scene, Drive(np.zeros((60, 16, 8), np.float32), None, 16000), camera, 8)
     assert torch.equal(speech.conditions(slice(40, 60), CPU).frames, torch.arange(40, 60))

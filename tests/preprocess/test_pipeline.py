@@ -156,7 +156,7 @@ def test_a_real_clip_becomes_a_subject(tmp_path):
 
     subject = read_subject(tmp_path / "subject", ["aud_mel.npy"], 32, 16)
     assert subject.frame_ids.tolist() == list(range(55)) and (subject.width, subject.height) == (256, 256)
-    assert len(subject.train) == 50 and len(subject.val) == 5
+    assert len(subject.train) == 50 and len(subject.test) == 5
     assert 5 < subject.viewmats[:, 2, 3].mean() < 20 and len(subject.vertices) > 5000
     assert subject.eye.min() >= 0 and subject.eye.max() <= 1
     import torch

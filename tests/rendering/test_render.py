@@ -105,7 +105,7 @@ def test_split_is_original_beside_rendering_with_metrics(checkpoint, tiny_subjec
     entry = read_checkpoint(checkpoint)
     trained = checkpoint_config(entry).dataset
     subject = read_subject(tiny_subject, [AUDIO_FILE], AUDIO_WIDTH, AUDIO_WINDOW, list(trained.action_units))
-    batch = FrameStore(subject, motion_lags=trained.motion_lags).batch(torch.from_numpy(subject.val), "cpu")
+    batch = FrameStore(subject, motion_lags=trained.motion_lags).batch(torch.from_numpy(subject.test), "cpu")
     model = build_model(entry)
     with torch.no_grad():
         gaussians = model(batch.conditions, "deform", entry["talksplat"]["active_sh_degree"])
@@ -113,18 +113,18 @@ def test_split_is_original_beside_rendering_with_metrics(checkpoint, tiny_subjec
         expected = TorchRasterizer()(gaussians, c.viewmats, c.Ks, SIZE, SIZE, backgrounds=batch.background).image
     expected = (expected.clamp(0, 1) * 255).numpy()
     frames = np.stack(list(read_frames(report.output)))
-    assert frames.shape == (len(subject.val), SIZE, 2 * SIZE, 3)
+    assert frames.shape == (len(subject.test), SIZE, 2 * SIZE, 3)
     below = slice(12, None)  # the captions are above
     assert difference(frames[:, below, :SIZE], batch.original_u8.numpy()[:, below]) < 2
     assert difference(frames[:, below, SIZE:], expected[:, below]) < 2
     written = json.loads((tmp_path / "test.metrics.json").read_text())
-    assert [frame["frame_id"] for frame in written["frames"]] == subject.frame_ids[subject.val].tolist()
+    assert [frame["frame_id"] for frame in written["frames"]] == subject.frame_ids[subject.test].tolist()
     mse = ((expected / 255 - batch.original.numpy()) ** 2).mean((1, 2, 3))
     assert written["mean"]["psnr"] == pytest.approx(float((-10 * np.log10(mse)).mean()), abs=0.02)
     assert written["mean"]["lpips"] is None and written["reasons"]["lpips"]
     sound = read_audio(report.output)
-    first = int(subject.frame_ids[subject.val[0]]) * 640
-    original = read_audio(tiny_subject / "aud.wav")[first : first + 640 * len(subject.val)]
+    first = int(subject.frame_ids[subject.test[0]]) * 640
+    original = read_audio(tiny_subject / "aud.wav")[first : first + 640 * len(subject.test)]
     assert abs(len(sound) - len(original)) < 1024
     envelope = [np.abs(part[: len(original)]).reshape(-1, 80).max(1) for part in (sound, original)]
     count = min(map(len, envelope))

@@ -42,7 +42,7 @@ def foreign(tiny_copy: Path) -> Path:
 def test_plain_foreign_folder(foreign: Path, tiny_subject: Path):
     subject, own = read(foreign), read(tiny_subject)
     assert subject.frame_ids.tolist() == list(range(NUM_FRAMES))
-    assert subject.train.tolist() == own.train.tolist() and subject.val.tolist() == own.val.tolist() == [20, 21]
+    assert subject.train.tolist() == own.train.tolist() and subject.test.tolist() == own.test.tolist() == [20, 21]
     np.testing.assert_array_equal(subject.viewmats, own.viewmats)
     assert subject.vertex_colors is None and subject.true_signals == {} and subject.fps == 25
     assert has_note(subject, "no manifest.json") and len(subject.notes) == 1
@@ -88,7 +88,7 @@ def test_no_transforms(foreign: Path):
         (foreign / f"transforms_{split}.json").unlink()
     subject = read(foreign)
     assert subject.frame_ids.tolist() == list(range(NUM_FRAMES))
-    assert subject.train.tolist() == list(range(20)) and subject.val.tolist() == [20, 21]
+    assert subject.train.tolist() == list(range(20)) and subject.test.tolist() == [20, 21]
     assert has_note(subject, "no transforms_train.json and transforms_val.json") and has_note(subject, ".lms")
 
 
@@ -118,7 +118,7 @@ def test_gaps_in_frame_numbers_listed_by_the_transforms(foreign: Path, tiny_subj
         path.write_text(json.dumps(content))
     subject, own = read(foreign), read(tiny_subject)
     assert subject.frame_ids.tolist() == list(numbers.values())
-    assert subject.frame_ids[subject.val].tolist() == [25, 26]
+    assert subject.frame_ids[subject.test].tolist() == [25, 26]
     np.testing.assert_array_equal(subject.viewmats, own.viewmats)
     np.testing.assert_array_equal(subject.features, own.features)
 
@@ -130,7 +130,7 @@ def test_a_tracker_that_skipped_a_face_does_not_shift_the_poses(foreign: Path, t
         shutil.copy(foreign / folder / f"9{suffix}", foreign / folder / f"10{suffix}")  # the frame without a face
     subject, own = read(foreign), read(tiny_subject)
     assert subject.frame_ids.tolist() == [*range(10), *range(11, 23)]
-    assert subject.frame_ids[subject.val].tolist() == [21, 22]
+    assert subject.frame_ids[subject.test].tolist() == [21, 22]
     assert has_note(subject, "frame numbers have gaps")
     np.testing.assert_array_equal(subject.viewmats, own.viewmats)
     np.testing.assert_array_equal(
@@ -146,7 +146,7 @@ def test_transforms_that_list_only_some_frames(foreign: Path, tiny_subject: Path
     path.write_text(json.dumps(content))
     subject, own = read(foreign), read(tiny_subject)
     assert subject.frame_ids.tolist() == [4, 5, 6, 7, 8, 9, 20, 21]
-    assert subject.val.tolist() == [6, 7] and has_note(subject, "list 8 of 22 tracked frames")
+    assert subject.test.tolist() == [6, 7] and has_note(subject, "list 8 of 22 tracked frames")
     np.testing.assert_array_equal(subject.viewmats, own.viewmats[subject.frame_ids])
 
 

@@ -76,7 +76,7 @@ def test_subject_is_what_was_written(written: dict):
     np.testing.assert_allclose(subject.eye, written["blink"].clip(0, 2) / 2, atol=1e-5)
     np.testing.assert_allclose(subject.true_signals["mouth_opening"], written["mouth"], atol=1e-6)
     np.testing.assert_allclose(subject.landmarks, [f[3] for f in written["frames"].values()], atol=1e-4)
-    assert subject.train.tolist() == [0, 1, 2, 3, 4] and subject.val.tolist() == [5]
+    assert subject.train.tolist() == [0, 1, 2, 3, 4] and subject.test.tolist() == [5]
     assert subject.manifest["source"] == "clip.mp4" and subject.manifest["frame_ids"] == FRAME_IDS
 
 

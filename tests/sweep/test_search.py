@@ -146,3 +146,31 @@ def test_wrong_wishes() -> None:
         Search(SAMPLER, PRUNER, direction="up")
     with pytest.raises(UserError, match="nothing to search"):
         Search(SAMPLER, PRUNER).dry_run(["model=static"])
+
+
+def test_a_search_chooses_on_validation_frames_where_there_are_some(tmp_path: Path, monkeypatch, caplog) -> None:
+    """And says so where it has none but the frames that are reported."""
+    monkeypatch.setattr("talksplat.sweep.search.ensure_sample", lambda config: None)
+    use_program(
+        monkeypatch,
+        tmp_path,
+        """
+import yaml
+measured = {"mean": {"psnr_head": 10.0 + int(name[:2])}, "reasons": {}}
+if yaml.safe_load((folder / "configs" / f"{name}.yaml").read_text())["dataset"]["split"] == "three":
+    measured["val"] = {"mean": {"psnr_head": 30.0 - int(name[:2])}, "reasons": {}}
+(run / "metrics.json").write_text(json.dumps(measured))
+""",
+    )
+    best = {}
+    for split in ("paper", "three"):
+        folder, caplog_start = SweepFolder(tmp_path / split), len(caplog.records)
+        folder.path.mkdir()
+        settings = [*SPACE, f"dataset.split={split}"]
+        plan = Plan("train.py", settings, str(tmp_path), {"commit": None}, "2026")
+        Search(SAMPLER, PRUNER, n_trials=2, n_jobs=2).run(Sweep(folder, settings, ProcessLauncher(), False, plan))
+        study = optuna.load_study(study_name=STUDY, storage=open_storage(folder.path / "study.journal"))
+        best[split] = study.best_value
+        warned = [record for record in caplog.records[caplog_start:] if "dataset.split=three" in record.getMessage()]
+        assert len(warned) == (split == "paper")
+    assert best == {"paper": 11.0, "three": 30.0}

@@ -95,7 +95,7 @@ def test_a_run_keeps_refined_poses_and_measures_held_out_frames_with_fitted_ones
     subject = read_checkpoint(tmp_path / "run")["talksplat"]["subject"]
     tracked = torch.as_tensor(read_subject(tiny_subject, [AUDIO_FILE], AUDIO_WIDTH, AUDIO_WINDOW).viewmats)
     assert not torch.equal(subject["viewmats"][subject["train"]], tracked[subject["train"]])
-    assert torch.equal(subject["viewmats"][subject["val"]], tracked[subject["val"]])
+    assert torch.equal(subject["viewmats"][subject["test"]], tracked[subject["test"]])
     assert metrics["aligned"]["psnr_composite"] >= metrics["mean"]["psnr_composite"] - 1e-3
     assert set(metrics["aligned"]["frames"]) == {frame["frame_id"] for frame in metrics["frames"]}
     # a new process takes the corrections of the finished stage and measures the same

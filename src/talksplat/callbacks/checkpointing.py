@@ -17,7 +17,8 @@ class KeepCheckpoints(pl.Callback):
     """Writes `last.ckpt` every so many steps and at the end, and `best.ckpt` where a preview of held-out frames is better
     than all before it in this stage; both in the stage's folder and the run's, never a half-written one.
 
-    Best is chosen by frames that are reported as well, so its numbers would flatter: what a run measures is `last.ckpt`.
+    Unless dataset.split=three, best is chosen by frames that are reported as well, so its numbers would flatter: what a run
+    measures is `last.ckpt`.
 
     Args:
         run_dir: the run folder.

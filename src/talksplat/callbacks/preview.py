@@ -1,4 +1,4 @@
-"""Previews of held-out frames while a stage trains."""
+"""Looks at frames that are not trained on while a stage trains."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ import torch
 
 from talksplat.callbacks.history import RunOffset, log_metrics
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.metrics.image import psnr
 from talksplat.metrics.picture import comparison_grid, save_picture
 
 logger = logging.getLogger(__name__)
 
 
 class Preview(pl.Callback):
-    """Renders a few held-out frames every so many steps: a picture in the stage folder and for the trackers, with PSNR.
+    """Renders a few frames of the split that chooses (`Subject.choosing`: validation frames, or test frames where there are
+    none) every so many steps: a picture in the stage folder and for the trackers, with PSNR.
 
     Args:
         data: where the frames come from.
         folder: the stage's folder.
         every: steps between previews; None: only at the end of the stage.
         offset: of this stage in the run.
-        num_frames: frames to show, spread over the held-out part.
+        num_frames: frames to show, spread over the split.
     """
 
     def __init__(
@@ -48,21 +50,21 @@ class Preview(pl.Callback):
     @torch.no_grad()
     def show(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Render, save and log."""
-        positions = self.data.subject.val
+        positions = self.data.subject.choosing
         spread = torch.linspace(0, len(positions) - 1, self.num_frames).long().unique()
         batch = self.data.store.batch(torch.as_tensor(positions)[spread], module.device)
         module.model.eval()
         image = module.render(batch).image.clamp(0, 1)
         module.model.train()
-        psnr = float((-10 * torch.log10((image - batch.target).square().mean((1, 2, 3)))).mean())
+        value = float(psnr(image, batch.target).mean())
         step = trainer.global_step
-        self.measured = (step, psnr)
+        self.measured = (step, value)
         picture = comparison_grid(batch.original.cpu(), image.cpu(), batch.frame_ids.tolist())
         previews = self.folder / "previews"
         previews.mkdir(exist_ok=True)
         path = previews / f"step_{step:06d}.png"
         save_picture(path, picture)
-        log_metrics(trainer, module, {"val_psnr_composite": psnr}, self.offset)
+        log_metrics(trainer, module, {"val_psnr_composite": value}, self.offset)
         for tracker in trainer.loggers:
             tracker.log_picture(f"{module.stage_name}/preview", path, self.offset.steps + step)
-        logger.debug("%s step %d: held-out composite PSNR %.2f dB", module.stage_name, step, psnr)
+        logger.debug("%s step %d: held-out composite PSNR %.2f dB", module.stage_name, step, value)

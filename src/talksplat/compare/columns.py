@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from talksplat.compare.metric_notes import metric_notes
 from talksplat.compare.run_result import RunResult
 
 NONE = "n/a"
@@ -54,15 +54,7 @@ def columns_of(runs: Sequence[RunResult]) -> list[Column]:
         *([experiment] if any(run.experiments for run in runs) else []),
         Column("stage", lambda run: run.stage),
         Column("seed", lambda run: run.seed, 0, quantity=False),
-        _metric("PSNR", "psnr", 2, +1),
-        _metric("SSIM", "ssim", 4, +1),
-        _metric(f"LPIPS ({lpips_net(runs)})", "lpips", 4, -1),
-        _metric("head PSNR", "psnr_head", 2, +1),
-        _metric("mouth PSNR", "psnr_mouth", 2, +1),
-        _metric("composite PSNR", "psnr_composite", 2, +1),
-        _metric("LMD (px)", "lmd", 3, -1),
-        _metric("mouth correlation", "mouth_correlation", 3, +1),
-        _metric("lip-gap correlation", "lip_gap_correlation", 3, +1),
+        *(_metric(note.title, name, note.digits, note.better) for name, note in metric_notes(runs).items()),
         *(column for column in (fitted, *training) if any(column.value(run) is not None for run in runs)),
         Column("Gaussians", lambda run: run.metrics.get("num_gaussians"), 0),
         Column("network parameters", lambda run: (run.metrics.get("parameters") or {}).get("networks"), 0),
@@ -78,15 +70,6 @@ def may_rank(column: Column, runs: Sequence[RunResult]) -> bool:
     """Whether a column's values may be ranked: times only where they are of the same hardware."""
     hardware = {run.hardware for run in runs if column.value(run) is not None}
     return column.better != 0 and not (column.timed and len(hardware) > 1)
-
-
-def lpips_net(runs: Sequence[RunResult]) -> str:
-    """Backbone of LPIPS as the runs' definitions name it."""
-    for run in sorted(runs, key=lambda run: run.mean("lpips") is None):
-        found = re.search(r"backbone: (\w+)", run.metrics["definitions"].get("lpips", ""))
-        if found and found[1] != "not":
-            return found[1]
-    return "off"
 
 
 def _metric(title: str, name: str, digits: int, better: int) -> Column:

@@ -93,6 +93,7 @@ def _stamp(source: Path, first: RunResult) -> str:
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     dataset: dict[str, Any] = first.config.get("dataset") or {}
     measured = [first.metrics[key] for key in ("split", "resolution")] + [first.frame_ids, dataset.get("root")]
-    evaluation = (first.config.get("evaluation") or {}).get("lpips_net")
+    settings = first.config.get("evaluation") or {}
+    evaluation = [settings.get("lpips_net"), settings.get("metrics")]
     text = json.dumps([str(source.resolve()), stats, measured, dataset.get("soft_masks"), evaluation])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

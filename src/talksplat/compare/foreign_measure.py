@@ -23,6 +23,7 @@ from talksplat.files import write_json, write_text
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.sound import read_audio
 from talksplat.media.video_writer import VideoWriter
+from talksplat.metrics.open import nodes_of_run, open_suite
 from talksplat.metrics.suite import MetricSuite
 from talksplat.provenance import git_state
 from talksplat.subject_format.subject import read_subject
@@ -66,8 +67,7 @@ class HeldOutFrames:
     def suite(self) -> MetricSuite:
         """The metrics as the run was measured."""
         assets = (self.run.config.get("paths") or {}).get("assets")
-        net = (self.run.config.get("evaluation") or {}).get("lpips_net")
-        return MetricSuite(net, None if assets is None else Path(assets))
+        return open_suite(nodes_of_run(self.run.config), assets, subject=self.subject)
 
     def sound(self) -> np.ndarray | None:
         """What is heard from the first frame on."""
@@ -92,9 +92,8 @@ def measure_video(name: str, source: Path, stamp: str, held_out: HeldOutFrames, 
             made / "test" / "render.mp4", *size, subject.fps, held_out.sound(), SAMPLE_RATE, crf=CRF
         ) as writer:
             result = _measure(frames, held_out, writer)
-        metrics = {key: run.metrics[key] for key in ("split", "subject", "resolution")}
-        if run.mean("mouth_correlation") is not None:
-            result["reasons"]["mouth_correlation"] = "measured for our own runs only"
+        known = {key: run.metrics[key] for key in ("subject", "resolution")}
+        metrics = {"split": run.split, "chosen_on": None, **known}
         write_json(made / "metrics.json", {**metrics, "fps": None, **result})
         write_json(made / "run_info.json", _info(source, held_out))
         foreign = {"name": name, "source": str(source.resolve()), "stamp": stamp}

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from talksplat.compare.run_result import RunResult
+from talksplat.config.moved import without_paper_split
 
 # Where a run lies, on what it ran and how it was asked for is not what it is.
 INCIDENTAL = ("run_dir", "paths", "tracker", "resume", "dry_run", "trainer", "chosen")
+MEASURING = "evaluation.metrics."  # what was measured, which each metric's definition tells
 TELLING = ("trainer.devices", "trainer.precision")  # the size of a batch, and how numbers are rounded
 LABELLED = ("seed", "experiment", "model")  # overrides that a group's name tells in another way
 MAX_IN_NAME = 3
@@ -85,7 +87,7 @@ def own_overrides(run: RunResult) -> list[str]:
     kept = []
     for override in run.chosen.get("overrides") or []:
         key = override.partition("=")[0].lstrip("+~")
-        if key in TELLING or (key not in LABELLED and key.split(".")[0] not in INCIDENTAL):
+        if key not in LABELLED and _is_telling(key):
             kept.append(override)
     return kept
 
@@ -102,8 +104,12 @@ def _setting_details(differing: dict[str, list[str]], index: int, run: RunResult
 
 def relevant_settings(run: RunResult) -> dict[str, object]:
     """Settings that make a run what it is, and the checkpoint where another than the last one was measured."""
-    settings = {k: v for k, v in run.settings.items() if k in TELLING or k.split(".")[0] not in INCIDENTAL}
-    return settings | _other_checkpoint(run)
+    settings = without_paper_split(run.settings)
+    return {k: v for k, v in settings.items() if _is_telling(k)} | _other_checkpoint(run)
+
+
+def _is_telling(key: str) -> bool:
+    return key in TELLING or not (key.split(".")[0] in INCIDENTAL or key.startswith(MEASURING))
 
 
 def _other_checkpoint(run: RunResult) -> dict[str, object]:

@@ -14,7 +14,11 @@ def page_about(runs: Sequence[RunResult], groups: Sequence[SeedGroup]) -> list[t
     width, height = metrics["resolution"]
     return [
         ("subject", str(metrics["subject"])),
-        ("frames", f"{len(metrics['frames'])} of the split {metrics['split']}"),
+        ("frames", f"{len(metrics['frames'])} of the split {runs[0].split}"),
+        (
+            "chosen on",
+            " and ".join(f"{split} frames" for split in dict.fromkeys(run.chosen_on for run in runs) if split),
+        ),
         ("resolution", f"{width}x{height}"),
         ("runs", f"{len(runs)} in {len(groups)} group{'s' if len(groups) > 1 else ''}"),
         ("hardware", ", ".join(dict.fromkeys(run.hardware for run in runs if run.hardware))),

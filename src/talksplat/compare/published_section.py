@@ -87,6 +87,6 @@ def _measured_on(runs: Sequence[RunResult]) -> str:
     hardware = ", ".join(dict.fromkeys(run.hardware for run in runs if run.hardware))
     return (
         f"measured: subject {metrics['subject']}, {len(metrics['frames'])} frames of {width}x{height} of the split "
-        f"{metrics['split']}{', on ' + hardware if hardware else ''}; "
+        f"{runs[0].split}{', on ' + hardware if hardware else ''}; "
         "the published numbers are of other clips and machines, so compare differences within a column"
     )

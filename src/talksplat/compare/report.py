@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from talksplat.compare.agreement import check_comparable
+from talksplat.compare.agreement import check_comparable, chosen_remark
 from talksplat.compare.differences_report import difference_section
 from talksplat.compare.find import split_runs
 from talksplat.compare.foreign import foreign_remarks, foreign_runs, parse_foreign
@@ -87,6 +87,8 @@ def compare_runs(
     groups = seed_groups(results)
     against = choose_reference(groups, reference)
     notes = foreign_remarks(results)
+    if len({run.chosen_on for run in results} - {None}) > 1:
+        notes.append(chosen_remark(results))  # a warning on the console and on the page as well
     if AUTO in published:
         papers, note = _add_fitting(papers, groups)
         notes.append(note)
@@ -116,8 +118,9 @@ def _title(runs: list[RunResult], groups: list[SeedGroup], left_out: list[str]) 
     metrics = runs[0].metrics
     width, height = metrics["resolution"]
     about = (
-        f"Subject {metrics['subject']}, split {metrics['split']}, {len(metrics['frames'])} frames of {width}x{height}."
+        f"Subject {metrics['subject']}, split {runs[0].split}, {len(metrics['frames'])} frames of {width}x{height}."
         + (" Best values are bold, the second best underlined." if len(runs) > 1 else "")
+        + f" {chosen_remark(runs)}".rstrip()
     )
     groups_text = f" in {len(groups)} groups" if len(groups) < len(runs) else ""
     title = f"Comparison of {len(runs)} run{'s' if len(runs) > 1 else ''}{groups_text}"

@@ -56,6 +56,18 @@ class RunResult:
         return (self.info.get("git") or {}).get("commit")
 
     @property
+    def split(self) -> str:
+        """Split that was measured. Versions that knew two called the papers' held-out frames "val", and not test."""
+        split, older = self.metrics["split"], "chosen_on" not in self.metrics
+        return "test" if older and split == "val" else split
+
+    @property
+    def chosen_on(self) -> str | None:
+        """Split that previews, best.ckpt and searches looked at; older versions had none for it but the test frames. None
+        for a foreign video."""
+        return None if self.foreign else self.metrics.get("chosen_on", "test")
+
+    @property
     def frame_ids(self) -> list[int]:
         """Numbers of the measured frames."""
         return [frame["frame_id"] for frame in self.metrics["frames"]]
@@ -144,11 +156,21 @@ def read_run(path: Path, name: str) -> RunResult:
             raise UserError(
                 f"{path / 'metrics.json'} has a {found} as {key!r}, not a {kind.__name__}: {_versions(path)}"
             )
+    notes = metrics.get("metrics", {})  # since metrics are named in configuration
+    if not isinstance(notes, dict) or not all(_is_note(note) for note in notes.values()):
+        raise UserError(
+            f"{path / 'metrics.json'} has no title, digits and direction of each of 'metrics': {_versions(path)}"
+        )
     if not all(isinstance(frame, dict) and "frame_id" in frame for frame in metrics["frames"]):
         raise UserError(f"{path / 'metrics.json'} has frames without 'frame_id': {_versions(path)}")
     config = follow_moves(_read(path / "config.yaml", parse_yaml))
     info = _read(path / "run_info.json", json.loads) if (path / "run_info.json").is_file() else {}
     return RunResult(path, name, config, info, metrics)
+
+
+def _is_note(note: Any) -> bool:
+    kinds = {"title": str, "digits": int, "direction": str}
+    return isinstance(note, dict) and all(isinstance(note.get(key), kind) for key, kind in kinds.items())
 
 
 def parse_yaml(text: str) -> Any:

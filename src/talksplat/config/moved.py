@@ -1,7 +1,8 @@
-"""Class paths of older versions, in configurations and checkpoints that people have."""
+"""Class paths and settings of older versions, in configurations and checkpoints that people have."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 MOVED = {  # old module or package: its present name; kept for one version
@@ -30,3 +31,11 @@ def follow_moves(value: Any, changed: dict[str, str] | None = None) -> Any:
         if changed is not None:
             changed[target] = moved["_target_"]
     return moved
+
+
+def without_paper_split(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by full path without those of dataset.split where that is "paper", the only one that older versions had."""
+    if str(settings.get("dataset.split")).strip('"') != "paper":
+        return dict(settings)
+    keys = {f"dataset.{loader}{key}" for loader in ("", "loader.") for key in ("split", "val_share", "val_gap")}
+    return {key: value for key, value in settings.items() if key not in keys}

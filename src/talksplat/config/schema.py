@@ -34,6 +34,9 @@ class DatasetConfig:
     cache_dir: str | None = None
     max_frames: int | None = None
     train_seconds: float | None = None
+    split: str = "paper"
+    val_share: float = 0.1
+    val_gap: int | None = None
     audio_across_split: bool = True
     motion_lags: list[float] = field(default_factory=list)
     action_units: list[str] = field(default_factory=list)
@@ -42,10 +45,17 @@ class DatasetConfig:
 
 
 @dataclass
-class EvaluationConfig:
-    """What is measured when training is over."""
+class MeasuredConfig:
+    """What is measured of rendered frames."""
 
     lpips_net: str | None = "alex"
+    metrics: dict[str, Any] = field(default_factory=dict)  # nodes by name, see `conf/metric`
+
+
+@dataclass
+class EvaluationConfig(MeasuredConfig):
+    """What is measured when training is over."""
+
     batch_size: int = 4
     train_frames: int = 20  # training frames spread over the clip that are measured beside the held-out ones
     align_steps: int = 0  # held-out frames are measured once more after so many steps of fitting their poses; 0: not
@@ -117,6 +127,7 @@ class RenderConfig:
     crf: int = 18
     lpips_net: str | None = "alex"
     camera: Any = MISSING
+    evaluation: MeasuredConfig = field(default_factory=MeasuredConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
@@ -185,15 +196,18 @@ class EvaluateConfig:
     """`python -m talksplat.evaluate`; each setting is explained in `conf/evaluate.yaml`."""
 
     run: str = MISSING
-    split: str = "val"
+    split: str = "test"
     subject: str | None = None
+    person: str | None = None  # whose avatar, of several people
     frames: int | None = None
     out: str | None = None
+    metrics: list[str] | None = None
     lpips_net: str | None = "alex"
     align_steps: int = 0
     batch_size: int = 4
     speed: int = 200
     device: str = "auto"
+    evaluation: MeasuredConfig = field(default_factory=MeasuredConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 

@@ -15,9 +15,9 @@ from jaxtyping import Float
 from talksplat.data.frame_store import CACHES, FrameStore
 from talksplat.data.head_cloud import with_head_cloud
 from talksplat.data.sampler import TrainOrder
+from talksplat.data.splits import PAPER, check_split, first_frames, first_seconds, with_validation
 from talksplat.errors import UserError
 from talksplat.subject_format.subject import Subject, read_subject
-from talksplat.subject_format.transforms import split_positions
 from talksplat.types import FrameBatch
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,8 @@ class PortraitDataModule(pl.LightningDataModule):
     `audio_files`: feature files to look for, the first one found is used; `audio_width` and `audio_window`: their width
     and rows a window; `audio_context`: windows around each frame, of which `audio_ahead` after it (None: one less than half). `cache`, `cache_dir` and `audio_across_split` are
     explained in FrameStore. `max_frames` keeps the first frames of both splits, in the proportion 10 to 1.
-    `train_seconds` trains on the first seconds of the training frames only; the held-out ones stay.
+    `train_seconds` trains on the first seconds of the training frames only; the held-out ones stay. `split`, `val_share` and
+    `val_gap`: see `data.splits`; a `val_gap` of None is wide enough for this `audio_context`.
     `action_units`: columns of `au.csv` that go into the conditions beside the blink. `soft_masks` cuts heads out along the
     folder's `alpha/`, if it has that; without it, or with false, along `parsing/`.
     """
@@ -50,6 +51,9 @@ class PortraitDataModule(pl.LightningDataModule):
         soft_masks: bool = True,
         audio_ahead: int | None = None,
         train_seconds: float | None = None,
+        split: str = PAPER,
+        val_share: float = 0.1,
+        val_gap: int | None = None,
     ):
         """Raises UserError for a setting out of range; the folder itself is read by `prepare`."""
         super().__init__()
@@ -59,6 +63,8 @@ class PortraitDataModule(pl.LightningDataModule):
             raise UserError(f"dataset.max_frames={max_frames} must be at least 2: one frame to train, one to test")
         if train_seconds is not None and train_seconds <= 0:
             raise UserError(f"dataset.train_seconds={train_seconds} must be positive")
+        check_split(split, val_share, val_gap)
+        self.split, self.val_share, self.val_gap = split, val_share, val_gap
         self.root = Path(root).expanduser()
         self.audio_files = tuple(audio_files)
         self.audio_width, self.audio_window, self.audio_context = audio_width, audio_window, audio_context
@@ -81,9 +87,11 @@ class PortraitDataModule(pl.LightningDataModule):
             self.root, self.audio_files, self.audio_width, self.audio_window, self.action_units, self.soft_masks
         )
         if self.max_frames is not None and self.max_frames < len(subject.frame_ids):
-            subject = _first_frames(subject, self.max_frames)
+            subject = first_frames(subject, self.max_frames)
         if self.train_seconds is not None:
-            subject = _first_seconds(subject, self.train_seconds)
+            subject = first_seconds(subject, self.train_seconds)
+        if self.split != PAPER:
+            subject = with_validation(subject, self.val_share, self.val_gap, self.audio_context)
         if not len(subject.vertices):
             subject = with_head_cloud(subject)
         for note in subject.notes:
@@ -152,9 +160,9 @@ class PortraitDataModule(pl.LightningDataModule):
     def eval_batches(
         self, split: str, batch_size: int, device: torch.device | str, limit: int | None = None
     ) -> Iterator[FrameBatch]:
-        """The frames of "train" or "val" in the order of the video, once each; the first `limit` of them if given."""
-        if split not in ("train", "val"):
-            raise UserError(f"there is no split {split!r}: choose train or val")
+        """The frames of "train", "val" or "test" in the order of the video, once each; the first `limit` if given."""
+        if split not in ("train", "val", "test"):
+            raise UserError(f"there is no split {split!r}: choose train, val or test")
         positions = torch.from_numpy(getattr(self.subject, split))[:limit]
         for chunk in positions.split(batch_size):
             yield self.store.batch(chunk, device)
@@ -167,6 +175,7 @@ class PortraitDataModule(pl.LightningDataModule):
             "num_frames": len(subject.frame_ids),
             "num_train": len(subject.train),
             "num_val": len(subject.val),
+            "num_test": len(subject.test),
             "first_frame": int(subject.frame_ids[0]),
             "last_frame": int(subject.frame_ids[-1]),
             "width": subject.width,
@@ -182,28 +191,3 @@ class PortraitDataModule(pl.LightningDataModule):
             "cache_bytes": self.store.num_bytes,
             "notes": list(subject.notes),
         }
-
-
-def _first_frames(subject: Subject, max_frames: int) -> Subject:
-    """The first frames of both splits, so that held-out frames stay held out."""
-    num_train, num_val = (len(part) for part in split_positions(max_frames))
-    # A split that has too few frames leaves its share to the other.
-    num_val = min(len(subject.val), max(num_val, max_frames - len(subject.train)))
-    num_train = min(len(subject.train), max_frames - num_val)
-    kept = np.sort(np.concatenate([subject.train[:num_train], subject.val[:num_val]]))
-    limited = subject.subset(kept)
-    limited.notes.append(
-        f"dataset.max_frames={max_frames}: {num_train} training and {num_val} held-out frames are used"
-    )
-    return limited
-
-
-def _first_seconds(subject: Subject, seconds: float) -> Subject:
-    """The training frames of the first seconds, and all held-out ones. Raises UserError if no training frame is left."""
-    numbers = subject.frame_ids[subject.train]
-    kept = subject.train[numbers < numbers[:1] + seconds * subject.fps]
-    if not len(kept):
-        raise UserError(f"dataset.train_seconds={seconds} leaves no training frame in {subject.root}")
-    limited = subject.subset(np.sort(np.concatenate([kept, subject.val])))
-    limited.notes.append(f"dataset.train_seconds={seconds:g}: {len(kept)} of {len(numbers)} training frames are used")
-    return limited

@@ -25,7 +25,7 @@ class FrameStore:
 
     `cache`: "memory" keeps them in RAM; "device" on the first accelerator that asks for a batch, which is then one
     gather there, without waiting for the host; "disk" in a file under `cache_dir` (default: `.cache` in the subject's
-    folder). With `audio_across_split` a frame's audio context may reach over the border between training and held-out
+    folder). With `audio_across_split` a frame's audio context may reach over the border between training and other
     frames; without it those windows are zero, as in GaussianTalker (section 1.5).
     Raises UserError for an image that is missing, cut short, unreadable or of a wrong size, and if the frames do not
     fit into the cache.
@@ -148,7 +148,7 @@ def _condition_tables(
     frame_ids = torch.from_numpy(subject.frame_ids)
     start, stop = torch.zeros_like(frame_ids), torch.full_like(frame_ids, blank)
     if not audio_across_split:
-        for positions in (subject.train, subject.val):
+        for positions in filter(len, (subject.train, subject.val, subject.test)):
             numbers = subject.frame_ids[positions]
             start[positions], stop[positions] = int(numbers.min()), int(numbers.max()) + 1
     rows = context_rows(frame_ids, audio_context, start, stop, audio_ahead)

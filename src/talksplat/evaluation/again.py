@@ -14,15 +14,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from talksplat.callbacks.progress import RunProgress
 from talksplat.callbacks.time_left import Part
-from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint
+from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint, subject_of
 from talksplat.config import to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
+from talksplat.data.splits import PAPER
 from talksplat.errors import UserError
 from talksplat.evaluation.measure import ALIGNED, about, aligned, measure, spread
 from talksplat.evaluation.speed import measure_speed
 from talksplat.files import now, write_json, write_text
 from talksplat.fingerprints import same_features
+from talksplat.metrics.open import build_metrics, nodes_to_measure
 from talksplat.provenance import describe_machine
 from talksplat.rasterizer.trained import trained_rasterizer
 from talksplat.rendering.renderer import AvatarRenderer
@@ -30,7 +32,7 @@ from talksplat.rendering.request import choose_device
 from talksplat.trackers.wandb_checkpoint import is_address
 
 logger = logging.getLogger(__name__)
-SPLITS = ("val", "train", "all")
+SPLITS = {"test": "held-out frames", "val": "validation frames", "train": "training frames", "all": "frames"}
 
 
 def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
@@ -46,13 +48,14 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
     device = choose_device(config.device)
     try:
         checkpoint = read_checkpoint(config.run)
+        config = with_present_split(config, checkpoint)
         out = output_folder(config)
     except OSError as error:  # a name that is too long, a folder that may not be looked into
         raise UserError(f"{error.filename} cannot be used ({error.strerror})") from error
     trained = settings_for(checkpoint, config)
     data = open_subject(trained)
-    check_features(data, checkpoint, trained.audio.name)
-    renderer = renderer_of(checkpoint, trained, data, device)
+    check_features(data, subject_of(checkpoint, config.person), trained.audio.name)
+    renderer = renderer_of(checkpoint, trained, data, device, config.person)
     positions = frames_of(data, config)
     parts = [Part(name_of(config), "measured", len(positions), 1.0)]
     parts += [Part(ALIGNED, "aligned", len(positions), config.align_steps)] if config.align_steps else []
@@ -61,7 +64,8 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
         with RunProgress(parts, 0, None) as progress:
             progress.begin(name_of(config))
             found = measure(trained, renderer, data, positions, out / "test", progress)
-            metrics = {"split": config.split, **about(renderer, data), "fps": renderer.clock.fps, **found}
+            facts = {"split": config.split, "chosen_on": chosen_on(checkpoint)}
+            metrics = {**facts, **about(renderer, data), "fps": renderer.clock.fps, **found}
             if config.align_steps:
                 metrics["aligned"] = aligned(trained, renderer, data, positions, progress)
         if config.speed:
@@ -87,6 +91,21 @@ def check_settings(config: DictConfig) -> None:
         raise UserError(f"frames={config.frames} must be at least 1, or null for all")
 
 
+def chosen_on(checkpoint: dict[str, Any]) -> str:
+    """Split that previews, best checkpoints and a search of the run looked at."""
+    subject = checkpoint["talksplat"]["subject"]
+    return "val" if "test" in subject and len(subject["val"]) else "test"
+
+
+def with_present_split(config: DictConfig, checkpoint: dict[str, Any]) -> DictConfig:
+    """The configuration with what older versions called split=val under its present name, for a run without validation
+    frames."""
+    if config.split != "val" or chosen_on(checkpoint) == "val":
+        return config
+    logger.warning("split=val is now split=test: this run has no validation frames (dataset.split=three keeps some)")
+    return OmegaConf.merge(config, {"split": "test"})
+
+
 def run_folder(config: DictConfig) -> Path | None:
     """The folder of the run on this machine, the nearest above the checkpoint that is one; None for a checkpoint that lies
     elsewhere, or came over the network."""
@@ -107,7 +126,8 @@ def output_folder(config: DictConfig) -> Path:
         path = Path(config.run).expanduser().resolve()
         checkpoint = path / "last" if path.is_dir() else path.with_suffix("")
         parts = [part for part in checkpoint.relative_to(run).parts if part != "stages"]
-        parts += [config.split, *([] if config.subject is None else [Path(config.subject).expanduser().resolve().name])]
+        parts += [config.split, *([] if config.person is None else [config.person])]
+        parts += [*([] if config.subject is None else [Path(config.subject).expanduser().resolve().name])]
         out = run / "evaluation" / "_".join(parts)
     if out.exists():
         raise UserError(f"{out} is there already, and nothing is overwritten: give another out=FOLDER, or remove it")
@@ -128,18 +148,27 @@ def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
     trained = checkpoint_config(checkpoint)
     evaluation = {"lpips_net": config.lpips_net, "batch_size": config.batch_size, "align_steps": config.align_steps}
     changes: dict[str, Any] = {"evaluation": evaluation}
+    entry = subject_of(checkpoint, config.person)
+    if trained.dataset.get("roots"):
+        changes["dataset"] = {"root": entry["root"], "roots": None, "loader": {"root": entry["root"]}}
     if config.paths.assets is not None:
         changes["paths"] = {"assets": config.paths.assets}
     if config.subject is not None:
         root = str(Path(config.subject).expanduser())
         loader = {"root": root, "max_frames": None, "train_seconds": None}
-        changes["dataset"] = {"root": root, "sample": None, "loader": loader}
-    return OmegaConf.merge(trained, changes)
+        if config.split != "val":
+            loader["split"] = PAPER  # a clip too short for validation frames can be measured all the same
+        changes["dataset"] = {"root": root, "roots": None, "sample": None, "loader": loader}
+    nodes = nodes_to_measure(trained, config, config.metrics)
+    build_metrics(nodes)  # finds what is wrong with one before anything is measured
+    settings = OmegaConf.merge(trained, changes)
+    settings.evaluation.metrics = nodes
+    return settings
 
 
-def check_features(data: PortraitDataModule, checkpoint: dict[str, Any], audio: str) -> None:
+def check_features(data: PortraitDataModule, entry: dict[str, Any], audio: str) -> None:
     """Raise UserError unless a subject's features are of the kind that the avatar learned from."""
-    known, here = checkpoint["talksplat"]["subject"].get("audio_fingerprint"), data.subject.audio_fingerprint
+    known, here = entry.get("audio_fingerprint"), data.subject.audio_fingerprint
     if known is not None and here is not None and not same_features(here, known.cpu().numpy()):
         raise UserError(
             f"{data.subject.root} has audio features of another model than those that this avatar was trained with: make "
@@ -148,10 +177,14 @@ def check_features(data: PortraitDataModule, checkpoint: dict[str, Any], audio: 
 
 
 def renderer_of(
-    checkpoint: dict[str, Any], trained: DictConfig, data: PortraitDataModule, device: torch.device
+    checkpoint: dict[str, Any],
+    trained: DictConfig,
+    data: PortraitDataModule,
+    device: torch.device,
+    person: str | None = None,
 ) -> AvatarRenderer:
     """The avatar as its checkpoint draws it, with the rasteriser of its training where that works on the device."""
-    entry, model = checkpoint["talksplat"], build_model(checkpoint, device)
+    entry, model = checkpoint["talksplat"], build_model(checkpoint, device, person)
     model.freeze_for_inference()
     rasterizer = trained_rasterizer(trained.rasterizer, device)
     size = (data.subject.width, data.subject.height)
@@ -161,13 +194,13 @@ def renderer_of(
 def frames_of(data: PortraitDataModule, config: DictConfig) -> np.ndarray:
     """Positions of the frames that are measured."""
     subject = data.subject
-    every = {"val": subject.val, "train": subject.train, "all": np.arange(len(subject.frame_ids))}[config.split]
+    every = np.arange(len(subject.frame_ids)) if config.split == "all" else getattr(subject, config.split)
     return every if config.frames is None else spread(every, config.frames)
 
 
 def name_of(config: DictConfig) -> str:
     """What is measured, in words."""
-    return {"val": "held-out frames", "train": "training frames", "all": "frames"}[config.split]
+    return SPLITS[config.split]
 
 
 def info_of(config: DictConfig, data: PortraitDataModule) -> dict[str, Any]:

@@ -13,39 +13,44 @@ from torch import Tensor
 
 from talksplat.callbacks.progress import RunProgress
 from talksplat.data.datamodule import PortraitDataModule
-from talksplat.evaluation.mouth import add_mouth_correlation
 from talksplat.evaluation.pose_alignment import DEFINITION, aligned_psnr
 from talksplat.files import write_json
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.sound import read_audio
 from talksplat.media.video_writer import VideoWriter
+from talksplat.metrics.open import nodes_of_run, open_suite
 from talksplat.metrics.picture import comparison_grid, save_picture
-from talksplat.metrics.suite import MetricSuite
 from talksplat.models.footprint import footprint
 from talksplat.rendering.renderer import AvatarRenderer
 
 logger = logging.getLogger(__name__)
 GRID_FRAMES = 6
-HELD_OUT, TRAINING, ALIGNED = "held-out frames", "training frames", "frames with fitted poses"
+HELD_OUT, VALIDATION = "held-out frames", "validation frames"
+TRAINING, ALIGNED = "training frames", "frames with fitted poses"
 
 
 def evaluate_run(
     config: DictConfig, renderer: AvatarRenderer, data: PortraitDataModule, run_dir: Path, progress: RunProgress
 ) -> dict[str, Any]:
-    """Measure held-out frames, and some training frames beside them, when training is over; write `metrics.json`,
-    `test/render.mp4` and `test/grid.png` into the run folder."""
+    """Measure test frames, some training frames, and validation frames where there are some, when training is over; write
+    `metrics.json`, `test/render.mp4` and `test/grid.png` into the run folder."""
     subject, count = data.subject, config.evaluation.train_frames
     test_dir = run_dir / "test"
     test_dir.mkdir(exist_ok=True)
-    logger.info("measuring %d held-out frames", len(subject.val))
+    logger.info("measuring %d held-out frames", len(subject.test))
     progress.begin(HELD_OUT)
-    val = measure(config, renderer, data, subject.val, test_dir, progress)
+    test = measure(config, renderer, data, subject.test, test_dir, progress)
     fps = renderer.clock.fps
     progress.begin(TRAINING)
-    train = measure(config, renderer, data, spread(subject.train, count), None, progress)
-    metrics = {"split": "val", **about(renderer, data), "fps": fps, **val, "train": train}
+    some = spread(subject.train, count)
+    train = measure(config, renderer, data, some, None, progress, training_frames=True)
+    facts = {"split": "test", "chosen_on": subject.chosen_on, **about(renderer, data), "fps": fps}
+    metrics = {**facts, **test, "train": train}
+    if len(subject.val):
+        progress.begin(VALIDATION)
+        metrics["val"] = measure(config, renderer, data, subject.val, None, progress)
     if config.evaluation.align_steps:
-        metrics["aligned"] = aligned(config, renderer, data, subject.val, progress)
+        metrics["aligned"] = aligned(config, renderer, data, subject.test, progress)
     write_json(run_dir / "metrics.json", metrics)
     return metrics
 
@@ -95,19 +100,21 @@ def measure(
     positions: np.ndarray,
     test_dir: Path | None,
     progress: RunProgress,
+    training_frames: bool = False,
 ) -> dict[str, Any]:
     """All metrics of frames of a subject (`MetricSuite.compute`).
 
     Args:
-        config: of the run: `evaluation`, `paths` and `dataset` count.
+        config: of the run: `evaluation` and `paths` count.
         positions: of the frames in the subject.
         test_dir: folder for `render.mp4` and `grid.png`; None: neither is written.
+        training_frames: leave out metrics that are too slow for frames that are measured in addition.
     """
     device = renderer.device
-    suite = MetricSuite(config.evaluation.lpips_net, _path(config.paths.assets), device)
+    nodes = nodes_of_run(config)
+    suite = open_suite(nodes, config.paths.assets, device, data.subject, training_frames)
     shown = set(torch.linspace(0, len(positions) - 1, GRID_FRAMES).long().tolist())
     kept: list[tuple[Tensor, Tensor, int]] = []
-    images: list[Tensor] = []
     size = config.evaluation.batch_size
     subject = data.subject
     writer = None
@@ -123,11 +130,8 @@ def measure(
             image, _ = renderer.render(batch.conditions, batch.background_u8)
             suite.update(image, batch)
             for offset in range(len(image)):
-                u8 = (image[offset] * 255).round().byte().cpu()
                 if writer is not None:
-                    writer.write(u8.numpy())
-                    if config.dataset.sample is not None:  # measured there only; those of a long clip fill the memory
-                        images.append(u8)
+                    writer.write((image[offset] * 255).round().byte().cpu().numpy())
                 if start + offset in shown:
                     kept.append((batch.original[offset].cpu(), image[offset].cpu(), int(batch.frame_ids[offset])))
             progress.advance(len(image))
@@ -139,10 +143,7 @@ def measure(
         writer.__exit__(None, None, None)
         originals, renders, ids = zip(*kept)
         save_picture(test_dir / "grid.png", comparison_grid(torch.stack(originals), torch.stack(renders), list(ids)))
-    result = suite.compute()
-    if test_dir is not None:
-        add_mouth_correlation(result, config, data, positions, images)
-    return result
+    return suite.compute()
 
 
 def _audio_of(data: PortraitDataModule, positions: np.ndarray) -> np.ndarray | None:
@@ -153,7 +154,3 @@ def _audio_of(data: PortraitDataModule, positions: np.ndarray) -> np.ndarray | N
     samples, ids = read_audio(path), data.subject.frame_ids[positions]
     edges = np.round(np.stack([ids, ids + 1]) / data.subject.fps * SAMPLE_RATE).astype(int)
     return np.concatenate([samples[start:end] for start, end in edges.T])
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)

@@ -58,7 +58,7 @@ def evaluate_people(
     metrics |= {
         "subject": " + ".join(people),
         "mean": mean_of([one["mean"] for one in people.values()]),
-        "train": {"mean": mean_of([one["train"]["mean"] for one in people.values()])},
+        "train": {"mean": mean_of([one["train"]["mean"] for one in people.values()]), "reasons": {}},
         "reasons": {key: text for one in people.values() for key, text in one["reasons"].items()},
         "notes": {key: f"mean over {len(people)} subjects" for key in first["mean"]},
         "frames": [],

@@ -2,18 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from talksplat.media.assets import face_landmarker_path
 from talksplat.media.face_landmarker import FaceLandmarker
+from talksplat.metrics.base import MEAN, ORIGINAL, ClipMetric, FrameMetric
+from talksplat.metrics.frames import Clip, MeasuredFrames
+from talksplat.metrics.mouth_opening import pearson
 
 MOUTH = slice(48, 68)  # of the 68 points, outer and inner lip
 UPPER_LIP, LOWER_LIP = 62, 66  # middle of the inner lip
 EYE_CORNERS = (36, 45)  # the outer ones
+FacePair = tuple[np.ndarray | None, np.ndarray | None]  # landmarks [68, 2] in an original and in its rendering
+
+
+class LMD(FrameMetric):
+    """Distance of mouth landmarks."""
+
+    title, unit, direction = "LMD (px)", "px", "lower"
+    definition = (
+        f"mouth landmarks 48-67 by MediaPipe, {ORIGINAL}: each set centred on its mean, mean Euclidean distance in pixels; "
+        f"{MEAN} where a face is found in both"
+    )
+    absent = "no frame has a detected face in both the original and the rendering"
+    absent_frame = "nothing to measure there"
+
+    def __init__(self) -> None:
+        self.lost = [0, 0]  # originals and renderings without a face
+
+    def prepare(self, clip: Clip) -> None:
+        clip.faces()
+
+    def __call__(self, frames: MeasuredFrames) -> list[float | None]:
+        for side in (0, 1):
+            self.lost[side] += sum(pair[side] is None for pair in frames.faces)
+        return [landmark_distance(*pair) if _both(pair) else None for pair in frames.faces]
+
+    def note(self, frames: Sequence[Mapping[str, Any]]) -> str | None:
+        note = super().note(frames)
+        return note and f"{note} (no face found in {self.lost[0]} originals and {self.lost[1]} renderings)"
+
+
+class LipGapCorrelation(ClipMetric):
+    """How well the lips of the renderings open and shut with those of the video."""
+
+    title, direction = "lip-gap correlation", "higher"
+    definition = (
+        "Pearson correlation over frames of the inner-lip gap (MediaPipe, in units of the outer eye distance) in the "
+        "renderings with that in the video's own frames"
+    )
+    absent = "fewer than three frames have a face in both images, or the mouth does not move"
+
+    def prepare(self, clip: Clip) -> None:
+        clip.faces()
+
+    def series(self, frames: MeasuredFrames) -> dict[str, list[float | None]]:
+        originals, renderings = zip(*frames.faces)
+        return {"lip_gap_original": _gaps(originals), "lip_gap_rendered": _gaps(renderings)}
+
+    def summary(self, series: Mapping[str, Sequence[float | None]]) -> float | None:
+        pairs = [pair for pair in zip(series["lip_gap_original"], series["lip_gap_rendered"]) if _both(pair)]
+        return pearson([first for first, _ in pairs], [second for _, second in pairs])
 
 
 class FaceMeasurer:
@@ -35,7 +90,7 @@ class FaceMeasurer:
 
     def __call__(
         self, original: UInt8[np.ndarray, "height width 3"], rendered: UInt8[np.ndarray, "height width 3"]
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+    ) -> FacePair:
         """Landmarks [68, 2] in pixels of the largest face in either image; None where none is found."""
         if not self._followers:
             self._start()
@@ -65,3 +120,11 @@ def lip_gap(points: Float[np.ndarray, "68 2"]) -> float:
     """Distance of upper and lower inner lip, in units of the distance between the outer corners of the eyes."""
     width = np.linalg.norm(points[EYE_CORNERS[0]] - points[EYE_CORNERS[1]])
     return float(np.linalg.norm(points[UPPER_LIP] - points[LOWER_LIP]) / width)
+
+
+def _gaps(found: Sequence[np.ndarray | None]) -> list[float | None]:
+    return [None if points is None else lip_gap(points) for points in found]
+
+
+def _both(pair: tuple[object | None, object | None]) -> bool:
+    return pair[0] is not None and pair[1] is not None

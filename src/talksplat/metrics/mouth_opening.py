@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+
+from talksplat.metrics.base import ClipMetric
+from talksplat.metrics.frames import Clip, MeasuredFrames
 
 MIN_FRAMES = 3
-DEFINITION = (
-    "Pearson correlation over frames of the mouth opening measured in the renderings with the true one; measured by "
-    "comparison with re-renderings of the sample at the same head pose"
-)
+
+
+class MouthCorrelation(ClipMetric):
+    """Correlation with the true mouth opening of the embedded sample."""
+
+    title, direction = "mouth correlation", "higher"
+    definition = (
+        "Pearson correlation over frames of the mouth opening measured in the renderings with the true one; measured by "
+        "comparison with re-renderings of the sample at the same head pose"
+    )
+    absent = f"the mouth does not move in these frames, or they are fewer than {MIN_FRAMES}"
+    on_training_frames: ClassVar[bool] = False
+
+    def prepare(self, clip: Clip) -> str | None:
+        subject = clip.subject
+        known = subject is not None and "generator_version" in subject.manifest
+        if not known or "mouth_opening" not in subject.true_signals:
+            return "the true mouth opening is known for the embedded sample only"
+        from talksplat.data.sample import SampleSubject
+
+        self.sample = SampleSubject(subject.manifest["resolution"], subject.manifest["seed"])
+        self.truth = dict(zip(subject.frame_ids.tolist(), subject.true_signals["mouth_opening"].tolist()))
+        return None
+
+    def series(self, frames: MeasuredFrames) -> dict[str, list[float]]:
+        viewmats = frames.batch.conditions.viewmats.cpu().numpy()
+        images = frames.rendered_u8.numpy()
+        return {"mouth_opening": [float(self.sample.estimate_opening(*pair)) for pair in zip(images, viewmats)]}
+
+    def summary(self, series: Mapping[str, Sequence[float | None]]) -> float | None:
+        return pearson(series["mouth_opening"], [self.truth[frame_id] for frame_id in series["frame_id"]])
 
 
 def pearson(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float | None:
@@ -22,26 +52,3 @@ def pearson(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) ->
     x, y = x - x.mean(), y - y.mean()
     scale = np.linalg.norm(x) * np.linalg.norm(y)
     return float(x @ y / scale) if scale > 1e-12 else None
-
-
-def mouth_opening_correlation(
-    images: Sequence[np.ndarray],
-    viewmats: Float[np.ndarray, "frame 4 4"],
-    true_openings: Sequence[float] | np.ndarray | None,
-    estimate_opening: Callable[[np.ndarray, np.ndarray], float] | None,
-) -> tuple[float | None, str | None]:
-    """Correlation of measured and true mouth openings, or None and the reason.
-
-    Args:
-        images: rendered frames, uint8 [H, W, 3].
-        viewmats: their cameras, world-to-camera.
-        true_openings: true opening of each frame; None: the clip has none.
-        estimate_opening: measures the opening in an image seen from a camera; None: nothing can.
-    """
-    if true_openings is None or estimate_opening is None:
-        return None, "the true mouth opening is known for the embedded sample only"
-    measured = [float(estimate_opening(image, viewmat)) for image, viewmat in zip(images, viewmats)]
-    value = pearson(measured, true_openings)
-    if value is None:
-        return None, f"the mouth does not move in these {len(measured)} frames, or they are fewer than {MIN_FRAMES}"
-    return value, None

@@ -8,22 +8,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+SPLITS = {"test": "held-out", "train": "training", "val": "validation"}
+
 
 def print_metrics(metrics: dict[str, Any], run_dir: Path) -> None:
-    """Print means over the frames that were measured, and over training frames beside them where these were; what could not
-    be measured says why."""
+    """Print means over the frames that were measured, and over training and validation frames where these were; what could
+    not be measured says why."""
     console = Console()
     table = Table(
         title=f"{metrics['subject']} {metrics['resolution'][0]}x{metrics['resolution'][1]}", title_justify="left"
     )
     table.add_column("metric")
-    train = metrics.get("train")
-    table.add_column({"val": "held-out", "train": "training"}.get(metrics["split"], "all frames"), justify="right")
+    table.add_column(SPLITS.get(metrics["split"], "all frames"), justify="right")
     rows = [(name, _number(value)) for name, value in metrics["mean"].items()]
     rows += [("Gaussians", f"{metrics['num_gaussians']:,}"), ("frames per second", _number(metrics["fps"]))]
-    if train is not None:
-        table.add_column("training", justify="right")
-        rows = [(*row, _number(train["mean"][row[0]]) if row[0] in train["mean"] else "") for row in rows]
+    for split in ("train", "val"):
+        if split in metrics:
+            mean = metrics[split]["mean"]
+            table.add_column(SPLITS[split], justify="right")
+            rows = [(*row, _number(mean[row[0]]) if row[0] in mean else "") for row in rows]
     for row in rows:
         table.add_row(*row)
     console.print(table)

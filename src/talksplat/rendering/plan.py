@@ -21,7 +21,7 @@ from talksplat.rendering.scene import Scene
 from talksplat.subject_format.audio_windows import audio_windows
 from talksplat.types import Conditions
 
-SPLITS = {"test": "val", "train": "train"}
+SPLITS = ("test", "train", "val")
 
 
 @dataclass
@@ -95,7 +95,7 @@ def plan_split(
     motion_lags: Sequence[float] = (),
     ahead: int | None = None,
 ) -> Plan:
-    """The clip's own "test" (held-out) or "train" frames with their own sound.
+    """The clip's own "test" (held-out), "train" or "val" frames with their own sound.
 
     `audio_across_split` as for `FrameStore`: whether the audio of the other split may be heard at the border.
 
@@ -103,10 +103,10 @@ def plan_split(
         UserError: unknown or empty split, or a clip whose folder is gone.
     """
     if split not in SPLITS:
-        raise UserError(f"split={split} must be test (held-out frames) or train")
+        raise UserError(f"split={split} must be test (held-out frames), train or val")
     if scene.subject is None:
         raise UserError(f"split={split} compares with the frames of the clip: give its folder as subject=FOLDER")
-    positions = scene.splits[SPLITS[split]]
+    positions = scene.splits[split]
     if not len(positions):
         raise UserError(f"the clip has no {split} frames")
     frame_ids = scene.frame_ids[positions]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -59,7 +58,7 @@ def render(config: DictConfig) -> RenderReport:
         scene.height,
         PRECISIONS[config.precision],
     )
-    suite = None if config.split is None else _suite(config, device)
+    suite = None if config.split is None else _suite(config, trained, scene, device)
     batch_size = config.batch_size or (GPU_BATCH if device.type == "cuda" else CPU_BATCH)
     maps = make_maps(renderer, plan, device, batch_size, config.attention, config.deformation)
     return RenderJob(plan, renderer, device, batch_size, maps, suite).run(output, config.crf)
@@ -79,8 +78,8 @@ def _plan(config: DictConfig, trained: DictConfig, scene: Scene, fingerprint: to
     return plan_speech(scene, drive, instantiate(config.camera), trained.audio.context, lags, ahead)
 
 
-def _suite(config: DictConfig, device: torch.device) -> MetricSuite:
-    from talksplat.metrics.suite import MetricSuite  # seconds to import, and new speech does without
+def _suite(config: DictConfig, trained: DictConfig, scene: Scene, device: torch.device) -> MetricSuite:
+    from talksplat.metrics.open import nodes_to_measure, open_suite  # seconds to import, and new speech does without
 
-    assets = None if config.paths.assets is None else Path(config.paths.assets)
-    return MetricSuite(config.lpips_net, assets, device)
+    nodes = nodes_to_measure(trained, config)
+    return open_suite(nodes, config.paths.assets, device, scene.subject, config.split == "train")

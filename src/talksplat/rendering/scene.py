@@ -32,7 +32,7 @@ class Scene:
     width: int
     height: int
     fps: float
-    splits: dict[str, Int[np.ndarray, " part"]]  # "train" and "val": positions into `frame_ids`
+    splits: dict[str, Int[np.ndarray, " part"]]  # "train", "val" and "test": positions into `frame_ids`
     subject: Subject | None
     plate: UInt8[Tensor, "height width 3"]  # background with torso of the first training frame
 
@@ -96,7 +96,15 @@ def _scene(entry: dict[str, Any], subject: Subject | None) -> Scene:
         width=entry["width"],
         height=entry["height"],
         fps=float(entry.get("fps", 25.0)),
-        splits={name: entry[name].numpy() for name in ("train", "val")},
+        splits=_splits(entry),
         subject=subject,
         plate=entry["plate"],
     )
+
+
+def _splits(entry: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Positions by split. Versions without "test" had two splits, and called the papers' held-out frames "val"."""
+    train, val = entry["train"].numpy(), entry["val"].numpy()
+    if "test" in entry:
+        return {"train": train, "val": val, "test": entry["test"].numpy()}
+    return {"train": train, "val": val[:0], "test": val}

@@ -32,7 +32,7 @@ MIN_FRAMES = 2
 
 @dataclass
 class Subject:
-    """Everything about a subject but its images, as NumPy arrays on the CPU. `train` and `val` hold positions."""
+    """Everything about a subject but its images, as NumPy arrays on the CPU. `train`, `val` and `test` hold positions."""
 
     root: Path
     frame_ids: Int[np.ndarray, " frame"]  # rising numbers of the frames in the video
@@ -42,7 +42,7 @@ class Subject:
     height: int
     fps: float
     train: Int[np.ndarray, " train"]  # positions into frame_ids
-    val: Int[np.ndarray, " val"]  # positions into frame_ids
+    test: Int[np.ndarray, " test"]  # positions into frame_ids of the frames that the papers hold out and report
     landmarks: Float[np.ndarray, "frame 68 2"]  # pixels; NaN where the folder has none
     lip_boxes: Int[np.ndarray, "frame 4"]  # x0, y0, x1, y1, ends exclusive; zeros where unknown
     eye: Float[np.ndarray, " frame"]  # 0 open, 1 shut
@@ -57,6 +57,19 @@ class Subject:
     swapped_parsing: bool = False  # red and blue of the semantic maps are exchanged
     notes: list[str] = field(default_factory=list)  # what was missing or odd, and what the reader did about it
     soft_masks: bool = False  # heads are cut out along `alpha/` and not along `parsing/`
+    val: Int[np.ndarray, " val"] = field(
+        default_factory=lambda: np.zeros(0, np.int64)
+    )  # none as long as nothing is cut
+
+    @property
+    def chosen_on(self) -> str:
+        """Split that previews, best checkpoints and searches look at: "val", or "test" where nothing is kept for it."""
+        return "val" if len(self.val) else "test"
+
+    @property
+    def choosing(self) -> Int[np.ndarray, " part"]:
+        """Positions of that split."""
+        return getattr(self, self.chosen_on)
 
     @property
     def features(self) -> Float[np.ndarray, "frame window feature"]:
@@ -65,7 +78,7 @@ class Subject:
 
     @property
     def lip_measures(self) -> Float[np.ndarray, "frame 43"]:
-        """Lips of the training frames as `lips.lip_measures` has them; NaN in held-out frames and without landmarks."""
+        """Lips of the training frames as `lips.lip_measures` has them; NaN in other frames and without landmarks."""
         measures = np.full((len(self.frame_ids), 43), np.nan, dtype=np.float32)
         measures[self.train] = lip_measures(self.landmarks[self.train])
         return measures
@@ -75,7 +88,7 @@ class Subject:
         names = ("frame_ids", "viewmats", "landmarks", "lip_boxes", "eye", "action_units")
         kept = {name: getattr(self, name)[positions] for name in names}
         signals = {name: values[positions] for name, values in self.true_signals.items()}
-        split = {name: np.flatnonzero(np.isin(positions, getattr(self, name))) for name in transforms.SPLITS}
+        split = {name: np.flatnonzero(np.isin(positions, getattr(self, name))) for name in ("train", "val", "test")}
         return replace(self, **kept, **split, true_signals=signals, notes=list(self.notes))
 
 
@@ -106,7 +119,7 @@ def read_subject(
     height, width = subject_files.check_files(root, frame_ids, notes, soft_masks)
     points = landmarks.read_all_landmarks(root / "ori_imgs", frame_ids, notes)
     audio_file = audio_windows.find_audio_file(root, audio_files)
-    train, val = transforms.resolve_split(frame_ids, listed, notes)
+    train, test = transforms.resolve_split(frame_ids, listed, notes)
     return Subject(
         root=root,
         frame_ids=frame_ids,
@@ -116,7 +129,7 @@ def read_subject(
         height=height,
         fps=float(manifest.get("fps", DEFAULT_FPS)),
         train=train,
-        val=val,
+        test=test,
         landmarks=points,
         lip_boxes=np.stack([landmarks.lip_box(row, width, height) for row in points]),
         eye=action_units.read_eye(root / "au.csv", frame_ids, notes),

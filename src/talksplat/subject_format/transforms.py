@@ -1,4 +1,5 @@
-"""Split, frame numbers and poses of a subject: `transforms_train.json` and `transforms_val.json` (GaussianTalker 1.4)."""
+"""Split, frame numbers and poses of a subject: `transforms_train.json` and `transforms_val.json` (GaussianTalker 1.4), which
+has what the papers report and other rooms call test frames."""
 
 from __future__ import annotations
 

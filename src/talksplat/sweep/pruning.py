@@ -22,7 +22,7 @@ def open_storage(path: Path) -> JournalStorage:
 
 
 class Pruning(pl.Callback):
-    """Reports the held-out composite PSNR of each preview to the study, and stops the run when its pruner decides so.
+    """Reports the composite PSNR of each preview to the study, and stops the run when its pruner decides so.
 
     Args:
         study: file of the study.

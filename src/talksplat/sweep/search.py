@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 
 from talksplat.config import instantiate, to_yaml
 from talksplat.data.open import ensure_sample
+from talksplat.data.splits import PAPER
 from talksplat.errors import UserError
 from talksplat.files import write_text
 from talksplat.sweep.engine import Sweep, compose_jobs, gpus_wanted, put_aside
@@ -57,6 +58,10 @@ class Search:
         first = _trial_config(fixed, {key: first_value(values) for key, values in space.items()}, sweep)
         gpus = gpus_wanted([first], launcher.runs_here)
         ensure_sample(first)
+        if first.dataset.split == PAPER:
+            logger.warning(
+                "this search chooses on the test frames that are reported: dataset.split=three keeps validation frames for it"
+            )
         if folder.has_sweep():
             put_aside(folder, self.rerun, spec.jobs)
         folder.write_spec(spec)
@@ -133,6 +138,7 @@ class Search:
 
     def _value(self, folder: SweepFolder, job: str) -> float | None:
         metrics = json.loads((folder.job_dir(job) / "metrics.json").read_text())
+        metrics = metrics.get("val", metrics)
         if self.metric not in metrics["mean"]:
             raise UserError(f"hydra.sweeper.metric={self.metric}: metrics.json has {', '.join(metrics['mean'])}")
         value = metrics["mean"][self.metric]

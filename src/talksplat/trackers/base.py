@@ -73,10 +73,11 @@ class Tracker(Logger):
 
 
 def flat_results(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Means of held-out frames as `test/NAME`, of training frames as `train/NAME`; and size and speed."""
+    """Means of test frames as `test/NAME`, of training frames as `train/NAME`, of validation frames, where there are some, as
+    `val/NAME`; size and speed."""
     flat = {"fps": metrics["fps"], "num_gaussians": metrics["num_gaussians"], "size_bytes": metrics["size_bytes"]}
     flat |= {f"parameters/{name}": count for name, count in metrics["parameters"].items()}
-    for prefix, measured in (("test", metrics), ("train", metrics["train"])):
+    for prefix, measured in _parts(metrics):
         flat |= {f"{prefix}/{name}": value for name, value in measured["mean"].items()}
     if "aligned" in metrics:
         flat["test/aligned_psnr_composite"] = metrics["aligned"]["psnr_composite"]
@@ -85,5 +86,8 @@ def flat_results(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def not_measured(metrics: Mapping[str, Any]) -> dict[str, str]:
     """`test/not_measured/NAME`: why it is missing."""
-    parts = (("test", metrics), ("train", metrics["train"]))
-    return {f"{part}/not_measured/{name}": why for part, of in parts for name, why in of["reasons"].items()}
+    return {f"{part}/not_measured/{name}": why for part, of in _parts(metrics) for name, why in of["reasons"].items()}
+
+
+def _parts(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [("test", metrics), *((name, metrics[name]) for name in ("train", "val") if name in metrics)]

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config import to_yaml
-from talksplat.config.moved import follow_moves
+from talksplat.config.moved import follow_moves, without_paper_split
 from talksplat.errors import UserError
 from talksplat.files import write_json, write_text
 
@@ -52,7 +52,7 @@ class RunFolder:
             raise UserError(f"resume=true, but {path} holds no run; give hydra.run.dir=RUN of the run to go on with")
 
     def _compare(self, saved: DictConfig) -> None:
-        ours, theirs = _as_today(_flatten(self.config)), _as_today(_flatten(saved))
+        ours, theirs = (without_paper_split(_as_today(_flatten(config))) for config in (self.config, saved))
         theirs.setdefault("audio.lip_prior", ours.get("audio.lip_prior", "null"))  # shows in the model's lip token
         # No lip token: null in older configurations, a token without a prior in newer ones.
         if theirs.get("model.tokens.lips") == ours.get("model.tokens.lips.prior") == "null":
@@ -62,6 +62,8 @@ class RunFolder:
             group, _, rest = key.partition(".")
             if group in FREE_KEYS or (group == "trainer" and rest in FREE_TRAINER_KEYS):
                 continue
+            if key.startswith("evaluation.metrics."):
+                continue  # measures what is trained
             if key not in theirs and ours[key] in OFF:
                 continue  # a setting that an older version did not know
             if ours.get(key, "absent") != theirs.get(key, "absent"):

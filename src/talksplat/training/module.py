@@ -12,6 +12,7 @@ import torch
 
 from talksplat.losses.base import Loss, total_loss
 from talksplat.losses.pixel import box_mask
+from talksplat.metrics.image import psnr
 from talksplat.models.avatar import Avatar
 from talksplat.models.compositor import LayerView, drawing
 from talksplat.models.layer import PREDICTED_MODES
@@ -132,8 +133,7 @@ class TalkingHeadModule(pl.LightningModule):
             views[name].retain_grad()
         loss, terms = total_loss(self.losses, output, batch, self.stage_name, step)
         self.manual_backward(self._penalized(loss))
-        error = (output.image.detach() - batch.target).square().mean(dim=(1, 2, 3))
-        means = {"loss": loss.detach(), "psnr": -10 * torch.log10(error).mean(), **terms}
+        means = {"loss": loss.detach(), "psnr": psnr(output.image.detach(), batch.target).mean(), **terms}
         height, width = batch.original_u8.shape[1:3]
         statistics = self.density.statistics(views, step, width, height)
         if world_size() > 1:

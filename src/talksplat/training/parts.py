@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from talksplat.callbacks.time_left import Part
 from talksplat.data.datamodule import PortraitDataModule
-from talksplat.evaluation.measure import ALIGNED, HELD_OUT, TRAINING
+from talksplat.evaluation.measure import ALIGNED, HELD_OUT, TRAINING, VALIDATION
 from talksplat.evaluation.people import part_of
 from talksplat.training.stage import StagePlan
 
@@ -26,10 +26,12 @@ def run_parts(plan: StagePlan, portraits: Mapping[str, PortraitDataModule], conf
         subject = portrait.subject
         of = partial(part_of, person=name) if len(portraits) > 1 else str
         parts += [
-            Part(of(HELD_OUT), "measured", len(subject.val), MEASURED_COST),
+            Part(of(HELD_OUT), "measured", len(subject.test), MEASURED_COST),
             Part(of(TRAINING), "measured", min(evaluation.train_frames, len(subject.train)), MEASURED_COST),
         ]
+        if len(subject.val):
+            parts.append(Part(of(VALIDATION), "measured", len(subject.val), MEASURED_COST))
         if evaluation.align_steps:
             cost = evaluation.align_steps * IMAGE_COST["deform"]
-            parts.append(Part(of(ALIGNED), "aligned", len(subject.val), cost))
+            parts.append(Part(of(ALIGNED), "aligned", len(subject.test), cost))
     return parts

@@ -5,8 +5,10 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from talksplat.config import instantiate
+from talksplat.data.splits import check_split
 from talksplat.errors import UserError
 from talksplat.losses.base import Loss
+from talksplat.metrics.open import build_metrics, nodes_of_run
 
 
 def build_losses(config: DictConfig) -> dict[str, Loss]:
@@ -24,7 +26,7 @@ def build_losses(config: DictConfig) -> dict[str, Loss]:
 
 
 def check_before_training(config: DictConfig) -> None:
-    """Check a configuration against this machine, quickly: device, precision, stages, losses and their weights.
+    """Check a configuration against this machine, quickly: device, precision, splits, stages, losses and their weights, metrics.
 
     Raises:
         UserError: what is missing.
@@ -32,5 +34,7 @@ def check_before_training(config: DictConfig) -> None:
     settings = instantiate(config.trainer)
     settings.autocast(settings.device())
     settings.num_devices()
+    check_split(config.dataset.split, config.dataset.val_share, config.dataset.val_gap)
     instantiate(config.stage)
     build_losses(config)
+    build_metrics(nodes_of_run(config))

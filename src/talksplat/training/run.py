@@ -23,6 +23,7 @@ from talksplat.data.subjects import SubjectCollection
 from talksplat.errors import Interrupted, Pruned
 from talksplat.evaluation.measure import evaluate_run
 from talksplat.evaluation.people import evaluate_people
+from talksplat.metrics.open import build_metrics, nodes_of_run
 from talksplat.parallel.distributed import is_first
 from talksplat.parallel.launcher import LocalLauncher
 from talksplat.provenance import RunInfo
@@ -68,6 +69,7 @@ class TrainingRun:
         self.folder = RunFolder(run_dir, config, opened=rank > 0)
         self.plan = instantiate(config.stage)
         self.losses = build_losses(config)
+        build_metrics(nodes_of_run(config))  # a mistake in one shows before the first step
         self.backup: Backup = instantiate(config.backup) or Backup()
         self.backup.check_available(run_dir)
         pl.seed_everything(config.seed, verbose=False)

@@ -36,6 +36,7 @@ def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
         "action_units": torch.as_tensor(subject.action_units),
         "train": torch.as_tensor(subject.train),
         "val": torch.as_tensor(subject.val),
+        "test": torch.as_tensor(subject.test),
         "width": subject.width,
         "height": subject.height,
         "fps": float(subject.fps),

@@ -66,7 +66,8 @@ def _draw(axes: Axes, column: Column, groups: Sequence[SeedGroup], ticks: int) -
     x, y, colors = zip(*dots)
     axes.scatter(x, y, c=colors, s=30, alpha=0.6, linewidths=0)
     axes.plot(*zip(*means), "|", color="black", markersize=12, linestyle="none")
-    axes.set_title(f"{column.title}\n({'higher' if column.better > 0 else 'lower'} is better)", fontsize="medium")
+    direction = {1: "\n(higher is better)", -1: "\n(lower is better)", 0: ""}[column.better]
+    axes.set_title(f"{column.title}{direction}", fontsize="medium")
     axes.xaxis.set_major_locator(MaxNLocator(ticks))
     axes.tick_params(labelsize="small")
     axes.grid(axis="x", alpha=0.3)

@@ -1,0 +1,58 @@
+"""`metrics.json` as versions wrote it that did not note what their metrics are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from talksplat.compare.agreement import check_comparable
+from talksplat.compare.columns import columns_of
+from talksplat.compare.run_result import read_run
+from talksplat.compare.run_table import build_table, csv_text
+from talksplat.errors import UserError
+from tests.compare.made_runs import make_run, runs_of
+from tests.helpers.metrics import metric_definitions
+
+FOLDER = Path(__file__).parent / "older"
+
+
+def test_columns_texts_and_ranks_are_as_they_were(tmp_path):
+    metrics = json.loads((FOLDER / "metrics.json").read_text())
+    runs = [read_run(make_run(tmp_path / name, metrics=metrics), name) for name in "ab"]
+    text = build_table(runs, ranked=True).markdown() + "\n" + csv_text(runs).splitlines()[0] + "\n"
+    assert text == (FOLDER / "table.txt").read_text()
+
+
+def test_the_metrics_mean_what_they_meant():
+    assert metric_definitions("alex") == json.loads((FOLDER / "metrics.json").read_text())["definitions"]
+
+
+def test_a_column_is_what_the_run_says_of_its_metric(tmp_path):
+    note = {"title": "sharpness", "unit": "", "digits": 1, "direction": "neither"}
+    new = {"metrics__metrics": {"sharp": note}, "metrics__mean": {"sharp": 2.345, "psnr": 20.0}}
+    runs = runs_of(tmp_path, {}, new)
+    check_comparable(runs)
+    titles = [column.title for column in columns_of(runs) if column.metric]
+    assert titles[0] == "PSNR" and titles[-2:] == ["lip-gap correlation", "sharpness"]
+    row = build_table(runs).rows[1]
+    assert row[build_table(runs).titles.index("sharpness")].text == "2.3"
+    assert not row[build_table(runs).titles.index("sharpness")].mark
+
+
+def test_lpips_is_called_by_the_net_of_a_run_that_measured_it(tmp_path):
+    off = {"metrics__definitions": metric_definitions(None), "metrics__mean__lpips": None, "metrics__metrics": {}}
+    note = {"title": "LPIPS (VGG16)", "unit": "", "digits": 4, "direction": "lower"}
+    vgg = {"metrics__definitions": metric_definitions("vgg"), "metrics__metrics": {"lpips": note}}
+    for number, (changes, title) in enumerate(
+        [([off, {}], "LPIPS (AlexNet)"), ([off, vgg], "LPIPS (VGG16)"), ([off, off], "LPIPS (off)")]
+    ):
+        columns = {column.metric: column.title for column in columns_of(runs_of(tmp_path / str(number), *changes))}
+        assert columns["lpips"] == title
+
+
+@pytest.mark.parametrize("notes", [[], {"psnr": 3}, {"psnr": {"title": "PSNR"}}])
+def test_damaged_notes_are_refused(tmp_path, notes):
+    with pytest.raises(UserError, match="no title, digits and direction of each of 'metrics'"):
+        read_run(make_run(tmp_path / "run", metrics__metrics=notes), "run")
