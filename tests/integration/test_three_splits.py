@@ -10,6 +10,7 @@ import pytest
 
 from talksplat.compare.report import compare_runs
 from talksplat.config import compose
+from talksplat.config.moved import without_paper_split
 from talksplat.errors import UserError
 from talksplat.evaluation.again import evaluate
 from talksplat.rendering.run import render
@@ -105,6 +106,7 @@ def test_runs_of_versions_without_the_setting_resume(runs: Path, tiny_subject: P
     (tmp_path / "config.yaml").write_text("\n".join(kept) + "\n")
     config = small_config(tiny_subject, *SHORT, "resume=true")
     RunFolder(tmp_path, config)
+    assert without_paper_split({"a": 1, "dataset.loader.split": "paper"}) == {"a": 1}  # measured on another subject
     with pytest.raises(UserError, match="dataset.loader.split was absent and is now"):
         RunFolder(tmp_path, small_config(tiny_subject, *SHORT, *THREE, "resume=true"))
 

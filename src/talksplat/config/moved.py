@@ -35,7 +35,7 @@ def follow_moves(value: Any, changed: dict[str, str] | None = None) -> Any:
 
 def without_paper_split(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by full path without those of dataset.split where that is "paper", the only one that older versions had."""
-    if str(settings.get("dataset.split")).strip('"') != "paper":
+    if str(settings.get("dataset.split", "paper")).strip('"') != "paper":
         return dict(settings)
     keys = {f"dataset.{loader}{key}" for loader in ("", "loader.") for key in ("split", "val_share", "val_gap")}
     return {key: value for key, value in settings.items() if key not in keys}
