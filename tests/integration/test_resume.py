@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 
 from talksplat.callbacks.checkpointing import KeepCheckpoints
 from talksplat.callbacks.history import History
 from talksplat.checkpoint import read_checkpoint
 from talksplat.config import CONF_DIR
 from talksplat.errors import Interrupted, UserError
+from talksplat.older_checkpoints import PREFIXES
 from talksplat.training.run import train
 from tests.helpers.runs import small_config, small_overrides, weights
 
@@ -96,6 +97,37 @@ def test_kill_and_resume_gives_the_same_bits(
     assert [name for name, seconds in timings.items() if seconds > 1000] == [stage[3:]], "time before the kill counts"
     clock = training_seconds(run_dir)
     assert clock == sorted(clock) and clock[-1] > 1000 and clock[-1] <= sum(timings.values()) + 1e-3
+
+
+def as_before_layers(path: Path) -> None:
+    """Give a checkpoint the names that version 0.1 had before avatars had layers."""
+    checkpoint = torch.load(path, weights_only=True)
+    for name in list(checkpoint["state_dict"]):
+        for old, new in PREFIXES.items():
+            if name.startswith(f"model.{new}"):
+                value = checkpoint["state_dict"].pop(name)
+                checkpoint["state_dict"][f"model.{old}{name.removeprefix(f'model.{new}')}"] = value
+    training, entry = checkpoint["training"], checkpoint["talksplat"]
+    training["gaussian_optimizers"] = {
+        name.removeprefix("face."): state for name, state in training["gaussian_optimizers"].items()
+    }
+    training["density"] = training["density"].get("face")
+    del entry["layers"], entry["deforms"], entry["subjects"]
+    torch.save(checkpoint, path)
+
+
+def test_a_run_from_before_layers_is_resumed(tiny_subject: Path, tmp_path: Path, uninterrupted: Path) -> None:
+    class PowerCut(Callback):
+        def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *rest: Any) -> None:
+            if module.stage_name == "coarse" and trainer.global_step == 7:
+                raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(small_config(tiny_subject), tmp_path / "run", [PowerCut()])
+    as_before_layers(tmp_path / "run" / "stages" / "01_coarse" / "last.ckpt")
+    train(small_config(tiny_subject, "resume=true"), tmp_path / "run")
+    whole, resumed = (weights(read_checkpoint(path)) for path in (uninterrupted, tmp_path / "run"))
+    assert whole.keys() == resumed.keys() and all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
 def test_a_backup_is_restored_by_copying_it_back(

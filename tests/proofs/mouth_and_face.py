@@ -58,9 +58,8 @@ class MouthAndFace(Avatar):
         reach,
         unit_dropout,
         max_points,
+        personal,
     ):
         moved = AttentionDeformation(cross_attention, deformation, tokens.names, motion, expression, reach)
         layers = {"mouth": mouth, "face": GaussianLayer(gaussians, triplane, canonical, moved)}
-        super().__init__(
-            layers, {"tokens": tokens}, Over(["mouth", "face"]), unit_dropout=unit_dropout, max_points=max_points
-        )
+        super().__init__(layers, {"tokens": tokens}, Over(["mouth", "face"]), personal, unit_dropout, max_points)

@@ -47,8 +47,8 @@ class CodeShift(Deformation):
 class SharedMotion(TalkingHead):
     """One layer, moved by a shared motion field."""
 
-    def __init__(self, gaussians, triplane, canonical, tokens, width, max_points):
+    def __init__(self, gaussians, triplane, canonical, tokens, width, max_points, personal):
         shared = {"motion": MotionField(tokens, width)}
         super().__init__(
-            gaussians, triplane, canonical, CodeShift(triplane.out_features), shared, max_points=max_points
+            gaussians, triplane, canonical, CodeShift(triplane.out_features), shared, personal, 0.0, max_points
         )

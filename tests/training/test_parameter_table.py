@@ -1,0 +1,95 @@
+"""Names of parameters, and what a stage trains of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from talksplat.errors import UserError
+from talksplat.training.density.adaptive import AdaptiveDensity
+from talksplat.training.density.layers import LayerDensity
+from talksplat.training.optimizers import Optimizers
+from talksplat.training.overview import overview
+from talksplat.training.parameter_table import ParameterTable
+from talksplat.training.stage import LearningRates, Stage, StagePlan
+from tests.models.building import build, set_up
+
+
+@pytest.fixture
+def model():
+    return set_up(build())
+
+
+def stage(**changes) -> Stage:
+    return Stage(**{"mode": "deform", "steps": 10, "batch_size": 2, "learning_rates": LearningRates(), **changes})
+
+
+def test_a_stage_trains_what_its_globs_match(model):
+    table = ParameterTable(model)
+    trained = {entry.name for entry in table.apply(stage(train=["face.means", "shared.tokens.networks.*"]))}
+    assert "face.means" in trained and "face.scales" not in trained
+    assert all(name == "face.means" or name.startswith("shared.tokens.networks.") for name in trained)
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    assert "layers.face.triplane.planes.0" in frozen and "layers.face.gaussians.params.means" not in frozen
+    assert {entry.name for entry in table.apply(stage())} == {entry.name for entry in table.entries()}
+    assert all(parameter.requires_grad for parameter in model.parameters())  # the next stage opens them again
+
+
+def test_rates_of_single_parameters(model):
+    rates = LearningRates(means=[1e-3], networks=[1e-4], rates={"face.means": [2e-3, 2e-5], "shared.*": [7e-4]})
+    chosen = stage(learning_rates=rates)
+    optimizers = Optimizers(ParameterTable(model).apply(chosen), chosen, {"subject": 1.0}, torch.device("cpu"))
+    optimizers.set_learning_rates(0)
+    found = optimizers.learning_rates()
+    assert found["means"] == 2e-3 and found["networks"] == 1e-4
+    assert {rate for name, rate in found.items() if "shared." in name} == {7e-4}
+    optimizers.set_learning_rates(10)
+    assert optimizers.learning_rates()["means"] == pytest.approx(2e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": ["mouth.*"]}, r"no parameter is called 'mouth\.\*'.*face\.means"),
+        ({"train": []}, "leaves nothing to train"),
+        ({"learning_rates": LearningRates(rates={"nose.*": [1e-3]})}, r"no parameter is called 'nose\.\*'"),
+        (
+            {"learning_rates": LearningRates(rates={"face.means": [1e-3], "face.*": [1e-4]})},
+            r"'face\.means' and 'face\.\*' both match face\.means",
+        ),
+    ],
+)
+def test_globs_that_cannot_be_meant(model, changes, message):
+    with pytest.raises(UserError, match=message):
+        ParameterTable(model).apply(stage(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": ["face.means"]}, r"does not train face\.scales"),
+        ({"density": {"mouth": AdaptiveDensity()}}, "density names 'mouth', but the avatar's layers are face"),
+    ],
+)
+def test_density_control_of_what_is_frozen_or_absent(model, changes, message):
+    chosen = stage(**{"density": AdaptiveDensity(), **changes})
+    with pytest.raises(UserError, match=message):
+        LayerDensity(model, chosen, ParameterTable(model).apply(chosen), {"subject": 1.0})
+
+
+def test_every_layer_has_a_strategy_of_its_own(model):
+    chosen = stage(density={"face": AdaptiveDensity(start=1, stop=9)})
+    density = LayerDensity(model, chosen, ParameterTable(model).apply(chosen), {"subject": 2.0})
+    control = density.controls["subject"]["face"]
+    assert control is not chosen.density["face"] and control.scene_scale == 2.0
+    assert density.active(3) == {"face": control} and density.active(9) == {}
+    assert density.state_dict().keys() == {"face"}
+
+
+def test_the_overview_says_what_each_stage_trains(model):
+    plan = StagePlan(["fine"], {"fine": stage(train=["face.*"], deforms={"face": ["means"]})}, True, "")
+    text = overview(plan, model, ParameterTable(model), "mel", 1)
+    assert "GaussianTalker on audio=mel" in text and "subject subject: Gaussians of face 60" in text
+    assert "face: deformed means; density control: none" in text
+    lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    assert "frozen" in lines["shared.tokens"] and "0.00016 to 1.6e-06" in lines["face.means"]
