@@ -16,6 +16,8 @@ from talksplat.config import compose
 from talksplat.config.moved import MOVED, follow_moves, present_name
 from talksplat.config.targets import _locate
 from talksplat.geometry.cameras import camera_centers
+from talksplat.models.conditioning.audio_attention_prior import AudioAttentionPrior
+from talksplat.models.deformation.base import DeformationHeads
 from talksplat.sweep.folder import SweepFolder
 
 PACKAGE = Path(talksplat.__file__).parent
@@ -97,8 +99,12 @@ def test_class_paths_of_older_versions() -> None:
 
 def test_moved_names_exist() -> None:
     for old, new in MOVED.items():
-        assert __import__(new) and new != old
+        assert _locate(new) and new != old
+        assert present_name(new) == new
+        assert present_name(old) == new
     assert _locate(present_name("talksplat.preprocess.audio_features.whisper.WhisperFeatures"))
+    assert _locate(present_name("talksplat.models.deformation.DeformationHeads")) is DeformationHeads
+    assert _locate(present_name("talksplat.models.reach.AudioReach")) is AudioAttentionPrior
 
 
 def test_an_older_setting_works_and_says_its_new_name(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,8 +16,8 @@ from tests.helpers.experiments import names
 MIXER, TOKENS, FACTORS = "model.cross_attention.mixer", "model.tokens", "model.canonical.factors"
 DEFORMED, LAYERS = "model.deformation.attributes", "model.cross_attention.num_layers"
 NO_CODE = {"model.tokens.position_code": None}
-MHA = {f"{MIXER}._target_": "talksplat.models.multi_head.MultiHeadAttention", MIXER: ...}
-MLP = {"model.tokens.network._target_": "talksplat.models.tokens.TokenMLP", "model.tokens.network": ...}
+MHA = {f"{MIXER}._target_": "talksplat.models.conditioning.multi_head.MultiHeadAttention", MIXER: ...}
+MLP = {"model.tokens.network._target_": "talksplat.models.conditioning.tokens.TokenMLP", "model.tokens.network": ...}
 NO_STATIC = {"stage.order": ["fine"], "stage.stages.fine.sh_degree_every": 120}
 # What differs from the full model of the folder: settings with their values, or with ... for all that is below.
 ROWS: dict[str, dict[str, Any]] = {
@@ -49,8 +49,14 @@ ROWS: dict[str, dict[str, Any]] = {
     "gaussiantalker/two_layers": {LAYERS: 2},
     "gaussiantalker/joint": {"stage.order": ["joint"], "loss.lip.stages": ["fine", "joint"], "stage.stages.joint": ...},
     "gaussiantalker/no_static_stage": NO_STATIC,
-    "gaussiantalker/concatenation": {f"{MIXER}._target_": "talksplat.models.fusion.Concatenation", MIXER: ...},
-    "gaussiantalker/elementwise": {f"{MIXER}._target_": "talksplat.models.fusion.ElementwiseProduct", MIXER: ...},
+    "gaussiantalker/concatenation": {
+        f"{MIXER}._target_": "talksplat.models.conditioning.linear_fusion.Concatenation",
+        MIXER: ...,
+    },
+    "gaussiantalker/elementwise": {
+        f"{MIXER}._target_": "talksplat.models.conditioning.linear_fusion.ElementwiseProduct",
+        MIXER: ...,
+    },
     "gaussiantalker/eye_multiply": {f"{TOKENS}.eye.frequency": "multiply"},
     "gaussiantalker/raw_camera": {
         f"{TOKENS}.camera.normalize": False,

@@ -188,7 +188,7 @@ def test_finetuning_that_cannot_work_is_refused_before_training(folder: Path, mo
         TrainingRun(config, tmp_path / "run")
     encoder = ["+model.tokens.audio.encoder.listen=8", "audio=hubert", "audio.width=32", "+model.tokens.audio.encoder."]
     encoder[-1] += f"checkpoint={models / 'wavlm'}"
-    target = "model.tokens.audio.encoder._target_=talksplat.models.speech_encoder.SpeechEncoder"
+    target = "model.tokens.audio.encoder._target_=talksplat.models.conditioning.speech_encoder.SpeechEncoder"
     with pytest.raises(UserError, match="raw samples.*audio=waveform"):
         TrainingRun(compose("train", train_settings(folder, *encoder, target)), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -10,7 +10,7 @@ import torch
 
 from talksplat.checkpoint import read_checkpoint
 from talksplat.config import compose
-from talksplat.models.lip_token import LipToken
+from talksplat.models.conditioning.lip_token import LipToken
 from talksplat.training.run import TrainingRun
 from tests.config.test_experiments import ROWS
 from tests.helpers.experiments import names

@@ -11,7 +11,7 @@ import torch
 from talksplat.checkpoint import read_checkpoint
 from talksplat.config import compose, instantiate
 from talksplat.errors import UserError
-from talksplat.models.expression import ExpressionToken
+from talksplat.models.conditioning.expression import ExpressionToken
 from talksplat.rendering.drive import Drive
 from talksplat.rendering.plan import plan_speech, plan_split
 from talksplat.rendering.scene import open_scene

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 MIXER = "cross_attention.layers.0.mixer"
 NETWORKS = "tokens.networks"
 AGENTS = ("model.cross_attention.mixer.num_agents=7", "model.cross_attention.mixer.agent_share=null")
-POSITION_CODE = "{_target_: talksplat.models.position_code.PeriodicPositionCode, width: 64}"
+POSITION_CODE = "{_target_: talksplat.models.conditioning.position_code.PeriodicPositionCode, width: 64}"
 NO_PRIOR = ("model.reach=null",)
 
 
@@ -173,7 +173,7 @@ SWITCHES = [
     plain(G, "reach.width=1.0"),
     switch(
         G,
-        "model.tokens.expression={_target_:talksplat.models.expression.ExpressionToken,units:[AU01_r]}",
+        "model.tokens.expression={_target_:talksplat.models.conditioning.expression.ExpressionToken,units:[AU01_r]}",
         "tokens.expression",
         f"{NETWORKS}.expression",
         base=("dataset.action_units=[AU01_r]",),

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from talksplat.errors import UserError
-from talksplat.models.agents import AgentAttention, curve_order, group_means
-from talksplat.models.attention import SpatialAudioAttention
+from talksplat.models.conditioning.agents import AgentAttention, curve_order, group_means
+from talksplat.models.conditioning.attention import SpatialAudioAttention
 from talksplat.models.inspection import attention
 from tests.models.building import build, make_conditions, set_up
 

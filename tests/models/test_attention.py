@@ -5,9 +5,9 @@ import torch
 from torch.nn.functional import layer_norm
 
 from talksplat.errors import UserError
-from talksplat.models.attention import SpatialAudioAttention
+from talksplat.models.conditioning.attention import SpatialAudioAttention
+from talksplat.models.conditioning.multi_head import MultiHeadAttention
 from talksplat.models.dropout import Dropout
-from talksplat.models.multi_head import MultiHeadAttention
 
 
 def plain(module: SpatialAudioAttention, features, tokens):

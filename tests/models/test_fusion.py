@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from talksplat.errors import UserError
-from talksplat.models.fusion import Concatenation, ElementwiseProduct
+from talksplat.models.conditioning.linear_fusion import Concatenation, ElementwiseProduct
 from tests.models.building import build, make_conditions, set_up
 
 

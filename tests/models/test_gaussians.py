@@ -7,8 +7,8 @@ import torch
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import camera_centers
 from talksplat.geometry.spherical_harmonics import evaluate_sh
-from talksplat.models.gaussians import GaussianParameters
-from talksplat.models.start_points import resample_points
+from talksplat.models.gaussians.parameters import GaussianParameters
+from talksplat.models.gaussians.start_points import resample_points
 from tests.models.building import make_conditions, sphere
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from talksplat.errors import UserError
-from talksplat.models.hash_triplane import PRIME, HashTriPlane
-from talksplat.models.triplane import TriPlane
+from talksplat.models.gaussians.hash_triplane import PRIME, HashTriPlane
+from talksplat.models.gaussians.triplane import TriPlane
 from tests.models.building import build, make_conditions, parameters_of, set_up, sphere
 
 SMALL = dict(levels=3, features=2, base_resolution=4, growth=2.0, log2_table_size=5)  # 4 dense, 8 and 16 hashed

@@ -9,8 +9,8 @@ import torch
 from torch.nn.functional import silu
 
 from talksplat.errors import UserError
-from talksplat.models.canonical import CanonicalMLP
-from talksplat.models.deformation import DeformationHeads
+from talksplat.models.deformation.base import DeformationHeads
+from talksplat.models.gaussians.canonical import CanonicalMLP
 from talksplat.models.heads import FusedHeads, JoinedHeads
 from talksplat.models.kan import BASES, KANLinear, TokenKAN
 from talksplat.models.kan_heads import KANCanonical, KANDeformation, KANHeads

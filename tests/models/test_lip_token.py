@@ -16,9 +16,9 @@ from talksplat.errors import UserError
 from talksplat.lips import lip_numbers
 from talksplat.lips.measures import TARGETS
 from talksplat.lips.prior import LipPrior
-from talksplat.models import lip_token
-from talksplat.models.expression import at_rest
-from talksplat.models.lip_token import LipToken
+from talksplat.models.conditioning import lip_token
+from talksplat.models.conditioning.expression import at_rest
+from talksplat.models.conditioning.lip_token import LipToken
 from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.subject_format.audio_windows import audio_windows, rewindow
 from tests.models.building import configure, make_conditions, set_up

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from talksplat.errors import UserError
-from talksplat.models.expression import ExpressionOffsets
+from talksplat.models.conditioning.audio_attention_prior import AudioAttentionPrior
+from talksplat.models.deformation.expression_offsets import ExpressionOffsets
+from talksplat.models.deformation.motion import MotionOffsets
 from talksplat.models.inspection import attention
-from talksplat.models.motion import MotionOffsets
-from talksplat.models.reach import AudioReach
 from tests.models.building import build, make_conditions, parameters_of, set_up
 
 
@@ -66,7 +66,7 @@ def test_far_from_the_mouth_the_sound_is_not_heard():
 
 
 def test_without_a_known_mouth_there_is_no_prior():
-    prior = AudioReach()(torch.randn(4, 3), ["audio", "null"])
+    prior = AudioAttentionPrior()(torch.randn(4, 3), ["audio", "null"])
     assert torch.equal(prior, torch.zeros(4, 2))
 
 
@@ -74,7 +74,7 @@ def test_settings_out_of_range_are_refused():
     with pytest.raises(UserError, match="model.motion.kind"):
         MotionOffsets(8, [0.1], kind="spring")
     with pytest.raises(UserError, match="model.reach"):
-        AudioReach(width=0.0)
+        AudioAttentionPrior(width=0.0)
 
 
 def test_expression_is_a_sum_of_blendshapes():

@@ -13,7 +13,7 @@ import torch
 from talksplat.config import compose, instantiate
 from talksplat.data.open import open_subject
 from talksplat.errors import UserError
-from talksplat.models.position_code import PeriodicPositionCode
+from talksplat.models.conditioning.position_code import PeriodicPositionCode
 from talksplat.rendering.drive import Drive
 from talksplat.rendering.plan import plan_speech, plan_split
 from talksplat.rendering.scene import open_scene

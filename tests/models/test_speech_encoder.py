@@ -11,8 +11,8 @@ import torch
 from talksplat.audio import SpeechModelFeatures, WaveformFeatures
 from talksplat.audio.speech_checkpoint import architecture_of
 from talksplat.errors import UserError
-from talksplat.models.audio_encoder import AudioEncoder
-from talksplat.models.speech_encoder import SpeechEncoder
+from talksplat.models.conditioning.audio_encoder import AudioEncoder
+from talksplat.models.conditioning.speech_encoder import SpeechEncoder
 from talksplat.subject_format.audio_windows import audio_windows
 from tests.helpers.tiny_speech import HIDDEN, write_speech_model
 

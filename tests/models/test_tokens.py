@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from talksplat.errors import UserError
-from talksplat.models.audio_encoder import AudioEncoder
-from talksplat.models.tokens import CameraToken, ConditionTokens, EyeToken, TokenMLP
+from talksplat.models.conditioning.audio_encoder import AudioEncoder
+from talksplat.models.conditioning.tokens import CameraToken, ConditionTokens, EyeToken, TokenMLP
 from tests.models.building import build, make_conditions
 
 

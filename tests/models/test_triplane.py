@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from talksplat.models.canonical import CanonicalMLP
-from talksplat.models.triplane import TriPlane
+from talksplat.models.gaussians.canonical import CanonicalMLP
+from talksplat.models.gaussians.triplane import TriPlane
 from tests.models.building import sphere
 
 

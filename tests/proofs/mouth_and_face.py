@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from talksplat.models.attention_deformation import AttentionDeformation
 from talksplat.models.avatar import Avatar
 from talksplat.models.compositor import Over
-from talksplat.models.deformation import Deformation
+from talksplat.models.deformation.attention_deformation import AttentionDeformation
+from talksplat.models.deformation.base import Deformation
 from talksplat.models.layer import GaussianLayer
 from talksplat.models.subject_statistics import SubjectStatistics
 

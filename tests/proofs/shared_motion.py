@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from talksplat.models.deformation import Deformation
+from talksplat.models.conditioning.tokens import ConditionTokens
+from talksplat.models.deformation.base import Deformation
 from talksplat.models.talking_head import TalkingHead
-from talksplat.models.tokens import ConditionTokens
 
 CODES = 6
 

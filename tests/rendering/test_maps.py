@@ -12,7 +12,7 @@ import torch
 
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import project
-from talksplat.models.deformation import Deformation
+from talksplat.models.deformation.base import Deformation
 from talksplat.models.inspection import attention, deformed_attributes, undeformed
 from talksplat.models.talking_head import TalkingHead
 from talksplat.rasterizer.auto import AutoRasterizer

@@ -5,8 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MOVED = {  # old module or package: its present name; kept for one version
+MOVED = {  # old class, module or package: its present name; the first that fits counts; kept for one version
     "talksplat.preprocess.audio_features": "talksplat.audio",
+    "talksplat.models.agents": "talksplat.models.conditioning.agents",
+    "talksplat.models.attention": "talksplat.models.conditioning.attention",
+    "talksplat.models.audio_encoder": "talksplat.models.conditioning.audio_encoder",
+    "talksplat.models.expression.ExpressionOffsets": "talksplat.models.deformation.expression_offsets.ExpressionOffsets",
+    "talksplat.models.expression": "talksplat.models.conditioning.expression",
+    "talksplat.models.fusion": "talksplat.models.conditioning.linear_fusion",
+    "talksplat.models.lip_token": "talksplat.models.conditioning.lip_token",
+    "talksplat.models.multi_head": "talksplat.models.conditioning.multi_head",
+    "talksplat.models.position_code": "talksplat.models.conditioning.position_code",
+    "talksplat.models.reach.AudioReach": "talksplat.models.conditioning.audio_attention_prior.AudioAttentionPrior",
+    "talksplat.models.speech_encoder": "talksplat.models.conditioning.speech_encoder",
+    "talksplat.models.tokens": "talksplat.models.conditioning.tokens",
+    "talksplat.models.attention_deformation": "talksplat.models.deformation.attention_deformation",
+    "talksplat.models.deformation.Deformation": "talksplat.models.deformation.base.Deformation",
+    "talksplat.models.deformation.DeformationHeads": "talksplat.models.deformation.base.DeformationHeads",
+    "talksplat.models.motion": "talksplat.models.deformation.motion",
+    "talksplat.models.canonical": "talksplat.models.gaussians.canonical",
+    "talksplat.models.gaussians.GaussianParameters": "talksplat.models.gaussians.parameters.GaussianParameters",
+    "talksplat.models.hash_triplane": "talksplat.models.gaussians.hash_triplane",
+    "talksplat.models.triplane": "talksplat.models.gaussians.triplane",
 }
 
 

@@ -20,7 +20,7 @@ from talksplat.media.sound import read_audio
 from talksplat.media.video_writer import VideoWriter
 from talksplat.metrics.open import nodes_of_run, open_suite
 from talksplat.metrics.picture import comparison_grid, save_picture
-from talksplat.models.footprint import footprint
+from talksplat.models.model_size import model_size
 from talksplat.rendering.renderer import AvatarRenderer
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def about(renderer: AvatarRenderer, data: PortraitDataModule) -> dict[str, Any]:
         "subject": str(Path(subject.root).name),
         "resolution": [subject.width, subject.height],
         "num_gaussians": model.num_gaussians,
-        **footprint(model, renderer.mode),
+        **model_size(model, renderer.mode),
     }
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from talksplat.errors import UserError
 from talksplat.models.compositor import Over, Together
-from talksplat.models.expression import at_rest
+from talksplat.models.conditioning.expression import at_rest
+from talksplat.models.conditioning.speech_encoder import SpeechEncoder
 from talksplat.models.layer import MODES, GaussianLayer
-from talksplat.models.speech_encoder import SpeechEncoder
 from talksplat.models.subject_states import SubjectModule
 from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions, Gaussians

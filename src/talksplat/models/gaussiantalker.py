@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from talksplat.models.attention import SpatialAudioAttention
-from talksplat.models.attention_deformation import AttentionDeformation
-from talksplat.models.box import BoxedFeatures
-from talksplat.models.canonical import CanonicalMLP
-from talksplat.models.deformation import DeformationHeads
-from talksplat.models.gaussians import GaussianParameters
+from talksplat.models.conditioning.attention import SpatialAudioAttention
+from talksplat.models.conditioning.tokens import ConditionTokens
+from talksplat.models.deformation.attention_deformation import AttentionDeformation
+from talksplat.models.deformation.base import DeformationHeads
+from talksplat.models.gaussians.canonical import CanonicalMLP
+from talksplat.models.gaussians.parameters import GaussianParameters
+from talksplat.models.gaussians.spatial_encoding import SpatialEncoding
 from talksplat.models.layer import require_equal
 from talksplat.models.talking_head import TalkingHead
-from talksplat.models.tokens import ConditionTokens
 
 
 class GaussianTalker(TalkingHead):
@@ -32,7 +32,7 @@ class GaussianTalker(TalkingHead):
     def __init__(
         self,
         gaussians: GaussianParameters,
-        triplane: BoxedFeatures,
+        triplane: SpatialEncoding,
         canonical: CanonicalMLP,
         tokens: ConditionTokens,
         cross_attention: SpatialAudioAttention,

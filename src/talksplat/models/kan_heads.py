@@ -8,9 +8,9 @@ from functools import partial
 
 from torch import nn
 
-from talksplat.models.canonical import CanonicalMLP
-from talksplat.models.deformation import DeformationHeads
-from talksplat.models.gaussians import ATTRIBUTES
+from talksplat.models.deformation.base import DeformationHeads
+from talksplat.models.gaussians.canonical import CanonicalMLP
+from talksplat.models.gaussians.parameters import ATTRIBUTES
 from talksplat.models.heads import JoinedHeads
 from talksplat.models.kan import KANLinear
 

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
-from talksplat.models.box import BoxedFeatures
-from talksplat.models.canonical import CanonicalMLP
-from talksplat.models.deformation import Deformation
-from talksplat.models.gaussians import ATTRIBUTES, GaussianParameters, RawGaussians
+from talksplat.models.deformation.base import Deformation
+from talksplat.models.gaussians.canonical import CanonicalMLP
+from talksplat.models.gaussians.parameters import ATTRIBUTES, GaussianParameters, RawGaussians
+from talksplat.models.gaussians.spatial_encoding import SpatialEncoding
 from talksplat.models.heads import without_autocast
 from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions, Gaussians
@@ -43,7 +43,7 @@ class GaussianLayer(nn.Module):
     def __init__(
         self,
         gaussians: GaussianParameters,
-        triplane: BoxedFeatures,
+        triplane: SpatialEncoding,
         canonical: CanonicalMLP,
         deformation: Deformation | None = None,
     ):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from talksplat.models.box import BoxedFeatures
-from talksplat.models.canonical import CanonicalMLP
-from talksplat.models.gaussians import GaussianParameters
+from talksplat.models.gaussians.canonical import CanonicalMLP
+from talksplat.models.gaussians.parameters import GaussianParameters
+from talksplat.models.gaussians.spatial_encoding import SpatialEncoding
 from talksplat.models.talking_head import TalkingHead
 
 
@@ -21,7 +21,7 @@ class StaticHead(TalkingHead):
     def __init__(
         self,
         gaussians: GaussianParameters,
-        triplane: BoxedFeatures,
+        triplane: SpatialEncoding,
         canonical: CanonicalMLP,
         personal: Sequence[str] = (),
         max_points: int = 524_288,

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from talksplat.models.avatar import Avatar
-from talksplat.models.box import BoxedFeatures
-from talksplat.models.canonical import CanonicalMLP
-from talksplat.models.deformation import Deformation
-from talksplat.models.gaussians import GaussianParameters, RawGaussians
+from talksplat.models.deformation.base import Deformation
+from talksplat.models.gaussians.canonical import CanonicalMLP
+from talksplat.models.gaussians.parameters import GaussianParameters, RawGaussians
+from talksplat.models.gaussians.spatial_encoding import SpatialEncoding
 from talksplat.models.layer import GaussianLayer
 
 FACE = "face"
@@ -27,7 +27,7 @@ class TalkingHead(Avatar):
     def __init__(
         self,
         gaussians: GaussianParameters,
-        triplane: BoxedFeatures,
+        triplane: SpatialEncoding,
         canonical: CanonicalMLP,
         deformation: Deformation | None = None,
         shared: Mapping[str, nn.Module] | None = None,

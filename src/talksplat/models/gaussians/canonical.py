@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
-from talksplat.models.gaussians import attribute_widths
+from talksplat.models.gaussians.parameters import attribute_widths
 from talksplat.models.heads import FusedHeads, JoinedHeads, attribute_shaped
 
 FACTORS = ("scales", "quats", "opacities", "sh")

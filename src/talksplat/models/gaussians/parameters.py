@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import camera_centers
 from talksplat.geometry.spherical_harmonics import C0, evaluate_sh, num_sh_bases
-from talksplat.models.start_points import neighbor_distances, resample_points
+from talksplat.models.gaussians.start_points import neighbor_distances, resample_points
 from talksplat.types import Gaussians, TensorBundle
 
 ATTRIBUTES = ("means", "scales", "quats", "opacities", "sh")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from talksplat.errors import UserError
 
 
-class AudioReach(nn.Module):
+class AudioAttentionPrior(nn.Module):
     """Logit of the tokens made of sound, falling with the distance from the mouth: -(max(d - inner, 0) / width)^2.
 
     On a short clip the sound tells every frame from every other, so hair and forehead would learn their state in each

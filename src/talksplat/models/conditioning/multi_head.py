@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
-from talksplat.models.mixing import TokenMixer
+from talksplat.models.conditioning.fusion import ConditionFusion
 
 
-class MultiHeadAttention(TokenMixer):
+class MultiHeadAttention(ConditionFusion):
     """Multi-head attention from many Gaussians to few tokens, with keys and values folded into the projections.
 
     With K_h and V_h the keys and values of a frame, logits are X (W_q^T K_h^T / sqrt(d)) + b_q K_h^T / sqrt(d) and the
@@ -45,7 +45,7 @@ class MultiHeadAttention(TokenMixer):
         tokens: Float[Tensor, "frame token width"],
         prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian width"]:
-        """Attended values; see `TokenMixer`."""
+        """Attended values; see `ConditionFusion`."""
         values = self.value(tokens).unflatten(-1, (self.num_heads, self.head_width))
         project = self.output.weight.to(values.dtype).unflatten(1, (self.num_heads, self.head_width))
         folded = torch.einsum("bthd,chd->bhtc", values, project).flatten(1, 2)

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
-from talksplat.models.attention import PreparedQueries, SpatialAudioAttention
-from talksplat.models.deformation import Deformation, DeformationHeads
+from talksplat.models.conditioning.attention import PreparedQueries, SpatialAudioAttention
+from talksplat.models.deformation.base import Deformation, DeformationHeads
 from talksplat.models.layer import require_equal
 from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions

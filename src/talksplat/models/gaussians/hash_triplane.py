@@ -12,14 +12,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
-from talksplat.models.box import BoxedFeatures
+from talksplat.models.gaussians.spatial_encoding import SpatialEncoding
+from talksplat.models.gaussians.triplane import sample_product, smooth_noise
 from talksplat.models.heads import without_autocast
-from talksplat.models.triplane import sample_product, smooth_noise
 
 PRIME = 2_654_435_761  # of the second axis; that of the first is 1 (Mueller et al. 2022, equation 4)
 
 
-class HashTriPlane(BoxedFeatures):
+class HashTriPlane(SpatialEncoding):
     """Three axis-aligned planes, each a 2-D multi-resolution hash grid (Mueller et al. 2022); the three planes' bilinear
     samples are multiplied in each level and the levels concatenated, as in `TriPlane`.
 
@@ -31,7 +31,7 @@ class HashTriPlane(BoxedFeatures):
         levels, features: of each plane, and numbers a level.
         base_resolution, growth: vertices a side of the coarsest level, and factor from one level to the next.
         log2_table_size: T; a table has 2^T entries.
-        margin: see `BoxedFeatures`.
+        margin: see `SpatialEncoding`.
         init_range, init_resolution: see `smooth_noise`.
 
     Raises:

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
-from talksplat.models.mixing import TokenMixer
+from talksplat.models.conditioning.fusion import ConditionFusion
 
 
-class Fusion(TokenMixer):
+class LinearFusion(ConditionFusion):
     """Each token through a matrix of its own, summed: the part of a Linear on all tokens, side by side, that is theirs.
 
     Every Gaussian hears every token alike. A prior scales what each token says by its exponential.
@@ -46,7 +46,7 @@ class Fusion(TokenMixer):
         tokens: Float[Tensor, "frame token width"],
         prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian width"]:
-        """See `TokenMixer`."""
+        """See `ConditionFusion`."""
         return self.join(prepared, self._told(tokens, prior))
 
     def join(
@@ -65,7 +65,7 @@ class Fusion(TokenMixer):
         return torch.matmul(prior.exp().to(each.dtype), each) + self.tokens.bias.to(each.dtype)
 
 
-class Concatenation(Fusion):
+class Concatenation(LinearFusion):
     """A Linear on a Gaussian's features and all tokens side by side."""
 
     def join(
@@ -75,7 +75,7 @@ class Concatenation(Fusion):
         return share + told
 
 
-class ElementwiseProduct(Fusion):
+class ElementwiseProduct(LinearFusion):
     """A Linear on a Gaussian's features times a Linear on all tokens, element by element."""
 
     def join(

@@ -11,7 +11,7 @@ from talksplat.errors import UserError
 PLANE_AXES = ((0, 1), (0, 2), (1, 2))
 
 
-class BoxedFeatures(nn.Module):
+class SpatialEncoding(nn.Module):
     """Base of tri-planes: maps positions from the box of the start points to [-1, 1].
 
     Args:

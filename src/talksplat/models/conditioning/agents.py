@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from talksplat.errors import UserError
-from talksplat.models.mixing import TokenMixer
+from talksplat.models.conditioning.fusion import ConditionFusion
 
 SELECTIONS = ("pooled", "first")
 COMPUTATIONS = ("fused", "two_step")
@@ -21,7 +21,7 @@ SPREAD = (  # shifts and masks that put two zeros before each of those bits
 )
 
 
-class AgentAttention(TokenMixer):
+class AgentAttention(ConditionFusion):
     """Attention through a few agents, without projections of queries, keys and values.
 
     With queries Q [N, d], tokens T and agents A = Linear(summaries of Q) [n, d]: S = softmax(s A T^T) [n, T] says what
@@ -95,7 +95,7 @@ class AgentAttention(TokenMixer):
         tokens: Float[Tensor, "frame token width"],
         prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian width"]:
-        """Mixtures of the tokens; see `TokenMixer`."""
+        """Mixtures of the tokens; see `ConditionFusion`."""
         agents, asked = prepared
         if self.computation == "two_step":
             heard = self._heard(agents, tokens) @ tokens.to(asked.dtype)

@@ -10,7 +10,7 @@ from talksplat.models.avatar import Avatar
 from talksplat.models.layer import PREDICTED_MODES, GaussianLayer
 
 
-def footprint(model: Avatar, mode: str) -> dict[str, Any]:
+def model_size(model: Avatar, mode: str) -> dict[str, Any]:
     """Size of a finished avatar that is rendered in `mode`, the mode of its last stage.
 
     Only what takes part in that mode counts. "deform": not the canonical networks, which only made the explicit

@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
-from talksplat.models.footprint import footprint
-from talksplat.models.gaussians import attribute_widths
+from talksplat.models.gaussians.parameters import attribute_widths
+from talksplat.models.model_size import model_size
 from tests.models.building import build, make_conditions, set_up
 
 COUNT = 60
@@ -40,20 +40,20 @@ def test_what_is_not_counted_does_not_change_the_picture(name, mode):
         if not torch.equal(rendered(model, mode), before):
             needed += parameter.numel()
         parameter.data.copy_(kept)
-    counted = footprint(model, mode)["parameters"]
+    counted = model_size(model, mode)["parameters"]
     assert counted["networks"] + counted["gaussians"] == needed
 
 
 def test_gaussians_networks_and_bytes():
-    static = footprint(set_up(build("static"), COUNT), "deform")
+    static = model_size(set_up(build("static"), COUNT), "deform")
     assert static == {"parameters": {"networks": 0, "gaussians": COUNT * NUMBERS}, "size_bytes": 4 * COUNT * NUMBERS}
     model = set_up(build(), COUNT)
-    deform = footprint(model, "deform")
+    deform = model_size(model, "deform")
     canonical = sum(parameter.numel() for parameter in model.face.canonical.parameters())
     assert sum(deform["parameters"].values()) == sum(p.numel() for p in model.parameters()) - canonical
     assert deform["size_bytes"] == sum(
         tensor.nbytes for key, tensor in model.state_dict().items() if not key.startswith("layers.face.canonical.")
     )
     # Opacities and colours come from the networks: means, scales and quaternions are left.
-    assert footprint(model, "canonical")["parameters"]["gaussians"] == COUNT * 10
-    assert footprint(model.half(), "deform")["size_bytes"] < 0.6 * deform["size_bytes"]
+    assert model_size(model, "canonical")["parameters"]["gaussians"] == COUNT * 10
+    assert model_size(model.half(), "deform")["size_bytes"] < 0.6 * deform["size_bytes"]

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class TokenMixer(nn.Module):
+class ConditionFusion(nn.Module):
     """Brings the tokens of a frame to each Gaussian: attention, or a plain fusion.
 
     Queries without a frame axis are shared by all frames, and whatever depends on them alone is worked out once, by

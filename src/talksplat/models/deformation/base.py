@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
-from talksplat.models.gaussians import ATTRIBUTES, attribute_widths
+from talksplat.models.gaussians.parameters import ATTRIBUTES, attribute_widths
 from talksplat.models.heads import FusedHeads, JoinedHeads, attribute_shaped
 from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate
 
 from talksplat.errors import UserError
-from talksplat.models.box import BoxedFeatures
+from talksplat.models.gaussians.spatial_encoding import SpatialEncoding
 from talksplat.models.heads import without_autocast
 
 
-class TriPlane(BoxedFeatures):
+class TriPlane(SpatialEncoding):
     """Three axis-aligned feature planes a level; their bilinear samples are multiplied and the levels concatenated.
 
     Positions are mapped from the box of the start points to [-1, 1]; outside, the border's features are used.
@@ -22,7 +22,7 @@ class TriPlane(BoxedFeatures):
     Args:
         resolutions: cells a side of each level.
         channels: features of each level.
-        margin: see `BoxedFeatures`.
+        margin: see `SpatialEncoding`.
         init_range: the planes start as uniform noise in this range.
         init_resolution: cells a side of that noise, see `smooth_noise`.
     """

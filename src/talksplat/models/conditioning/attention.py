@@ -10,14 +10,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
+from talksplat.models.conditioning.fusion import ConditionFusion
 from talksplat.models.dropout import Dropout
-from talksplat.models.mixing import TokenMixer
 
 
 class AttentionLayer(nn.Module):
     """Post-norm transformer layer: x = LN(x + mixed), x = LN(x + FFN), dropout after both and inside the FFN."""
 
-    def __init__(self, mixer: TokenMixer, width: int, ffn_width: int, dropout: float, norm_eps: float):
+    def __init__(self, mixer: ConditionFusion, width: int, ffn_width: int, dropout: float, norm_eps: float):
         super().__init__()
         self.mixer = mixer
         self.mixer_norm = nn.LayerNorm(width, eps=norm_eps)
@@ -51,7 +51,7 @@ class SpatialAudioAttention(nn.Module):
     """A stack of `AttentionLayer`; the tri-plane features are the first queries, the same in all frames.
 
     Args:
-        mixer: makes the `TokenMixer` of a layer from the width.
+        mixer: makes the `ConditionFusion` of a layer from the width.
         width: of features and tokens.
         num_layers, ffn_width: original 1 or 2, 128.
         dropout: original 0.2 (GaussianTalker), 0.1 (EGSTalker).
@@ -65,7 +65,7 @@ class SpatialAudioAttention(nn.Module):
 
     def __init__(
         self,
-        mixer: Callable[[int], TokenMixer],
+        mixer: Callable[[int], ConditionFusion],
         width: int = 64,
         num_layers: int = 1,
         ffn_width: int = 128,

@@ -13,7 +13,7 @@ from talksplat.audio import ROW_SAMPLES
 from talksplat.audio.row_grid import RowGrid
 from talksplat.audio.speech_checkpoint import build_model, find_checkpoint, load_weights
 from talksplat.errors import UserError
-from talksplat.models.audio_encoder import AudioEncoder
+from talksplat.models.conditioning.audio_encoder import AudioEncoder
 
 ROWS = 2  # of 20 ms in a frame
 FIT_CHUNKS, FIT_FRAMES = 8, 100  # stretches of the training clip over which the hidden states are standardised

@@ -1,4 +1,4 @@
-"""Facial expression: action units beside the blink, as a condition token or as blendshapes."""
+"""Facial expression: action units in addition to the blink, as a condition token."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
-from talksplat.models.heads import without_autocast
-from talksplat.models.motion import linear_offsets
 from talksplat.types import Conditions
 
 
 class ExpressionToken(nn.Module):
-    """Intensities of facial action units beside the blink.
+    """Intensities of facial action units in addition to the blink.
 
     Args:
         units: their names, as `dataset.action_units` lists them.
@@ -32,33 +30,6 @@ class ExpressionToken(nn.Module):
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame unit"]:
         """Intensities. Raises UserError where the frames have none."""
         return intensities(conditions, self.units)
-
-
-class ExpressionOffsets(nn.Module):
-    """Offsets of Gaussians' positions, linear in the intensities: one blendshape for each unit, as in linear face models.
-
-    A few seconds of video show few expressions; what is linear still holds for mixtures and strengths not seen.
-
-    Args:
-        in_features: width of the tri-plane features, from which each Gaussian's blendshapes come.
-        units: their names, as `dataset.action_units` lists them; without any, the avatar does without this part.
-        hidden: width of the network.
-    """
-
-    def __init__(self, in_features: int, units: Sequence[str], hidden: int = 64):
-        super().__init__()
-        self.units = tuple(units)
-        if not self.units:
-            return
-        self.network = linear_offsets(in_features, hidden, 3 * len(self.units))
-
-    def forward(
-        self, features: Float[Tensor, "gaussian feature"], conditions: Conditions
-    ) -> Float[Tensor, "frame gaussian 3"]:
-        """Offsets in dm, float32. Raises UserError where the frames have no such intensities."""
-        with without_autocast(features):
-            shapes = self.network(features.float()).unflatten(-1, (3, len(self.units)))
-            return torch.einsum("niu,bu->bni", shapes, intensities(conditions, self.units))
 
 
 def at_rest(conditions: Conditions, share: float) -> Conditions:
