@@ -29,7 +29,7 @@ from talksplat.media.video import read_frames  # noqa: E402
 from talksplat.metrics.mouth_opening import pearson  # noqa: E402
 from talksplat.rendering.request import overrides_of  # noqa: E402
 from talksplat.rendering.run import render  # noqa: E402
-from talksplat.rendering.scene import open_scene  # noqa: E402
+from talksplat.rendering.source_clip import open_source_clip  # noqa: E402
 from talksplat.subject_format.subject import Subject  # noqa: E402
 
 CLOSED, OPEN = 20, 80  # percentiles of the training frames
@@ -39,7 +39,7 @@ SMOOTH_DB = 5  # frames over which the level is averaged before it is compared w
 def training_subject(run: Path, folder: str | None) -> Subject:
     """The frames that a run was trained on."""
     checkpoint = read_checkpoint(run)
-    subject = open_scene(checkpoint["talksplat"]["subject"], checkpoint_config(checkpoint).audio, folder).subject
+    subject = open_source_clip(checkpoint["talksplat"]["subject"], checkpoint_config(checkpoint).audio, folder).subject
     if subject is None:
         raise SystemExit("the subject folder is gone: give it as --subject FOLDER")
     return subject

@@ -12,9 +12,9 @@ from talksplat.checkpoint import read_checkpoint
 from talksplat.config import compose, instantiate
 from talksplat.errors import UserError
 from talksplat.models.conditioning.expression import ExpressionToken
-from talksplat.rendering.drive import Drive
-from talksplat.rendering.plan import plan_speech, plan_split
-from talksplat.rendering.scene import open_scene
+from talksplat.rendering.driving_audio import DrivingAudio
+from talksplat.rendering.render_sequence import speech_sequence, split_sequence
+from talksplat.rendering.source_clip import open_source_clip
 from talksplat.subject_format.subject import read_subject
 from talksplat.training.run import train
 from tests.helpers.runs import small_config
@@ -108,14 +108,18 @@ def test_training_and_new_speech_carry_them(subject: Path, tmp_path: Path):
     name = "model.tokens.networks.expression.2.weight"
     assert checkpoint["state_dict"][name].shape == (64, 64)
     entry = checkpoint["talksplat"]["subject"]
-    scene = open_scene(entry, config.audio, None)
+    clip = open_source_clip(entry, config.audio, None)
     expected = torch.from_numpy(read_subject(subject, ["aud_mel.npy"], 8, 16, ("AU01_r", "AU04_r")).action_units)
-    held_out = plan_split(scene, "test", 8).conditions(slice(None), torch.device("cpu"))
+    held_out = split_sequence(clip, "test", 8).conditions(slice(None), torch.device("cpu"))
     assert torch.equal(held_out.action_units, expected[10:])
-    drive = Drive(np.zeros((30, 16, 8), np.float32), None, 16000)
-    plan = plan_speech(scene, drive, instantiate(compose("render", ["checkpoint=x", "camera=static"]).camera), 8)
-    conditions = plan.conditions(slice(0, 30), torch.device("cpu"))
-    assert torch.equal(conditions.action_units, expected[plan.path.eyes])  # of the frame that lends its blink
+    driving = DrivingAudio(np.zeros((30, 16, 8), np.float32), None, 16000)
+    sequence = speech_sequence(
+        clip, driving, instantiate(compose("render", ["checkpoint=x", "camera=static"]).camera), 8
+    )
+    conditions = sequence.conditions(slice(0, 30), torch.device("cpu"))
+    assert torch.equal(conditions.action_units, expected[sequence.path.eyes])  # of the frame that lends its blink
     del entry["action_units"]  # an older checkpoint
-    old = plan_split(open_scene(entry, config.audio, None), "test", 8).conditions(slice(None), torch.device("cpu"))
+    old = split_sequence(open_source_clip(entry, config.audio, None), "test", 8).conditions(
+        slice(None), torch.device("cpu")
+    )
     assert old.action_units.shape == (1, 0)

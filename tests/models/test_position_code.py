@@ -14,9 +14,9 @@ from talksplat.config import compose, instantiate
 from talksplat.data.open import open_subject
 from talksplat.errors import UserError
 from talksplat.models.conditioning.position_code import PeriodicPositionCode
-from talksplat.rendering.drive import Drive
-from talksplat.rendering.plan import plan_speech, plan_split
-from talksplat.rendering.scene import open_scene
+from talksplat.rendering.driving_audio import DrivingAudio
+from talksplat.rendering.render_sequence import speech_sequence, split_sequence
+from talksplat.rendering.source_clip import open_source_clip
 from talksplat.training.subject import subject_entry
 from tests.helpers.runs import small_config
 from tests.models.building import build, make_conditions, set_up
@@ -82,9 +82,9 @@ def test_frame_numbers_come_from_the_video_or_count_new_speech(tiny_subject: Pat
     positions = torch.tensor([2, 19])
     expected = torch.from_numpy(subject.frame_ids)[positions]
     assert torch.equal(data.store.conditions(positions, CPU).frames, expected)
-    scene = open_scene(subject_entry(data), config.audio, None)
-    held_out = plan_split(scene, "test", 8).conditions(slice(None), CPU)
+    clip = open_source_clip(subject_entry(data), config.audio, None)
+    held_out = split_sequence(clip, "test", 8).conditions(slice(None), CPU)
     assert torch.equal(held_out.frames, torch.from_numpy(subject.frame_ids[subject.test])) and held_out.frames[0] > 0
     camera = instantiate(compose("render", ["checkpoint=x"]).camera)
-    speech = plan_speech(scene, Drive(np.zeros((60, 16, 8), np.float32), None, 16000), camera, 8)
+    speech = speech_sequence(clip, DrivingAudio(np.zeros((60, 16, 8), np.float32), None, 16000), camera, 8)
     assert torch.equal(speech.conditions(slice(40, 60), CPU).frames, torch.arange(40, 60))

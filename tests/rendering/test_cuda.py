@@ -9,7 +9,7 @@ import torch
 from talksplat.media.sound import write_wav
 from talksplat.media.video import read_frames
 from talksplat.media.video_writer import VideoWriter
-from talksplat.rendering.streaming import FrameStream
+from talksplat.rendering.async_encoder import AsyncEncoder
 from tests.rendering.test_render import difference, noise, run
 
 pytestmark = pytest.mark.gpu
@@ -37,10 +37,10 @@ def test_split_and_missing_folder(checkpoint, tmp_path):
 
 
 def test_frames_are_copied_before_their_memory_is_used_again(tmp_path):
-    with FrameStream(VideoWriter(tmp_path / "a.mp4", 512, 512)) as stream:
+    with AsyncEncoder(VideoWriter(tmp_path / "a.mp4", 512, 512)) as encoder:
         for first in range(0, 60, 4):
             levels = torch.arange(first, first + 4, device="cuda", dtype=torch.uint8) * 4
-            stream.write(levels[:, None, None, None].expand(4, 512, 512, 3).contiguous())
+            encoder.write(levels[:, None, None, None].expand(4, 512, 512, 3).contiguous())
             torch.zeros(4, 512, 512, 3, device="cuda", dtype=torch.uint8)  # takes the freed block
     levels = np.array([frame.mean() for frame in read_frames(tmp_path / "a.mp4")])
     np.testing.assert_allclose(levels, np.arange(60) * 4, atol=2)

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from talksplat.media.video import read_frames
 from talksplat.media.video_writer import VideoWriter
+from talksplat.rendering.async_encoder import BUFFERS, AsyncEncoder
 from talksplat.rendering.frame_reader import FrameReader, PlateReader
 from talksplat.rendering.panels import Panel, Panels
 from talksplat.rendering.progress import RenderProgress
 from talksplat.rendering.renderer import Clock
-from talksplat.rendering.streaming import BUFFERS, FrameStream
 from talksplat.subject_format.subject import load_frame, read_subject
 from tests.helpers.tiny_subject import AUDIO_FILE, AUDIO_WIDTH, AUDIO_WINDOW
 
@@ -45,10 +45,10 @@ def test_plate_stands_in_for_every_frame():
 
 
 def test_stream_writes_chunks_in_order(tmp_path):
-    with FrameStream(VideoWriter(tmp_path / "a.mp4", 32, 32)) as stream:
+    with AsyncEncoder(VideoWriter(tmp_path / "a.mp4", 32, 32)) as encoder:
         for first in range(0, 20, 4):
             levels = torch.arange(first, first + 4, dtype=torch.uint8) * 12
-            stream.write(levels[:, None, None, None].expand(4, 32, 32, 3).contiguous())
+            encoder.write(levels[:, None, None, None].expand(4, 32, 32, 3).contiguous())
     levels = np.array([frame.mean() for frame in read_frames(tmp_path / "a.mp4")])
     np.testing.assert_allclose(levels, np.arange(20) * 12, atol=2)
 
@@ -78,9 +78,9 @@ def test_stream_holds_few_chunks_and_makes_the_renderer_wait():
     accepted = []
 
     def produce():
-        with FrameStream(writer) as stream:
+        with AsyncEncoder(writer) as encoder:
             for i in range(6):
-                stream.write(torch.zeros(2, 4, 4, 3, dtype=torch.uint8))
+                encoder.write(torch.zeros(2, 4, 4, 3, dtype=torch.uint8))
                 accepted.append(i)
 
     thread = threading.Thread(target=produce)
@@ -96,15 +96,15 @@ def test_stream_holds_few_chunks_and_makes_the_renderer_wait():
 def test_errors_of_the_encoder_reach_the_renderer(fail_at, chunks):
     writer = _SlowWriter(fail_at)
     writer.gate.set()
-    with pytest.raises(ValueError, match="disk full"), FrameStream(writer) as stream:
+    with pytest.raises(ValueError, match="disk full"), AsyncEncoder(writer) as encoder:
         for _ in range(chunks):
-            stream.write(torch.zeros(2, 4, 4, 3, dtype=torch.uint8))
+            encoder.write(torch.zeros(2, 4, 4, 3, dtype=torch.uint8))
     assert writer.outcome is ValueError
 
 
 def test_error_of_the_renderer_leaves_no_file(tmp_path):
-    with pytest.raises(KeyboardInterrupt), FrameStream(VideoWriter(tmp_path / "a.mp4", 32, 32)) as stream:
-        stream.write(torch.zeros(2, 32, 32, 3, dtype=torch.uint8))
+    with pytest.raises(KeyboardInterrupt), AsyncEncoder(VideoWriter(tmp_path / "a.mp4", 32, 32)) as encoder:
+        encoder.write(torch.zeros(2, 32, 32, 3, dtype=torch.uint8))
         raise KeyboardInterrupt
     assert os.listdir(tmp_path) == []
 

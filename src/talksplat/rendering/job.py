@@ -1,4 +1,4 @@
-"""A video from its plan, chunk by chunk."""
+"""A video from its render sequence, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import Tensor
 
 from talksplat.files import write_json
 from talksplat.media.video_writer import VideoWriter
-from talksplat.rendering.maps import Maps
-from talksplat.rendering.maps_picture import MapsPicture
+from talksplat.rendering.async_encoder import AsyncEncoder
+from talksplat.rendering.attribution_figure import AttributionFigure
+from talksplat.rendering.attribution_maps import AttributionMaps
 from talksplat.rendering.panels import Panel, Panels
-from talksplat.rendering.plan import Plan
 from talksplat.rendering.progress import RenderProgress
+from talksplat.rendering.render_sequence import RenderSequence
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.rendering.request import maps_path, metrics_path
-from talksplat.rendering.streaming import FrameStream
 from talksplat.types import Conditions, FrameBatch
 
 if TYPE_CHECKING:
@@ -43,68 +43,72 @@ class RenderReport:
 
 
 class RenderJob:
-    """Renders the chunks of a plan into a video, with constant memory.
+    """Renders the chunks of a render sequence into a video, with constant memory.
 
     Args:
-        plan: what drives each frame.
+        sequence: what drives each frame.
         renderer: draws it.
         device: where.
         batch_size: frames at once.
-        maps: shown beside the rendering, and in a picture beside the video; None: none.
+        attribution: shown beside the rendering, and in a picture beside the video; None: none.
         suite: measures the renderings against the originals, which are then shown beside them; None: new speech.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        sequence: RenderSequence,
         renderer: AvatarRenderer,
         device: torch.device,
         batch_size: int,
-        maps: Maps | None = None,
+        attribution: AttributionMaps | None = None,
         suite: MetricSuite | None = None,
     ) -> None:
-        self.plan, self.renderer, self.device = plan, renderer, device
+        self.sequence, self.renderer, self.device = sequence, renderer, device
         self.batch_size = batch_size
-        self.maps, self.suite = maps, suite
+        self.attribution, self.suite = attribution, suite
         measured = () if suite is None else ("original", "head_mask", "head_alpha")
-        self.wanted = ("background", *measured[: 3 if suite and plan.scene.subject.soft_masks else 2])
+        self.wanted = ("background", *measured[: 3 if suite and sequence.clip.subject.soft_masks else 2])
         shown = [Panel("original")] if suite is not None else []
-        shown += [Panel("render"), *(maps.panels if maps is not None else [])]
-        size = (plan.scene.width, plan.scene.height)
+        shown += [Panel("render"), *(attribution.panels if attribution is not None else [])]
+        size = (sequence.clip.width, sequence.clip.height)
         self.panels = Panels(shown, *size)
-        numbers = range(len(plan)) if suite is None else plan.scene.frame_ids[plan.path.positions]
-        self.picture = MapsPicture(shown, numbers, plan.fps, *size) if maps is not None else None
+        numbers = range(len(sequence)) if suite is None else sequence.clip.frame_ids[sequence.path.positions]
+        self.picture = AttributionFigure(shown, numbers, sequence.fps, *size) if attribution is not None else None
 
     def run(self, output: Path, crf: int) -> RenderReport:
         """Render everything; the file appears when it is complete."""
-        plan = self.plan
+        sequence = self.sequence
         size = f"{self.panels.width}x{self.panels.height}"
-        logger.info("%d frames (%.1f s) of %s pixels on %s", len(plan), len(plan) / plan.fps, size, self.device)
-        writer = VideoWriter(output, self.panels.width, self.panels.height, plan.fps, plan.sound, plan.sound_rate, crf)
+        logger.info(
+            "%d frames (%.1f s) of %s pixels on %s", len(sequence), len(sequence) / sequence.fps, size, self.device
+        )
+        writer = VideoWriter(
+            output, self.panels.width, self.panels.height, sequence.fps, sequence.sound, sequence.sound_rate, crf
+        )
         with (
-            plan.scene.reader(*self.wanted) as reader,
-            FrameStream(writer) as stream,
-            RenderProgress(len(plan)) as progress,
+            sequence.clip.reader(*self.wanted) as reader,
+            AsyncEncoder(writer) as encoder,
+            RenderProgress(len(sequence)) as progress,
         ):
-            chunks = plan.chunks(self.batch_size)
-            waiting = reader.request(plan.path.positions[chunks[0]])
+            chunks = sequence.chunks(self.batch_size)
+            waiting = reader.request(sequence.path.positions[chunks[0]])
             for index, chunk in enumerate(chunks):
                 images = waiting()
                 if index + 1 < len(chunks):
-                    waiting = reader.request(plan.path.positions[chunks[index + 1]])
-                stream.write(self._pictures(chunk, images))
+                    waiting = reader.request(sequence.path.positions[chunks[index + 1]])
+                encoder.write(self._pictures(chunk, images))
                 progress.advance(chunk.stop - chunk.start)
                 if index == 0:
                     warm = time.perf_counter()
         seconds = time.perf_counter() - warm  # up to the closed file
-        counted = len(plan) - chunks[0].stop
+        counted = len(sequence) - chunks[0].stop
         metrics = None if self.suite is None else self._write_metrics(output)
         if self.picture is not None:
             self.picture.write(maps_path(output))
         return RenderReport(
             output=output,
-            num_frames=len(plan),
-            seconds=len(plan) / plan.fps,
+            num_frames=len(sequence),
+            seconds=len(sequence) / sequence.fps,
             render_fps=self.renderer.clock.fps,
             total_fps=counted / seconds if counted else None,
             metrics=metrics,
@@ -114,20 +118,20 @@ class RenderJob:
     def _pictures(self, chunk: slice, images: dict[str, Tensor]) -> Tensor:
         """uint8 [B, H, W, 3] of a chunk, all panels joined."""
         images = {name: _upload(image, self.device) for name, image in images.items()}
-        conditions = self.plan.conditions(chunk, self.device)
+        conditions = self.sequence.conditions(chunk, self.device)
         rendered, gaussians = self.renderer.render(conditions, images["background"])
         pictures = [rendered]
         if self.suite is not None:
             self.suite.update(rendered, self._batch(chunk, conditions, images))
             pictures.insert(0, images["original"].float() / 255)
-        if self.maps is not None:
-            pictures += self.maps(conditions, gaussians, rendered)
+        if self.attribution is not None:
+            pictures += self.attribution(conditions, gaussians, rendered)
             self.picture.keep(chunk, pictures)
         return self.panels(pictures)
 
     def _batch(self, chunk: slice, conditions: Conditions, images: dict[str, Tensor]) -> FrameBatch:
-        positions = self.plan.path.positions[chunk]
-        subject = self.plan.scene.subject
+        positions = self.sequence.path.positions[chunk]
+        subject = self.sequence.clip.subject
         return FrameBatch(
             frame_ids=torch.as_tensor(subject.frame_ids[positions]).to(self.device),
             conditions=conditions,

@@ -11,13 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint, subject_of
 from talksplat.config import instantiate
 from talksplat.rasterizer.trained import trained_rasterizer
-from talksplat.rendering.drive import drive_from_audio, drive_from_text
+from talksplat.rendering.attribution_maps import check_attribution, make_attribution
+from talksplat.rendering.driving_audio import driving_audio_from_file, driving_audio_from_text
 from talksplat.rendering.job import RenderJob, RenderReport
-from talksplat.rendering.maps import check_maps, make_maps
-from talksplat.rendering.plan import Plan, plan_speech, plan_split
+from talksplat.rendering.render_sequence import RenderSequence, speech_sequence, split_sequence
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.rendering.request import PRECISIONS, check_request, choose_device
-from talksplat.rendering.scene import Scene, open_scene
+from talksplat.rendering.source_clip import SourceClip, open_source_clip
 
 if TYPE_CHECKING:
     from talksplat.metrics.suite import MetricSuite
@@ -40,10 +40,10 @@ def render(config: DictConfig) -> RenderReport:
     entry = checkpoint["talksplat"]
     soft_masks = OmegaConf.select(trained, "dataset.loader.soft_masks", default=False)
     subject = subject_of(checkpoint, config.person)
-    scene = open_scene(subject, trained.audio, config.subject, soft_masks)
+    clip = open_source_clip(subject, trained.audio, config.subject, soft_masks)
     model = build_model(checkpoint, device, config.person)
-    check_maps(model, entry["mode"], config.attention, config.deformation)
-    plan = _plan(config, trained, scene, subject.get("audio_fingerprint"))
+    check_attribution(model, entry["mode"], config.attention, config.deformation)
+    sequence = _sequence(config, trained, clip, subject.get("audio_fingerprint"))
     if entry["mode"] == "canonical" and config.split is None:
         logger.warning(
             "%s is of the canonical stage, which has no speech yet: the mouth will stay still", config.checkpoint
@@ -54,32 +54,34 @@ def render(config: DictConfig) -> RenderReport:
         trained_rasterizer(trained.rasterizer, device),
         entry["mode"],
         entry["active_sh_degree"],
-        scene.width,
-        scene.height,
+        clip.width,
+        clip.height,
         PRECISIONS[config.precision],
     )
-    suite = None if config.split is None else _suite(config, trained, scene, device)
+    suite = None if config.split is None else _suite(config, trained, clip, device)
     batch_size = config.batch_size or (GPU_BATCH if device.type == "cuda" else CPU_BATCH)
-    maps = make_maps(renderer, plan, device, batch_size, config.attention, config.deformation)
-    return RenderJob(plan, renderer, device, batch_size, maps, suite).run(output, config.crf)
+    attribution = make_attribution(renderer, sequence, device, batch_size, config.attention, config.deformation)
+    return RenderJob(sequence, renderer, device, batch_size, attribution, suite).run(output, config.crf)
 
 
-def _plan(config: DictConfig, trained: DictConfig, scene: Scene, fingerprint: torch.Tensor | None) -> Plan:
+def _sequence(
+    config: DictConfig, trained: DictConfig, clip: SourceClip, fingerprint: torch.Tensor | None
+) -> RenderSequence:
     known = None if fingerprint is None else fingerprint.cpu().numpy()
     lags = list(OmegaConf.select(trained, "dataset.motion_lags") or [])
     ahead = trained.audio.get("ahead")
     if config.split is not None:
         across = OmegaConf.select(trained, "dataset.loader.audio_across_split", default=True)
-        return plan_split(scene, config.split, trained.audio.context, across, lags, ahead)
+        return split_sequence(clip, config.split, trained.audio.context, across, lags, ahead)
     if config.text is not None:
-        drive = drive_from_text(config.text, config.voice, trained.audio, config.speech_model, known)
+        driving = driving_audio_from_text(config.text, config.voice, trained.audio, config.speech_model, known)
     else:
-        drive = drive_from_audio(config.audio_file, trained.audio, config.sound, config.speech_model, known)
-    return plan_speech(scene, drive, instantiate(config.camera), trained.audio.context, lags, ahead)
+        driving = driving_audio_from_file(config.audio_file, trained.audio, config.sound, config.speech_model, known)
+    return speech_sequence(clip, driving, instantiate(config.camera), trained.audio.context, lags, ahead)
 
 
-def _suite(config: DictConfig, trained: DictConfig, scene: Scene, device: torch.device) -> MetricSuite:
+def _suite(config: DictConfig, trained: DictConfig, clip: SourceClip, device: torch.device) -> MetricSuite:
     from talksplat.metrics.open import nodes_to_measure, open_suite  # seconds to import, and new speech does without
 
     nodes = nodes_to_measure(trained, config)
-    return open_suite(nodes, config.paths.assets, device, scene.subject, config.split == "train")
+    return open_suite(nodes, config.paths.assets, device, clip.subject, config.split == "train")

@@ -14,7 +14,7 @@ from talksplat.media.video_writer import VideoWriter
 BUFFERS = 2
 
 
-class FrameStream:
+class AsyncEncoder:
     """Context manager around a `VideoWriter`: copies chunks to the host and encodes them in a thread of its own.
 
     At most `BUFFERS` chunks are under way, so memory does not grow with the length of the video. On CUDA the copies go
@@ -26,7 +26,7 @@ class FrameStream:
         self._pool = ThreadPoolExecutor(1)
         self._pending: deque[Future] = deque()
 
-    def __enter__(self) -> FrameStream:
+    def __enter__(self) -> AsyncEncoder:
         self.writer.__enter__()
         return self
 

@@ -16,19 +16,19 @@ from talksplat.models.deformation.base import Deformation
 from talksplat.models.inspection import attention, deformed_attributes, undeformed
 from talksplat.models.talking_head import TalkingHead
 from talksplat.rasterizer.auto import AutoRasterizer
-from talksplat.rendering.color_scale import ColorScale, round_up
-from talksplat.rendering.magnitudes import (
+from talksplat.rendering.attribution import (
     MEASURES,
-    AttentionWeights,
-    DeformationMagnitudes,
+    AttentionAttribution,
+    DeformationAttribution,
     displacement,
     fading,
     recolouring,
     stretching,
     turning,
 )
-from talksplat.rendering.maps import Maps, check_maps
-from talksplat.rendering.maps_picture import CELL, MapsPicture
+from talksplat.rendering.attribution_figure import CELL, AttributionFigure
+from talksplat.rendering.attribution_maps import AttributionMaps, check_attribution
+from talksplat.rendering.color_scale import ColorScale, round_up
 from talksplat.rendering.panels import Panel, Panels
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.types import Gaussians
@@ -113,27 +113,27 @@ def test_magnitudes_are_in_their_units():
 def test_a_made_offset_is_shown_in_millimetres_where_it_is(shifted):
     conditions = conditions_at()
     renderer = renderer_of(shifted)
-    source = DeformationMagnitudes(shifted, "deform", 0, conditions)
+    source = DeformationAttribution(shifted, "deform", 0, conditions)
     assert [quantity.name for quantity in source.quantities] == ["means"]  # and none for what stays
-    maps = Maps(renderer, [source], [conditions])
+    attribution = AttributionMaps(renderer, [source], [conditions])
     gaussians = renderer.gaussians(conditions)
-    values, alpha = maps.values(conditions, gaussians)
+    values, alpha = attribution.values(conditions, gaussians)
     pixels, _ = project(gaussians.means[0], conditions.viewmats[0], conditions.Ks[0])
     moved, still = ((round(y - 0.5), round(x - 0.5)) for x, y in pixels.tolist())
     assert 0.3 < alpha[0][moved] < 0.6 and 0.3 < alpha[0][still] < 0.6  # covered in part: not 5 x alpha
     assert values[0][moved].item() == pytest.approx(5.0, rel=1e-3)
     assert values[0][still].item() == 0
-    assert maps.panels[0].scale.high == pytest.approx(5.0) and maps.panels[0].scale.high_label == "5 mm"
+    assert attribution.panels[0].scale.high == pytest.approx(5.0) and attribution.panels[0].scale.high_label == "5 mm"
 
 
 def test_colours_on_the_head_and_the_dimmed_rendering_around_it(shifted):
     conditions = conditions_at()
     renderer = renderer_of(shifted)
-    maps = Maps(renderer, [DeformationMagnitudes(shifted, "deform", 0, conditions)], [conditions])
+    attribution = AttributionMaps(renderer, [DeformationAttribution(shifted, "deform", 0, conditions)], [conditions])
     background = torch.full((1, SIZE, SIZE, 3), 200, dtype=torch.uint8)
     rendered, gaussians = renderer.render(conditions, background)
-    (picture,) = maps(conditions, gaussians, rendered)
-    _, alpha = maps.values(conditions, gaussians)
+    (picture,) = attribution(conditions, gaussians, rendered)
+    _, alpha = attribution.values(conditions, gaussians)
     y, x = divmod(int(alpha[0, :, : SIZE // 2].argmax()), SIZE // 2)
     magma = matplotlib.colormaps["magma"]
     assert picture[0, y, x].tolist() == pytest.approx(magma(0.0)[:3], abs=1e-3)
@@ -145,10 +145,10 @@ def test_colours_on_the_head_and_the_dimmed_rendering_around_it(shifted):
 def test_attention_sums_to_one_over_the_tokens_however_thin_a_pixel(talker):
     conditions = conditions_at(2)
     renderer = renderer_of(talker)
-    maps = Maps(renderer, [AttentionWeights(talker)], [])
-    assert [panel.name for panel in maps.panels] == [f"attention: {name}" for name in talker.token_names]
-    assert {panel.scale.high for panel in maps.panels} == {1.0}
-    values, alpha = maps.values(conditions, renderer.gaussians(conditions))
+    attribution = AttributionMaps(renderer, [AttentionAttribution(talker)], [])
+    assert [panel.name for panel in attribution.panels] == [f"attention: {name}" for name in talker.token_names]
+    assert {panel.scale.high for panel in attribution.panels} == {1.0}
+    values, alpha = attribution.values(conditions, renderer.gaussians(conditions))
     assert (alpha > 0.9).sum() > 500 and ((alpha > 0.1) & (alpha < 0.5)).sum() > 100
     torch.testing.assert_close(values.sum(-1)[alpha > 0.05], torch.ones(int((alpha > 0.05).sum())), rtol=0, atol=1e-4)
     weights = attention(talker, conditions)
@@ -158,11 +158,11 @@ def test_attention_sums_to_one_over_the_tokens_however_thin_a_pixel(talker):
 def test_all_five_attributes_and_one_scale_for_the_video(talker):
     conditions = conditions_at(3)
     renderer = renderer_of(talker)
-    source = DeformationMagnitudes(talker, "deform", 0, conditions.index(slice(0, 1)))
+    source = DeformationAttribution(talker, "deform", 0, conditions.index(slice(0, 1)))
     assert source.quantities == [quantity for _, quantity in MEASURES.values()]
-    maps = Maps(renderer, [source], [conditions.index(slice(0, 2)), conditions.index(slice(2, 3))])
-    values, alpha = maps.values(conditions, renderer.gaussians(conditions))
-    for panel, channel in zip(maps.panels, values.unbind(-1)):
+    attribution = AttributionMaps(renderer, [source], [conditions.index(slice(0, 2)), conditions.index(slice(2, 3))])
+    values, alpha = attribution.values(conditions, renderer.gaussians(conditions))
+    for panel, channel in zip(attribution.panels, values.unbind(-1)):
         head = channel[alpha > 0.1]
         assert 0 < head.quantile(0.9) < panel.scale.high <= head.max() * 1.1
 
@@ -183,18 +183,18 @@ def test_nothing_to_show_is_refused(talker):
         has_attention = False
 
     static = build("static")
-    check_maps(static, "deform", attention=False, deformation=False)
-    check_maps(talker, "deform", attention=True, deformation=True)
+    check_attribution(static, "deform", attention=False, deformation=False)
+    check_attribution(talker, "deform", attention=True, deformation=True)
     with pytest.raises(UserError, match="deformation=true.*not deformed"):
-        check_maps(static, "deform", attention=False, deformation=True)
+        check_attribution(static, "deform", attention=False, deformation=True)
     with pytest.raises(UserError, match="deformation=true.*not deformed"):
-        check_maps(talker, "canonical", attention=False, deformation=True)
+        check_attribution(talker, "canonical", attention=False, deformation=True)
     with pytest.raises(UserError, match="attends to nothing"):
-        check_maps(talker, "canonical", attention=True, deformation=False)
+        check_attribution(talker, "canonical", attention=True, deformation=False)
     other = WithoutWeights.__new__(WithoutWeights)
     other.__dict__ = talker.__dict__
     with pytest.raises(UserError, match="WithoutWeights.*without attention weights"):
-        check_maps(other, "deform", attention=True, deformation=False)
+        check_attribution(other, "deform", attention=True, deformation=False)
 
 
 def test_scales_end_at_round_numbers():
@@ -221,7 +221,7 @@ def test_panels_wrap_and_scales_hide_nothing():
 
 def test_picture_has_its_panels_where_they_should_be(tmp_path):
     shown = [Panel("render"), Panel("means", "displacement in mm", ColorScale(5.0, "mm", "magma"))]
-    picture = MapsPicture(shown, range(100, 120), 25, 512, 512)
+    picture = AttributionFigure(shown, range(100, 120), 25, 512, 512)
     assert picture.frames == [2, 7, 12, 17]
     for start in range(0, 20, 6):
         chunk = slice(start, min(start + 6, 20))

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from talksplat.errors import UserError
 from talksplat.models.avatar import Avatar
+from talksplat.rendering.attribution import AttentionAttribution, DeformationAttribution, Quantity
 from talksplat.rendering.color_scale import ColorScale, round_up
-from talksplat.rendering.magnitudes import AttentionWeights, DeformationMagnitudes, Quantity
 from talksplat.rendering.panels import Panel
-from talksplat.rendering.plan import Plan
+from talksplat.rendering.render_sequence import RenderSequence
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.types import Conditions, Gaussians
 
@@ -37,7 +37,7 @@ class Source(Protocol):
     def __call__(self, conditions: Conditions, gaussians: Gaussians) -> Float[Tensor, "frame gaussian quantity"]: ...
 
 
-def check_maps(model: Avatar, mode: str, attention: bool, deformation: bool) -> None:
+def check_attribution(model: Avatar, mode: str, attention: bool, deformation: bool) -> None:
     """Raise a UserError where the avatar has nothing to show of what is asked for."""
     if attention and (mode == "canonical" or not model.token_names):
         raise UserError("attention=true: the avatar of this checkpoint attends to nothing; leave it out")
@@ -49,7 +49,7 @@ def check_maps(model: Avatar, mode: str, attention: bool, deformation: bool) -> 
         raise UserError("deformation=true: the avatar of this checkpoint is not deformed; leave it out")
 
 
-class Maps:
+class AttributionMaps:
     """One picture for each quantity: its mean over the Gaussians that make up a pixel, weighted as their colours are.
 
     Args:
@@ -103,17 +103,22 @@ class Maps:
         return torch.stack(highest).amax(0).tolist()
 
 
-def make_maps(
-    renderer: AvatarRenderer, plan: Plan, device: torch.device, batch_size: int, attention: bool, deformation: bool
-) -> Maps | None:
-    """What `attention` and `deformation` ask for, with colour scales for the video of `plan`; None: nothing."""
-    sources: list[Source] = [AttentionWeights(renderer.model)] if attention else []
+def make_attribution(
+    renderer: AvatarRenderer,
+    sequence: RenderSequence,
+    device: torch.device,
+    batch_size: int,
+    attention: bool,
+    deformation: bool,
+) -> AttributionMaps | None:
+    """What `attention` and `deformation` ask for, with colour scales for the video of `sequence`; None: nothing."""
+    sources: list[Source] = [AttentionAttribution(renderer.model)] if attention else []
     samples = []
     if deformation:
-        spread = plan.conditions(slice(None, None, math.ceil(len(plan) / SCALE_FRAMES)), device)
+        spread = sequence.conditions(slice(None, None, math.ceil(len(sequence) / SCALE_FRAMES)), device)
         samples = [spread.index(slice(i, i + batch_size)) for i in range(0, len(spread), batch_size)]
         logger.info("choosing the colour scales of the deformation from %d frames", len(spread))
         sources.append(
-            DeformationMagnitudes(renderer.model, renderer.mode, renderer.sh_degree, samples[0].index(slice(0, 1)))
+            DeformationAttribution(renderer.model, renderer.mode, renderer.sh_degree, samples[0].index(slice(0, 1)))
         )
-    return Maps(renderer, sources, samples) if sources else None
+    return AttributionMaps(renderer, sources, samples) if sources else None

@@ -21,7 +21,7 @@ GAP, LEFT, TOP, BOTTOM = 8, 108, 52, 44
 DPI = 100
 
 
-class MapsPicture:
+class AttributionFigure:
     """Collects its frames while the video is made.
 
     Args:

@@ -74,7 +74,7 @@ MEASURES: dict[str, tuple[Callable[[Gaussians, Gaussians], Tensor], Quantity]] =
 }
 
 
-class AttentionWeights:
+class AttentionAttribution:
     """What each Gaussian attends to, one number a token (GaussianTalker section 3.4)."""
 
     def __init__(self, model: Avatar) -> None:
@@ -88,7 +88,7 @@ class AttentionWeights:
         return attention(self.model, conditions).float()
 
 
-class DeformationMagnitudes:
+class DeformationAttribution:
     """How far each deformed attribute of each Gaussian is from where it would be without deformation.
 
     Args:

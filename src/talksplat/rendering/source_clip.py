@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Scene:
+class SourceClip:
     """What is needed of a clip to render its avatar. `subject` is None where only the checkpoint is left of it."""
 
     frame_ids: Int[np.ndarray, " frame"]
@@ -46,7 +46,9 @@ class Scene:
         return PlateReader(self.plate) if self.subject is None else FrameReader(self.subject, names)
 
 
-def open_scene(entry: dict[str, Any], audio: DictConfig, root: str | None, soft_masks: bool = False) -> Scene:
+def open_source_clip(
+    entry: dict[str, Any], audio: DictConfig, root: str | None, soft_masks: bool = False
+) -> SourceClip:
     """The scene of a checkpoint.
 
     Args:
@@ -65,14 +67,14 @@ def open_scene(entry: dict[str, Any], audio: DictConfig, root: str | None, soft_
             "If the folder has moved, give subject=FOLDER",
             folder,
         )
-        return _scene(entry, None)
+        return _source_clip(entry, None)
     subject = read_subject(folder, list(audio.files), audio.width, audio.window, soft_masks=soft_masks)
     if (subject.width, subject.height) != (entry["width"], entry["height"]):
         raise UserError(
             f"{folder} has frames of {subject.width}x{subject.height} pixels, but the avatar was trained on "
             f"{entry['width']}x{entry['height']}: give subject=FOLDER of the clip it was trained on"
         )
-    return _scene(entry, _trained_frames(subject, entry["frame_ids"].numpy(), folder))
+    return _source_clip(entry, _trained_frames(subject, entry["frame_ids"].numpy(), folder))
 
 
 def _trained_frames(subject: Subject, frame_ids: np.ndarray, folder: Path) -> Subject:
@@ -86,8 +88,8 @@ def _trained_frames(subject: Subject, frame_ids: np.ndarray, folder: Path) -> Su
     return subject.subset(np.flatnonzero(np.isin(subject.frame_ids, frame_ids)))
 
 
-def _scene(entry: dict[str, Any], subject: Subject | None) -> Scene:
-    return Scene(
+def _source_clip(entry: dict[str, Any], subject: Subject | None) -> SourceClip:
+    return SourceClip(
         frame_ids=entry["frame_ids"].numpy(),
         viewmats=entry["viewmats"].numpy(),
         K=entry["K"].numpy(),

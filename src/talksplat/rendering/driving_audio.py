@@ -26,7 +26,7 @@ SOUND_RATE = 48000  # Hz, of the sound in the video; the features are made at 16
 
 
 @dataclass
-class Drive:
+class DrivingAudio:
     """One audio window for each frame at 25 fps, and what is heard."""
 
     features: Float[np.ndarray, "frame window width"]
@@ -37,13 +37,13 @@ class Drive:
         return len(self.features)
 
 
-def drive_from_audio(
+def driving_audio_from_file(
     path: str | Path,
     audio: DictConfig,
     sound: str | Path | None = None,
     speech_model: str | None = None,
     fingerprint: Float[np.ndarray, " feature"] | None = None,
-) -> Drive:
+) -> DrivingAudio:
     """Features of a recording, or stored features.
 
     Args:
@@ -60,21 +60,21 @@ def drive_from_audio(
     path = Path(path)
     if path.suffix.lower() == ".npy":
         features = _read_features(path, audio)
-        return Drive(features, None if sound is None else read_audio(sound, SOUND_RATE))
+        return DrivingAudio(features, None if sound is None else read_audio(sound, SOUND_RATE))
     if sound is not None:
         raise UserError("sound= goes with audio=FEATURES.npy; a recording given as audio= is heard itself")
     extractor = _extractor(audio, f"audio={path}", speech_model, fingerprint)
-    return Drive(extractor(read_audio(path)), read_audio(path, SOUND_RATE))
+    return DrivingAudio(extractor(read_audio(path)), read_audio(path, SOUND_RATE))
 
 
-def drive_from_text(
+def driving_audio_from_text(
     text: str,
     voice: str,
     audio: DictConfig,
     speech_model: str | None = None,
     fingerprint: Float[np.ndarray, " feature"] | None = None,
-) -> Drive:
-    """Features of `text` spoken by espeak-ng; errors as `speak` and `drive_from_audio` raise them."""
+) -> DrivingAudio:
+    """Features of `text` spoken by espeak-ng; errors as `speak` and `driving_audio_from_file` raise them."""
     extractor = _extractor(audio, "text=", speech_model, fingerprint)
     if extractor.english_only and not voice.startswith("en"):
         logger.info(
@@ -83,7 +83,7 @@ def drive_from_text(
             voice,
         )
     speech = speak(text, voice)
-    return Drive(extractor(soxr.resample(speech, SPEECH_RATE, SAMPLE_RATE)), speech, SPEECH_RATE)
+    return DrivingAudio(extractor(soxr.resample(speech, SPEECH_RATE, SAMPLE_RATE)), speech, SPEECH_RATE)
 
 
 def _extractor(
