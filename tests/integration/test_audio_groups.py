@@ -107,7 +107,7 @@ def test_speech_models(folder: Path, models: Path, tmp_path: Path, group: str, m
 def test_mel_and_speech_from_text(folder: Path, tmp_path: Path) -> None:
     run_and_render(folder, tmp_path, "audio=mel", "audio.extractor.num_mels=8")
     settings = [f"checkpoint={tmp_path / 'run'}", f"output={tmp_path / 'text.mp4'}", "device=cpu"]
-    with pytest.raises(UserError, match="speech_model=x: this avatar listens to mel features, which need none"):
+    with pytest.raises(UserError, match="speech_model=x: this avatar is driven by mel features, which need none"):
         render(compose("render", [*settings, "text=A", "speech_model=x"]))
     assert render(compose("render", [*settings, "text=A"])).num_frames > 3
 

@@ -189,7 +189,7 @@ def test_nothing_to_show_is_refused(talker):
         check_attribution(static, "deform", attention=False, deformation=True)
     with pytest.raises(UserError, match="deformation=true.*not deformed"):
         check_attribution(talker, "canonical", attention=False, deformation=True)
-    with pytest.raises(UserError, match="attends to nothing"):
+    with pytest.raises(UserError, match="has no attention"):
         check_attribution(talker, "canonical", attention=True, deformation=False)
     other = WithoutWeights.__new__(WithoutWeights)
     other.__dict__ = talker.__dict__

@@ -37,7 +37,7 @@ def test_features_of_another_model_are_refused(tmp_path):
     write_wav(tmp_path / "a.wav", 0.1 * np.sin(np.arange(8000)))
     own = MelFeatures(num_mels=20).fingerprint()
     assert len(driving_audio_from_file(tmp_path / "a.wav", MEL, fingerprint=own)) == 13
-    with pytest.raises(UserError, match="others than this avatar was trained with.*speech_model"):
+    with pytest.raises(UserError, match="differ from those this avatar was trained with.*speech_model"):
         driving_audio_from_file(tmp_path / "a.wav", MEL, fingerprint=1.1 * own)
 
 

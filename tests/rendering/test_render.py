@@ -163,7 +163,7 @@ def test_maps_of_a_split_stand_beside_original_and_rendering(checkpoint, tmp_pat
 @pytest.mark.parametrize(
     "model, setting, words",
     [
-        ("model=static", "attention", "attends to nothing"),
+        ("model=static", "attention", "has no attention"),
         ("model=static", "deformation", "is not deformed"),
         ("model/attention=concatenation", "attention", "without attention weights"),
     ],

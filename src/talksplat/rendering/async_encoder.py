@@ -1,4 +1,4 @@
-"""Frames on their way from the device to the video file, beside the rendering of the next ones."""
+"""Asynchronous video encoder: rendered frames are copied and encoded while the next ones are rendered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUFFERS = 2
 class AsyncEncoder:
     """Context manager around a `VideoWriter`: copies chunks to the host and encodes them in a thread of its own.
 
-    At most `BUFFERS` chunks are under way, so memory does not grow with the length of the video. On CUDA the copies go
+    At most `BUFFERS` chunks are pending, so memory does not grow with the length of the video. On CUDA the copies go
     to pinned memory (torch reuses it) and the thread, not the renderer, waits for them.
     """
 
@@ -31,7 +31,7 @@ class AsyncEncoder:
         return self
 
     def write(self, frames: UInt8[Tensor, "frame height width 3"]) -> None:
-        """Append a chunk; errors of earlier chunks come out here."""
+        """Append a chunk; errors of earlier chunks are raised here."""
         while len(self._pending) >= BUFFERS:
             self._pending.popleft().result()
         copied = None

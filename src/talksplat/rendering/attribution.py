@@ -1,4 +1,4 @@
-"""Numbers per Gaussian that maps are made of: attention weights, and how far deformation moves each attribute."""
+"""Attribution per Gaussian: attention weights, and the change of each attribute by the deformation."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MILLIMETRES = 100.0  # in a decimetre
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a map shows.
+    """Quantity that a map shows.
 
     Args:
         name: caption.
-        meaning: of its numbers, in a few words.
-        unit: of its numbers; "" for plain ones.
+        meaning: what its values are, in a few words.
+        unit: of its values; "" for plain numbers.
         palette: colours, see `ColorScale`.
-        high: end of the colour scale; None: chosen for each video.
+        high: end of the colour scale; None: chosen per video.
     """
 
     name: str
@@ -36,20 +36,20 @@ class Quantity:
 
 
 def displacement(before: Gaussians, after: Gaussians) -> Float[Tensor, "frame gaussian"]:
-    """How far the centres move, in mm."""
+    """Displacement of the means, in mm."""
     return torch.linalg.norm(after.means - before.means, dim=-1) * MILLIMETRES
 
 
 def stretching(before: Gaussians, after: Gaussians) -> Float[Tensor, "frame gaussian"]:
-    """Length of the change of the three logarithms of the scales."""
-    first, second = (part.scales.clamp_min(1e-12).log() for part in (before, after))  # one may have shrunk to 0
+    """Norm of the change of the three log scales."""
+    first, second = (part.scales.clamp_min(1e-12).log() for part in (before, after))  # a scale may underflow to 0
     return torch.linalg.norm(second - first, dim=-1)
 
 
 def turning(before: Gaussians, after: Gaussians) -> Float[Tensor, "frame gaussian"]:
     """Angle of the rotation from one orientation to the other, in degrees, at most 180."""
     first, second = (torch.nn.functional.normalize(part.quats, dim=-1) for part in (before, after))
-    second = torch.where((first * second).sum(-1, keepdim=True) < 0, -second, second)  # q and -q turn alike
+    second = torch.where((first * second).sum(-1, keepdim=True) < 0, -second, second)  # q and -q are the same rotation
     # From the chord: the arc cosine of the scalar product loses angles below 0.05 degrees to rounding.
     return torch.rad2deg(4 * torch.asin((torch.linalg.norm(second - first, dim=-1) / 2).clamp(max=1)))
 
@@ -60,8 +60,8 @@ def fading(before: Gaussians, after: Gaussians) -> Float[Tensor, "frame gaussian
 
 
 def recolouring(before: Gaussians, after: Gaussians) -> Float[Tensor, "frame gaussian"]:
-    """Root mean square over R, G and B of the change of the colour as it is drawn, so 1 from black to white. Holds what
-    a new viewing direction changes when the centre moves, too."""
+    """Root mean square over R, G and B of the change of the colour as it is drawn, so 1 from black to white. Includes
+    the change by the new viewing direction when the mean moves."""
     return (after.colors - before.colors).square().mean(-1).sqrt()
 
 
@@ -75,7 +75,7 @@ MEASURES: dict[str, tuple[Callable[[Gaussians, Gaussians], Tensor], Quantity]] =
 
 
 class AttentionAttribution:
-    """What each Gaussian attends to, one number a token (GaussianTalker section 3.4)."""
+    """Attention weights of each Gaussian, one per token (GaussianTalker section 3.4)."""
 
     def __init__(self, model: Avatar) -> None:
         self.model = model
@@ -89,13 +89,13 @@ class AttentionAttribution:
 
 
 class DeformationAttribution:
-    """How far each deformed attribute of each Gaussian is from where it would be without deformation.
+    """Magnitude of the deformation of each attribute of each Gaussian.
 
     Args:
         model: an avatar.
         mode: see `GaussianLayer`.
         sh_degree: spherical harmonics in use.
-        conditions: of any frame, which show what the model deforms.
+        conditions: of any frame, to find out which attributes the model deforms.
     """
 
     def __init__(self, model: Avatar, mode: str, sh_degree: int, conditions: Conditions) -> None:

@@ -1,4 +1,4 @@
-"""Maps of a few frames as one picture: a row a frame, a column a panel, with captions and colour scales."""
+"""Figure of attribution maps: one row per frame, one column per panel, with captions and colour scales."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ DPI = 100
 
 
 class AttributionFigure:
-    """Collects its frames while the video is made.
+    """Collects its frames while the video is rendered.
 
     Args:
         panels: of the columns.
-        numbers: what each frame of the video is called.
+        numbers: number of each frame of the video, for its label.
         fps: of the video.
         width, height: pixels of one panel.
     """
@@ -44,7 +44,7 @@ class AttributionFigure:
         return TOP + row * (CELL + GAP), LEFT + column * (self.cell_width + GAP)
 
     def keep(self, chunk: slice, pictures: Sequence[Tensor]) -> None:
-        """Take what belongs into the picture from the panels [B, H, W, 3] of the frames of `chunk`."""
+        """Keep the panels [B, H, W, 3] of those frames of `chunk` that the figure shows."""
         for row, frame in enumerate(self.frames):
             if chunk.start <= frame < chunk.stop:
                 for column, picture in enumerate(pictures):
@@ -67,7 +67,7 @@ class AttributionFigure:
         save_picture(path, image)
 
     def _furniture(self) -> UInt8[np.ndarray, "height width 3"]:
-        """Everything but the pictures."""
+        """Captions, labels and colour scales, without the pictures."""
         height, width = self._size
         figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
         for column, panel in enumerate(self.panels):

@@ -1,4 +1,4 @@
-"""Maps of numbers that Gaussians hold, drawn over the face: attention of each token, magnitude of the deformation."""
+"""Attribution maps: quantities per Gaussian, rasterised over the face (attention per token, deformation magnitude)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from talksplat.types import Conditions, Gaussians
 
 logger = logging.getLogger(__name__)
 
-LEAST_ALPHA = 0.1  # thinner pixels show the rendering: a mean over next to nothing is noise
+LEAST_ALPHA = 0.1  # pixels below it show the rendering, since a mean over almost no alpha is noise
 DIMMED = 0.35  # brightness of the rendering around the map
-SCALE_FRAMES = 16  # looked at for the ends of the colour scales
+SCALE_FRAMES = 16  # sampled to choose the ends of the colour scales
 SCALE_QUANTILE = 0.999  # of a frame's pixels; lips and lids are a few per cent of a face
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Numbers per Gaussian, one channel a quantity."""
+    """Values per Gaussian, one channel per quantity."""
 
     quantities: list[Quantity]
 
@@ -38,9 +38,9 @@ class Source(Protocol):
 
 
 def check_attribution(model: Avatar, mode: str, attention: bool, deformation: bool) -> None:
-    """Raise a UserError where the avatar has nothing to show of what is asked for."""
+    """Raise a UserError where the avatar lacks the requested attribution."""
     if attention and (mode == "canonical" or not model.token_names):
-        raise UserError("attention=true: the avatar of this checkpoint attends to nothing; leave it out")
+        raise UserError("attention=true: the avatar of this checkpoint has no attention; leave it out")
     if attention and not model.has_attention:
         raise UserError(
             f"attention=true: {type(model).__name__} joins its conditions without attention weights; leave it out"
@@ -50,12 +50,12 @@ def check_attribution(model: Avatar, mode: str, attention: bool, deformation: bo
 
 
 class AttributionMaps:
-    """One picture for each quantity: its mean over the Gaussians that make up a pixel, weighted as their colours are.
+    """One image per quantity: its mean over the Gaussians of a pixel, with the weights of alpha blending.
 
     Args:
         renderer: draws the avatar.
-        sources: numbers to show.
-        samples: conditions that stand for the whole video; they set the colour scales, which then stay as they are.
+        sources: quantities to show.
+        samples: representative conditions of the video, from which the fixed colour scales are chosen.
     """
 
     def __init__(self, renderer: AvatarRenderer, sources: Sequence[Source], samples: Sequence[Conditions]) -> None:
@@ -111,7 +111,7 @@ def make_attribution(
     attention: bool,
     deformation: bool,
 ) -> AttributionMaps | None:
-    """What `attention` and `deformation` ask for, with colour scales for the video of `sequence`; None: nothing."""
+    """Maps requested by `attention` and `deformation`, with colour scales for the video of `sequence`; None: neither."""
     sources: list[Source] = [AttentionAttribution(renderer.model)] if attention else []
     samples = []
     if deformation:

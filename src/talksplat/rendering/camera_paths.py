@@ -1,6 +1,6 @@
-"""Where the camera is in each frame of a new video, and which frame of the clip lends its torso, background and face.
+"""Camera paths: pose of each frame of a new video, and the frame of the clip whose torso, background and blink it shows.
 
-The head is the world, so a moving head is a moving camera (GaussianTalker section 2).
+World coordinates are those of the head, so a moving head is a moving camera (GaussianTalker section 2).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class CameraPath:
 
 @runtime_checkable
 class Camera(Protocol):
-    """Plans the path of a video of any length over the poses of a clip."""
+    """Makes the path of a video of any length from the poses of a clip."""
 
     def __call__(
         self,
@@ -41,14 +41,14 @@ class Camera(Protocol):
         ...
 
     def at(self, frame: int) -> Camera:
-        """The nearest thing to this path when only the torso and background of `frame` (its number) are at hand."""
+        """The closest path for which the torso and background of `frame` (its number) suffice."""
         ...
 
 
 class Cycle:
-    """The clip's own head movement, forwards and backwards in turn: endless, and without a jump.
+    """The clip's own head movement, forwards and backwards in turn, endless and without a jump.
 
-    Where the tracker lost the face for a while, only the longest stretch without a gap is used.
+    Where the tracker lost the face, only the longest run of frames without a gap is used.
     """
 
     def __call__(self, num_frames, fps, frame_ids, viewmats) -> CameraPath:
@@ -86,7 +86,7 @@ class Static:
 
 
 class Orbit:
-    """The camera swings from side to side around the head, over the torso and background of one frame.
+    """A camera that swings from side to side around the head, over the torso and background of one frame.
 
     Args:
         degrees: largest turn to either side.
@@ -94,7 +94,7 @@ class Orbit:
         frame: as for `Static`.
 
     Raises:
-        UserError: a turn of 90 degrees or more (nothing is known of the back of the head), or no period.
+        UserError: a turn of 90 degrees or more (the back of the head was never seen), or no period.
     """
 
     def __init__(self, degrees: float = 15.0, period: float = 4.0, frame: int | None = None) -> None:
@@ -111,7 +111,7 @@ class Orbit:
         turns = np.tile(np.eye(4, dtype=viewmats.dtype), (num_frames, 1, 1))
         turns[:, 0, 0] = turns[:, 2, 2] = np.cos(angles)
         turns[:, 0, 2], turns[:, 2, 0] = np.sin(angles), -np.sin(angles)
-        # Turning the world about the head's own vertical axis keeps the head where it is in the image.
+        # A rotation about the head's own vertical axis keeps its position in the image.
         return CameraPath(still.viewmats @ turns, still.positions, still.eyes)
 
     def at(self, frame: int) -> Orbit:
@@ -120,14 +120,14 @@ class Orbit:
 
 
 def ping_pong(num_frames: int, run: slice) -> Int[np.ndarray, " frame"]:
-    """First to last of `run`, back to the first, and so on: neighbours differ by one."""
+    """First to last of `run`, back to the first, repeated; neighbours differ by one."""
     last = run.stop - run.start - 1
     steps = np.arange(num_frames) % max(2 * last, 1)
     return run.start + np.minimum(steps, 2 * last - steps)
 
 
 def longest_run(frame_ids: Int[np.ndarray, " pose"]) -> slice:
-    """The longest stretch of positions whose frame numbers follow each other with at most `MAX_GAP` missing."""
+    """The longest run of positions between whose frame numbers at most `MAX_GAP` are missing."""
     cuts = np.flatnonzero(np.diff(frame_ids) > MAX_GAP + 1) + 1
     starts, stops = np.concatenate([[0], cuts]), np.concatenate([cuts, [len(frame_ids)]])
     longest = int(np.argmax(stops - starts))

@@ -1,4 +1,4 @@
-"""Numbers to colours: what a colour means is written beside it."""
+"""Colour scale: values to colours, with labels of its ends."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ColorScale:
         return matplotlib.colormaps[self.palette](np.linspace(0, 1, LEVELS))[:, :3].astype(np.float32)
 
     def paint(self, values: Float[Tensor, "*picture"]) -> Float[Tensor, "*picture 3"]:
-        """RGB in [0, 1]; what is no number has the colour of 0."""
+        """RGB in [0, 1]; NaN has the colour of 0."""
         levels = (values / self.high).nan_to_num().clamp(0, 1).mul(LEVELS - 1).round().long()
         return torch.as_tensor(self.table, device=values.device)[levels]
 

@@ -1,4 +1,4 @@
-"""What an avatar is to say: audio features of any length, and the sound that goes with them."""
+"""Driving audio: features of any length, and the sound of the video."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SOUND_RATE = 48000  # Hz, of the sound in the video; the features are made at 16
 
 @dataclass
 class DrivingAudio:
-    """One audio window for each frame at 25 fps, and what is heard."""
+    """One audio window per frame at 25 fps, and the sound track."""
 
     features: Float[np.ndarray, "frame window width"]
     sound: Float[np.ndarray, " sample"] | None
@@ -49,7 +49,7 @@ def driving_audio_from_file(
     Args:
         path: a sound or video file of any length and format, or `.npy` features [frames, window, width].
         audio: the configuration node `audio` that the avatar was trained with (`width`, `window`, `extractor`, `name`).
-        sound: with features, the recording to be heard; None: no sound.
+        sound: with features, the recording for the sound track; None: no sound.
         speech_model: checkpoint that computes the features; None: where it was when the avatar was trained.
         fingerprint: of the features that the avatar was trained with; None: unknown.
 
@@ -62,7 +62,7 @@ def driving_audio_from_file(
         features = _read_features(path, audio)
         return DrivingAudio(features, None if sound is None else read_audio(sound, SOUND_RATE))
     if sound is not None:
-        raise UserError("sound= goes with audio=FEATURES.npy; a recording given as audio= is heard itself")
+        raise UserError("sound= needs audio=FEATURES.npy; a recording given as audio= is itself the sound track")
     extractor = _extractor(audio, f"audio={path}", speech_model, fingerprint)
     return DrivingAudio(extractor(read_audio(path)), read_audio(path, SOUND_RATE))
 
@@ -78,7 +78,7 @@ def driving_audio_from_text(
     extractor = _extractor(audio, "text=", speech_model, fingerprint)
     if extractor.english_only and not voice.startswith("en"):
         logger.info(
-            "%s features were learned on English; lips follow voice=%s as well, a little less closely",
+            "%s features were trained on English; lips also follow voice=%s, slightly less accurately",
             audio.name,
             voice,
         )
@@ -92,8 +92,8 @@ def _extractor(
     extractor = _open_extractor(audio, source, speech_model)
     if fingerprint is not None and not same_features(extractor.fingerprint(), fingerprint):
         raise UserError(
-            f"the {audio.name} features that are computed here are others than this avatar was trained with (a test sound gives "
-            "other numbers): give the checkpoint that made them as speech_model=FOLDER; if an older version made them, make them again (preprocess features=SUBJECT overwrite=true) and train on those"
+            f"the {audio.name} features computed here differ from those this avatar was trained with (a test sound gives "
+            "other numbers): give the checkpoint that made them as speech_model=FOLDER; if an older version computed them, recompute them (preprocess features=SUBJECT overwrite=true) and train on those"
         )
     return extractor
 
@@ -101,13 +101,13 @@ def _extractor(
 def _open_extractor(audio: DictConfig, source: str, speech_model: str | None) -> AudioFeatures:
     if audio.extractor is None:
         raise UserError(
-            f"this avatar listens to {audio.name} features [frames, {audio.window}, {audio.width}], which cannot be "
-            f"computed here from {source}: give them as audio=FEATURES.npy, with sound=RECORDING to be heard"
+            f"this avatar is driven by {audio.name} features [frames, {audio.window}, {audio.width}], which cannot be "
+            f"computed here from {source}: give them as audio=FEATURES.npy, with sound=RECORDING for the sound track"
         )
     if speech_model is None:
         return instantiate(audio.extractor)
     if "checkpoint" not in audio.extractor:
-        raise UserError(f"speech_model={speech_model}: this avatar listens to {audio.name} features, which need none")
+        raise UserError(f"speech_model={speech_model}: this avatar is driven by {audio.name} features, which need none")
     return instantiate(OmegaConf.merge(audio.extractor, {"checkpoint": speech_model}))
 
 
@@ -122,7 +122,7 @@ def _read_features(path: Path, audio: DictConfig) -> np.ndarray:
         features = rewindow(features.reshape(-1, audio.width), audio.window)
     if features.ndim != 3 or features.shape[1:] != (audio.window, audio.width) or not len(features):
         raise UserError(
-            f"{path} has shape {tuple(features.shape)}, but this avatar listens to {audio.name} features of shape "
+            f"{path} has shape {tuple(features.shape)}, but this avatar is driven by {audio.name} features of shape "
             f"[frames, {audio.window}, {audio.width}]"
         )
     if not np.issubdtype(features.dtype, np.number) or not np.isfinite(features).all():

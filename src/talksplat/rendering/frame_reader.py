@@ -1,4 +1,4 @@
-"""Backgrounds and originals of a clip, decoded ahead by a few threads while other frames are rendered."""
+"""Reader of backgrounds and originals of a clip, which threads decode ahead while other frames are rendered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from talksplat.subject_format.subject import Subject, load_background, load_frame
 
-CACHE_BYTES = 512 * 2**20  # decoded frames that are kept, since a path comes back to them
+CACHE_BYTES = 512 * 2**20  # of decoded frames, since a camera path returns to them
 MAX_THREADS = 8
 
 
@@ -24,7 +24,7 @@ class FrameReader:
     Args:
         subject: whose frames.
         names: which images of `load_frame` are wanted.
-        cache_bytes: decoded images kept in memory; further ones are decoded each time they are asked for.
+        cache_bytes: of decoded images kept in memory; further ones are decoded on each request.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class FrameReader:
         self._pool.shutdown(cancel_futures=True)
 
     def request(self, positions: Int[np.ndarray, " frame"]) -> Callable[[], dict[str, Tensor]]:
-        """Starts to read, and returns at once a function that waits for the images [B, H, W, ...], on the CPU."""
+        """Start to read; returns a function that waits for the images [B, H, W, ...], on the CPU."""
         unique, inverse = np.unique(positions, return_inverse=True)
         futures = [self._pool.submit(self._load, int(position)) for position in unique]
 
@@ -70,7 +70,7 @@ class FrameReader:
 
 
 class PlateReader:
-    """Stands in for `FrameReader` where only one background is at hand."""
+    """Replaces `FrameReader` where only one background is available."""
 
     def __init__(self, plate: UInt8[Tensor, "height width 3"]) -> None:
         self._plate = plate

@@ -31,27 +31,27 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class RenderReport:
-    """What was made and how fast. Speeds leave out the first chunk and are None for a video of one chunk."""
+    """Result and speed of a rendering. Speeds exclude the first chunk and are None for a video of one chunk."""
 
     output: Path
     num_frames: int
     seconds: float
     render_fps: float | None  # model and rasteriser alone, synchronised with the device
-    total_fps: float | None  # with reading of backgrounds, copies and encoding
+    total_fps: float | None  # including reading of backgrounds, copies and encoding
     metrics: dict[str, Any] | None  # of a split
-    picture: Path | None  # of the maps
+    picture: Path | None  # figure of the attribution maps
 
 
 class RenderJob:
     """Renders the chunks of a render sequence into a video, with constant memory.
 
     Args:
-        sequence: what drives each frame.
-        renderer: draws it.
-        device: where.
-        batch_size: frames at once.
-        attribution: shown beside the rendering, and in a picture beside the video; None: none.
-        suite: measures the renderings against the originals, which are then shown beside them; None: new speech.
+        sequence: conditions of each frame.
+        renderer: draws them.
+        device: of the renderer.
+        batch_size: frames per chunk.
+        attribution: maps shown next to the rendering, and in a figure next to the video; None: none.
+        suite: metrics against the originals, which are then shown next to the rendering; None: new speech.
     """
 
     def __init__(

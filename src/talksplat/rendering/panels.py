@@ -1,4 +1,4 @@
-"""Several pictures of the same moment beside each other."""
+"""Panels: several images of the same frame side by side."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from talksplat.rendering.renderer import to_uint8
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 MAX_COLUMNS = 6
-LEAST_FONT = 0.45  # smaller letters cannot be read; only in tiny pictures they would hide too much
+LEAST_FONT = 0.45  # smaller letters are illegible; tiny images still get them, since larger ones would hide the face
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What a picture is called, what its numbers mean, and their colours; None: an ordinary picture."""
+    """Caption of an image, meaning of its values and their colour scale; None: an ordinary image."""
 
     name: str
     meaning: str = ""
@@ -29,8 +29,8 @@ class Panel:
 
 
 class Panels:
-    """Joins pictures in rows of at most six and writes their names into the upper left corners. Where some have a
-    colour scale, it stands in a strip of its own below, so that it hides nothing.
+    """Joins images in rows of at most six, with their names in the upper left corners. Colour scales are drawn in a
+    strip below, so that they hide nothing.
 
     Args:
         panels: the pictures; a single one stays without a caption.

@@ -1,4 +1,4 @@
-"""How far a rendering is: a live bar with the time left on a terminal, plain lines elsewhere."""
+"""Progress of a rendering: a live bar with the time left on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RenderProgress:
         return self
 
     def advance(self, frames: int) -> None:
-        """`frames` more are done."""
+        """Count `frames` more as done."""
         self.done += frames
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done)

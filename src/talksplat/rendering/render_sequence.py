@@ -1,4 +1,4 @@
-"""What drives each frame of a video: new speech along a camera path, or the frames of the clip itself."""
+"""Render sequence: the conditions of each frame, of new speech along a camera path or of the source clip itself."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SPLITS = ("test", "train", "val")
 
 @dataclass
 class RenderSequence:
-    """A video to render, frame by frame, without its images."""
+    """Conditions, poses and sound of a video to render; images are read separately."""
 
     clip: SourceClip
     path: CameraPath
     features: Float[Tensor, "row window width"]
-    rows: Int[Tensor, " frame"]  # row of `features` that belongs to each frame: its number
+    rows: Int[Tensor, " frame"]  # row of `features` of each frame: its frame number
     context: int  # windows around a frame
     ahead: int | None  # of them after it, see `subject_format.audio_windows`
     sound: Float[np.ndarray, " sample"] | None
@@ -47,7 +47,7 @@ class RenderSequence:
         return [slice(start, min(start + size, len(self))) for start in range(0, len(self), size)]
 
     def conditions(self, chunk: slice, device: torch.device) -> Conditions:
-        """What drives the frames of a chunk, on `device`."""
+        """Conditions of the frames of a chunk, on `device`."""
         viewmats = torch.as_tensor(self.path.viewmats[chunk], dtype=torch.float32)
         conditions = Conditions(
             audio=audio_windows(self.features, self.rows[chunk], self.context, self.ahead),
@@ -97,10 +97,10 @@ def split_sequence(
 ) -> RenderSequence:
     """The clip's own "test" (held-out), "train" or "val" frames with their own sound.
 
-    `audio_across_split` as for `FrameStore`: whether the audio of the other split may be heard at the border.
+    `audio_across_split` as for `FrameStore`: whether windows at the border include audio of the other split.
 
     Raises:
-        UserError: unknown or empty split, or a clip whose folder is gone.
+        UserError: unknown or empty split, or a clip whose folder is missing.
     """
     if split not in SPLITS:
         raise UserError(f"split={split} must be test (held-out frames), train or val")
@@ -125,7 +125,7 @@ def split_sequence(
         sound=_sound_of(clip, frame_ids),
         sound_rate=SAMPLE_RATE,
         fps=clip.fps,
-        # along the whole clip: the head was moving before the split began
+        # along the whole clip, as the head was moving before the split began
         motion=_motion(clip.viewmats, clip.frame_ids / clip.fps, motion_lags)[positions],
     )
 
@@ -135,7 +135,7 @@ def _motion(viewmats: np.ndarray, times: np.ndarray, lags: Sequence[float]) -> T
 
 
 def _sound_of(clip: SourceClip, frame_ids: np.ndarray) -> np.ndarray | None:
-    """The stretch of `aud.wav` that belongs to each frame, joined, so that gaps in the frame numbers stay in step."""
+    """Samples of `aud.wav` of each frame, concatenated, so that sound stays in sync across gaps in the frame numbers."""
     path = clip.subject.root / "aud.wav"
     if not path.is_file():
         return None

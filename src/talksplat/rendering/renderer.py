@@ -1,4 +1,4 @@
-"""Draws an avatar: conditions to images, a chunk of frames at a time, and measures how fast."""
+"""Renderer of an avatar: conditions to images, per chunk of frames, with its speed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from talksplat.types import Conditions, Gaussians, RenderOutput
 
 
 class AvatarRenderer:
-    """Model and rasteriser as one function.
+    """Model, rasteriser and compositor as one function.
 
     Args:
         model: an avatar in eval mode.
@@ -45,7 +45,7 @@ class AvatarRenderer:
 
     @property
     def device(self) -> torch.device:
-        """Where the avatar is."""
+        """Device of the avatar."""
         return self.model.device
 
     @torch.inference_mode()
@@ -54,7 +54,7 @@ class AvatarRenderer:
     ) -> tuple[Float[Tensor, "frame height width 3"], Gaussians]:
         """Images in [0, 1] over `background`, and the Gaussians that were drawn; all on the model's device.
 
-        `clock` counts the time of model and rasteriser, with the device's work finished on both sides.
+        `clock` counts the time of model and rasteriser, with the device synchronised before and after.
         """
         device = conditions.viewmats.device
         synchronize(device)
@@ -67,7 +67,7 @@ class AvatarRenderer:
 
     @torch.inference_mode()
     def gaussians(self, conditions: Conditions) -> Gaussians:
-        """The activated Gaussians alone."""
+        """The activated Gaussians, without rasterisation."""
         device = conditions.viewmats.device
         with torch.autocast(device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             return self.model(conditions, self.mode, self.sh_degree)
@@ -76,8 +76,8 @@ class AvatarRenderer:
     def average(
         self, conditions: Conditions, gaussians: Gaussians, values: Float[Tensor, "frame gaussian channel"]
     ) -> tuple[Float[Tensor, "frame height width channel"], Float[Tensor, "frame height width"]]:
-        """Means of `values` over the Gaussians of each pixel, weighted as their colours are in an image, and the
-        accumulated alpha. A pixel that is covered in part shows the value itself; one without Gaussians shows 0."""
+        """Means of `values` over the Gaussians of each pixel, with the weights of alpha blending, and the accumulated alpha.
+        They are divided by alpha, so a partly covered pixel is not darker; one without Gaussians is 0."""
         drawn = self._draw(replace(gaussians, colors=values.contiguous()), conditions, None)
         alpha = drawn.alpha
         return drawn.image / alpha.clamp_min(1e-6)[..., None], alpha
@@ -88,7 +88,7 @@ class AvatarRenderer:
 
 
 class Clock:
-    """Frames per second of calls that are timed one by one; the first is left out, as it compiles and fills caches."""
+    """Frames per second over timed calls without the first, which compiles and fills caches."""
 
     def __init__(self) -> None:
         self.frames, self.seconds = 0, 0.0
@@ -108,7 +108,7 @@ class Clock:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for the device, so that a clock read next sees its work done."""
+    """Wait for the device, so that a clock read next includes its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -1,4 +1,4 @@
-"""Checks of `render.py`'s settings before any work, and the command line they come from."""
+"""Checks of `render.py`'s settings before any work, and the parsing of its command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
 def overrides_of(arguments: list[str]) -> list[str]:
     """Hydra overrides for the arguments of `render.py`: `audio=` is short for `audio_file=`, and values that are
-    sentences or paths are quoted, so that commas, braces... in them mean nothing special.
+    sentences or paths are quoted, so that Hydra takes commas, braces... in them literally.
 
     `text=Hello, world` would otherwise be read as a list of two. Values that come quoted, and `null`, stay as they are.
     """
@@ -49,7 +49,7 @@ def check_request(config: DictConfig) -> Path:
             f"give exactly one of audio=FILE, text=WORDS and split=test, not {' and '.join(given) if given else 'none'}"
         )
     if config.sound is not None and config.audio_file is None:
-        raise UserError("sound= goes with audio=FEATURES.npy")
+        raise UserError("sound= needs audio=FEATURES.npy")
     if config.batch_size is not None and config.batch_size < 1:
         raise UserError(f"batch_size={config.batch_size} must be at least 1")
     if config.precision not in PRECISIONS:
@@ -77,12 +77,12 @@ def _check_output(config: DictConfig) -> Path:
 
 
 def metrics_path(output: Path) -> Path:
-    """Where the metrics of a split go: beside its video."""
+    """File of the metrics of a split, next to its video."""
     return output.with_name(f"{output.stem}.metrics.json")
 
 
 def maps_path(output: Path) -> Path:
-    """Where the picture of attention and deformation goes: beside its video."""
+    """Figure of attention and deformation, next to its video."""
     return output.with_name(f"{output.stem}_maps.png")
 
 

@@ -1,4 +1,4 @@
-"""Renders an avatar from its checkpoint, as `render.py` is told."""
+"""Rendering of a video from a checkpoint and the configuration of `render.py`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GPU_BATCH, CPU_BATCH = 16, 4
 
 
 def render(config: DictConfig) -> RenderReport:
-    """Make the video that a checked configuration of `render.py` asks for.
+    """Render the video of a checked configuration of `render.py`.
 
     Raises:
         UserError: whatever is wrong with the settings or the files they name, before anything is written.
@@ -46,7 +46,7 @@ def render(config: DictConfig) -> RenderReport:
     sequence = _sequence(config, trained, clip, subject.get("audio_fingerprint"))
     if entry["mode"] == "canonical" and config.split is None:
         logger.warning(
-            "%s is of the canonical stage, which has no speech yet: the mouth will stay still", config.checkpoint
+            "%s is of the canonical stage, which speech does not drive yet: the mouth will not move", config.checkpoint
         )
     model.freeze_for_inference()
     renderer = AvatarRenderer(
@@ -81,7 +81,7 @@ def _sequence(
 
 
 def _suite(config: DictConfig, trained: DictConfig, clip: SourceClip, device: torch.device) -> MetricSuite:
-    from talksplat.metrics.open import nodes_to_measure, open_suite  # seconds to import, and new speech does without
+    from talksplat.metrics.open import nodes_to_measure, open_suite  # seconds to import; not needed for new speech
 
     nodes = nodes_to_measure(trained, config)
     return open_suite(nodes, config.paths.assets, device, clip.subject, config.split == "train")

@@ -1,4 +1,4 @@
-"""The clip that an avatar was made from: its poses, blinks and backgrounds, from its folder or from the checkpoint."""
+"""Source clip of an avatar: its poses, blinks and backgrounds, from its folder or from the checkpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class SourceClip:
-    """What is needed of a clip to render its avatar. `subject` is None where only the checkpoint is left of it."""
+    """Data of a clip for rendering its avatar. `subject` is None where its folder is missing."""
 
     frame_ids: Int[np.ndarray, " frame"]
     viewmats: Float[np.ndarray, "frame 4 4"]
@@ -42,14 +42,14 @@ class SourceClip:
         return int(self.frame_ids[self.splits["train"][0]])
 
     def reader(self, *names: str) -> FrameReader | PlateReader:
-        """Reads the named images of the clip's frames; without a folder, always the one background."""
+        """Reader of the named images of the clip's frames; without a folder, always the one background."""
         return PlateReader(self.plate) if self.subject is None else FrameReader(self.subject, names)
 
 
 def open_source_clip(
     entry: dict[str, Any], audio: DictConfig, root: str | None, soft_masks: bool = False
 ) -> SourceClip:
-    """The scene of a checkpoint.
+    """The source clip of a checkpoint.
 
     Args:
         entry: the checkpoint's `talksplat.subject`.
@@ -58,12 +58,12 @@ def open_source_clip(
         soft_masks: as in the dataset of its run; only for measuring against the folder's frames.
 
     Raises:
-        UserError: `root` is no subject folder, or one of other frames.
+        UserError: `root` is not a subject folder, or has other frames.
     """
     folder = Path(entry["root"] if root is None else root).expanduser()
     if root is None and not folder.is_dir():
         logger.warning(
-            "the subject folder %s is gone: the avatar is shown over the one background that its checkpoint carries. "
+            "the subject folder %s is missing: the avatar is rendered over the one background in its checkpoint. "
             "If the folder has moved, give subject=FOLDER",
             folder,
         )
@@ -78,7 +78,7 @@ def open_source_clip(
 
 
 def _trained_frames(subject: Subject, frame_ids: np.ndarray, folder: Path) -> Subject:
-    """The frames that the checkpoint knows, so that positions and splits mean the same in both."""
+    """The frames listed in the checkpoint, so that positions and splits agree."""
     missing = np.setdiff1d(frame_ids, subject.frame_ids)
     if len(missing):
         raise UserError(
