@@ -97,7 +97,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path):
         token(prior).fit(statistics(windows, FINGERPRINT + 1))
     with pytest.raises(UserError, match="audio=made features, not audio=mel"):
         token(prior, feature="mel").fit(statistics(windows))
-    with pytest.raises(UserError, match="looks at rows -16 to \\+5.*reach from -6 to \\+5"):
+    with pytest.raises(UserError, match="reads rows -16 to \\+5.*reach from -6 to \\+5"):
         token(prior, window=12, context=1).fit(statistics(windows))
     with pytest.raises(UserError, match="no lip prior nowhere"):
         token(Path("nowhere")).fit(statistics(windows))

@@ -20,7 +20,7 @@ from talksplat.types import Conditions, Gaussians
 
 
 class Avatar(SubjectModule):
-    """Layers of Gaussians, moved by what they share.
+    """Layers of Gaussians with shared condition modules.
 
     Tensors that are fitted to a person (`PERSONAL` of each module) exist once for each subject, see `SubjectStates`; all
     others are common to the subjects.
@@ -30,8 +30,8 @@ class Avatar(SubjectModule):
         shared: modules from conditions to signals [frame, ...], computed once for all layers: "tokens".
         compositor: makes the image of the layers; None: one rasterisation of all.
         personal: globs of further parameters and buffers that each subject has for itself.
-        unit_dropout: share of the frames in training that are shown with a face at rest and open eyes: brows and lids of one
-            person alone predict the lips (correlation 0.59), but new speech comes without them.
+        unit_dropout: share of the training frames whose blink and action units are set to 0: brows and lids of a person predict
+            the lips (correlation 0.59), but new speech comes without them.
         max_points: frames times Gaussians worked on at once where no gradient is wanted, which bounds memory.
 
     Raises:
@@ -70,7 +70,7 @@ class Avatar(SubjectModule):
 
     @property
     def device(self) -> torch.device:
-        """Where the avatar is."""
+        """Device of the avatar."""
         return next(iter(self.layers.values())).gaussians.params["means"].device
 
     @property
@@ -80,23 +80,23 @@ class Avatar(SubjectModule):
 
     @property
     def has_attention(self) -> bool:
-        """Whether Gaussians attend to the tokens, so that `attention` has weights to give."""
+        """Whether any layer has attention weights."""
         return any(layer.deformation is not None and layer.deformation.has_attention for layer in self.layers.values())
 
     @property
     def has_deformation(self) -> bool:
-        """Whether conditions move any layer."""
+        """Whether any layer is deformed."""
         return any(layer.deformation is not None for layer in self.layers.values())
 
     @property
     def speech_encoder(self) -> SpeechEncoder | None:
-        """The part that has a pretrained speech model inside."""
+        """The module with a pretrained speech model, if there is one."""
         return next((part for part in self.modules() if isinstance(part, SpeechEncoder)), None)
 
     # Subjects.
 
     def setup_subject(self, subject: SubjectStatistics) -> None:
-        """Place the Gaussians and take what is needed from the training frames of the only subject.
+        """Initialise the Gaussians and fit all modules to the training frames of a single subject.
 
         Raises:
             UserError: unusable start points (see `resample_points`) or no training camera.
@@ -104,7 +104,7 @@ class Avatar(SubjectModule):
         self.setup_subjects([subject])
 
     def setup_subjects(self, subjects: Sequence[SubjectStatistics]) -> None:
-        """The same for several, with a state for each; the first one is bound."""
+        """The same for several subjects, with a state each; binds the first."""
         self.changed()
         for subject in subjects:
             if len(subject.viewmats) == 0:
@@ -136,7 +136,7 @@ class Avatar(SubjectModule):
         return sizes
 
     def resize(self, sizes: Mapping[str, Mapping[str, int]]) -> None:
-        """Make room for the subjects of a checkpoint, before `load_state_dict`; see `layer_sizes`."""
+        """Allocate the Gaussians of a checkpoint, before `load_state_dict`; see `layer_sizes`."""
         self.changed()
         for subject, layers in zip(self.subjects.expect(list(sizes)), sizes.values()):
             self.bind(subject)
@@ -148,7 +148,7 @@ class Avatar(SubjectModule):
     # Drawing.
 
     def parts(self) -> dict[str, slice]:
-        """Where the Gaussians of each layer lie among those that `forward` gives."""
+        """Slices of the Gaussians of each layer in the output of `forward`."""
         ends, parts = 0, {}
         for name, layer in self.layers.items():
             parts[name] = slice(ends, ends + layer.num_gaussians)
@@ -159,9 +159,9 @@ class Avatar(SubjectModule):
         """Activated Gaussians of B frames, those of all layers one after another.
 
         Args:
-            conditions: of one subject, who is bound if they name one.
+            conditions: of one subject, which is bound if they name one.
             mode: one of `MODES`.
-            active_sh_degree: SH degree that counts so far.
+            active_sh_degree: SH degree in use.
         """
         if mode not in MODES:
             raise ValueError(f"mode must be one of {MODES}, not {mode!r}")
@@ -187,13 +187,13 @@ class Avatar(SubjectModule):
         return joined(chunks, 0)
 
     def signals(self, conditions: Conditions) -> tuple[dict[str, Tensor], Conditions]:
-        """Outputs of the shared modules, and the conditions that were shown to them."""
+        """Outputs of the shared modules, and the conditions they were computed from (after `unit_dropout`)."""
         if self.training and self.unit_dropout:
             conditions = at_rest(conditions, self.unit_dropout)
         return {name: module(conditions) for name, module in self.shared.items()}, conditions
 
     def prepared(self, mode: str) -> dict[str, Any]:
-        """What no condition changes, of each layer that is deformed."""
+        """Condition-independent inputs of each layer that is deformed."""
         known = self._frozen.get(self.subjects.bound)
         if known is not None and mode != "canonical":
             return known
@@ -203,8 +203,8 @@ class Avatar(SubjectModule):
 
     @torch.no_grad()
     def freeze_for_inference(self) -> None:
-        """Switch to evaluation and keep what no condition changes, of the subject that is bound. Undone by `train`, and by
-        anything here that changes the weights; call it again after changing them in another way."""
+        """Switch to evaluation mode and cache the condition-independent inputs of the bound subject. `train` and all methods
+        that change the weights drop the cache; call it again after changing them in another way."""
         self.eval()
         self._frozen = {self.subjects.bound: self.prepared("deform")}
 
@@ -232,13 +232,13 @@ class Avatar(SubjectModule):
         self.bind(bound)
 
     def train(self, mode: bool = True) -> Avatar:
-        """As of any module; also drops what `freeze_for_inference` kept."""
+        """As of any module; also drops the cache of `freeze_for_inference`."""
         self.changed()
         return super().train(mode)
 
 
 def joined(parts: Sequence[Gaussians], axis: int) -> Gaussians:
-    """Bundles one after another along the frames (0) or the Gaussians (1)."""
+    """Bundles concatenated along the frames (0) or the Gaussians (1)."""
     if len(parts) == 1:
         return parts[0]
     names = [field.name for field in fields(Gaussians)]

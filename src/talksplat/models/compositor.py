@@ -1,4 +1,4 @@
-"""Compositors: the image of an avatar's layers."""
+"""Compositors: from layers to one image."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Draw = Callable[[Gaussians, Tensor | None], RenderOutput]  # Gaussians over back
 def drawing(
     rasterizer: Callable[..., RenderOutput], conditions: Conditions, width: int, height: int, absgrad: bool = False
 ) -> Draw:
-    """A rasteriser with the cameras and the size of a batch; `absgrad` as of `Rasterizer`."""
+    """Rasteriser with the cameras and the size of a batch; `absgrad` as of `Rasterizer`."""
     views, Ks = conditions.viewmats, conditions.Ks
     return lambda gaussians, backgrounds: rasterizer(gaussians, views, Ks, width, height, backgrounds, absgrad)
 
 
 @dataclass
 class LayerView:
-    """What of a rendering belongs to one layer."""
+    """Part of a rendering that belongs to one layer."""
 
     output: RenderOutput
     part: slice  # of its Gaussians
@@ -34,7 +34,7 @@ class LayerView:
         self.output.means2d.retain_grad()
 
     def seen(self) -> RenderOutput:
-        """The rendering with this layer's projected means, their gradients and radii alone, after the backward pass."""
+        """The rendering, after the backward pass, with the projected means, gradients and radii of this layer only."""
         means2d = self.output.means2d.detach()[:, self.part]
         means2d.grad = self.output.means2d.grad[:, self.part]
         if hasattr(self.output.means2d, "absgrad"):  # gsplat's way to return absolute gradients
@@ -49,16 +49,16 @@ class Together:
     def __call__(
         self, draw: Draw, gaussians: Gaussians, parts: Mapping[str, slice], background: Tensor | None
     ) -> tuple[RenderOutput, dict[str, LayerView]]:
-        """Image, and what of it belongs to each layer."""
+        """Image, and the view of each layer."""
         output = draw(gaussians, background)
         return output, {name: LayerView(output, part) for name, part in parts.items()}
 
 
 class Over:
-    """Layers drawn over each other, each over the image of those before it.
+    """Layers rendered in order, each over the image of those before it.
 
     Args:
-        order: names of all layers, the hindmost first.
+        order: names of all layers, from back to front.
     """
 
     def __init__(self, order: Sequence[str]):

@@ -6,6 +6,6 @@ from talksplat.models.gaussiantalker import GaussianTalker
 
 
 class EGSTalker(GaussianTalker):
-    """GaussianTalker with other parts, which its configuration names: `TokenKAN` makes the tokens, `AgentAttention` brings
-    them to the Gaussians, `PeriodicPositionCode` tells them apart (EGSTalker section 1). All else is shared, so that a
-    comparison of the two compares these parts."""
+    """GaussianTalker with other parts, which its configuration names: `TokenKAN` makes the tokens, `AgentAttention` fuses
+    them into the Gaussians' features, `PeriodicPositionCode` distinguishes them (EGSTalker section 1). All else is shared,
+    so that a comparison of the two models is one of these parts."""

@@ -21,12 +21,12 @@ class GaussianTalker(TalkingHead):
     """One layer, deformed by attention to the tokens of a frame.
 
     Args:
-        tokens: what drives a frame.
+        tokens: of the conditions of a frame.
         cross_attention, deformation, motion, expression, reach: parts of `AttentionDeformation`; `deformation` are its heads.
         gaussians, triplane, canonical, personal, unit_dropout, max_points: see `TalkingHead`.
 
     Raises:
-        UserError: parts that do not fit each other.
+        UserError: parts that are incompatible.
     """
 
     def __init__(

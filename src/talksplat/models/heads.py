@@ -1,4 +1,4 @@
-"""Several small output heads that run as one."""
+"""Output heads per attribute, batched into few matrix products."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch.nn.functional import linear, relu
 
 
 class LinearMap(nn.Linear):
-    """A Linear as a product with a matrix of what it takes from each input: here the input itself."""
+    """Linear layer with the factors `expand` and `folded` of its product; see `KANLinear` for one whose `expand` is not trivial."""
 
     def expand(self, features: Float[Tensor, "*batch feature"]) -> Float[Tensor, "*batch feature"]:
         """The left factor of the product."""
         return features
 
     def folded(self) -> tuple[Float[Tensor, "out feature"], Float[Tensor, " out"]]:
-        """The right factor, and what is added."""
+        """The right factor, and the bias."""
         return self.weight, self.bias
 
 
@@ -37,7 +37,7 @@ class JoinedHeads(nn.Module):
         self.outputs = nn.ModuleDict(outputs)
 
     def forward(self, features: Float[Tensor, "*batch feature"]) -> dict[str, Float[Tensor, "*batch width"]]:
-        """One output for each head, in the dtype that autocast chooses."""
+        """One output per head, in the dtype that autocast chooses."""
         features = self.hidden.expand(features)
         (weight, bias), outputs = self.hidden.folded(), list(self.outputs.values())
         if features.is_cuda:  # fewest kernels: two products, the second with a block-diagonal matrix
@@ -53,10 +53,10 @@ class FusedHeads(JoinedHeads):
     """Heads ReLU-Linear(in, hidden)-ReLU-Linear(hidden, d).
 
     GaussianTalker sections 3.2 and 3.5. Weights are Xavier with gain 1, those of the output layers with `output_gain`
-    (0: the heads start by giving exactly zero); output biases start at zero.
+    (0: the heads output exactly zero at the start); output biases start at zero.
 
     Args:
-        widths: numbers that each head gives.
+        widths: output size of each head.
     """
 
     def __init__(self, in_features: int, hidden: int, widths: Mapping[str, int], output_gain: float):
@@ -75,9 +75,10 @@ class FusedHeads(JoinedHeads):
 
 
 def _side_by_side(outputs: list[nn.Module]) -> tuple[Tensor, Tensor]:
-    """Weight and bias of one product that stands for all outputs, each on its own part of the input.
+    """Weight and bias of one product that computes all outputs, each from its own part of the input.
 
-    `expand` puts each kind of function of all inputs side by side, so there is a block-diagonal matrix for each kind.
+    `expand` concatenates the values of each basis function for all inputs, so there is one block-diagonal matrix per basis
+    function.
     """
     weights, biases = zip(*(output.folded() for output in outputs))
     kinds = [weight.unflatten(1, (-1, output.in_features)).unbind(1) for weight, output in zip(weights, outputs)]

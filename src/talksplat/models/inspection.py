@@ -1,4 +1,4 @@
-"""What moves an avatar: attributes, offsets, weights of the attention."""
+"""Inspection of an avatar: undeformed Gaussians, deformed attributes, attention weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from talksplat.types import Conditions, Gaussians
 
 @torch.no_grad()
 def undeformed(avatar: Avatar, conditions: Conditions, mode: str, active_sh_degree: int) -> Gaussians:
-    """The Gaussians of mode "deform" or "joint", in their order, as they would be without deformation."""
+    """The Gaussians of mode "deform" or "joint", in the same order, without deformation."""
     avatar.bind(conditions.subject)
     layers = avatar.layers.values()
     return joined([layer.activated(layer.raw(mode), {}, conditions, active_sh_degree) for layer in layers], 1)
@@ -20,7 +20,7 @@ def undeformed(avatar: Avatar, conditions: Conditions, mode: str, active_sh_degr
 
 @torch.no_grad()
 def deformed_attributes(avatar: Avatar, conditions: Conditions) -> tuple[str, ...]:
-    """Names of the raw attributes that conditions move in any layer."""
+    """Names of the raw attributes that are deformed in any layer."""
     avatar.bind(conditions.subject)
     prepared = avatar.prepared("deform")
     signals, conditions = avatar.signals(conditions) if prepared else ({}, conditions)
@@ -30,7 +30,7 @@ def deformed_attributes(avatar: Avatar, conditions: Conditions) -> tuple[str, ..
 
 @torch.no_grad()
 def attention(avatar: Avatar, conditions: Conditions) -> Float[Tensor, "frame gaussian token"]:
-    """How much each Gaussian attends to each of `token_names`; 0 in layers without attention."""
+    """Attention weights of each Gaussian on each of `token_names`; 0 in layers without attention."""
     avatar.bind(conditions.subject)
     step = max(avatar.max_points // max(avatar.num_gaussians, 1), 1)
     prepared, chunks = avatar.prepared("deform"), []

@@ -26,7 +26,7 @@ class KANLinear(nn.Module):
         basis: "taylor" (powers x^0 .. x^(order - 1), the original), "chebyshev" (polynomials T_0 .. T_(order - 1) of
             tanh x) or "fourier" (cos kx and sin kx for k = 1 .. order).
         order: original 3.
-        gain: factor on all start values; 0 starts by giving zero.
+        gain: factor on all initial values; 0: outputs are zero at the start.
 
     Raises:
         UserError: unknown basis, or order below 1.
@@ -58,7 +58,7 @@ class KANLinear(nn.Module):
         return torch.cat([silu(features), *self.functions(features)], dim=-1)
 
     def folded(self) -> tuple[Float[Tensor, "out value"], Float[Tensor, " out"]]:
-        """The right factor, and what is added: the biases and the constant functions' coefficients."""
+        """The right factor, and the bias with the coefficients of the constant functions."""
         constant = 0 if self.basis == "fourier" else 1  # of the functions, those that are 1 everywhere
         weight = torch.cat([self.base, *self.coefficients[constant:]], dim=1)
         return weight, self.bias + self.coefficients[:constant].sum(dim=(0, 2))

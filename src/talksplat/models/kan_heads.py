@@ -1,5 +1,5 @@
-"""Canonical and deformation heads of Kolmogorov-Arnold layers: EGSTalker's paper has them, its code plain Linear layers
-(EGSTalker section 0)."""
+"""Canonical and deformation heads with Kolmogorov-Arnold layers, which EGSTalker's paper describes; its code has Linear
+layers (EGSTalker section 0)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class KANHeads(JoinedHeads):
     """Heads KAN layer-ReLU-KAN layer, as EGSTalker's token networks are.
 
     Args:
-        widths: numbers that each head gives.
-        output_gain: on the start values of the last layers; 0 starts by giving exactly zero.
+        widths: output size of each head.
+        output_gain: factor on the initial values of the last layers; 0: outputs are exactly zero at the start.
         basis, order: see `KANLinear`.
     """
 

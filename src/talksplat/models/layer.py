@@ -1,4 +1,4 @@
-"""A layer of an avatar: one set of Gaussians, features of their places, what predicts and what deforms their attributes."""
+"""Layer of an avatar: one set of Gaussians with its spatial encoding, canonical head and deformation."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions, Gaussians
 
 MODES = ("canonical", "deform", "joint")
-PREDICTED_MODES = ("canonical", "joint")  # in which the canonical networks' predictions count
+PREDICTED_MODES = ("canonical", "joint")  # in which the predictions of the canonical head are used
 
 
 class GaussianLayer(nn.Module):
     """Gaussians that move by one deformation: a face, a mouth, a torso.
 
-    In mode "canonical" the attributes predicted from the spatial features stand in for the explicit parameters; in mode
-    "deform" the explicit parameters count, moved by `deformation`; in mode "joint" the predicted attributes are moved, for
+    In mode "canonical" the attributes predicted from the spatial features replace the explicit parameters; in mode
+    "deform" `deformation` is added to the explicit parameters; in mode "joint" it is added to the predicted ones, for
     training both at once (GaussianTalker section 7.4).
 
     Args:
         gaussians: the explicit parameters.
         triplane: features of positions.
         canonical: predicts some attributes from those features.
-        deformation: offsets of attributes in each frame; None: the layer stays as it is.
+        deformation: offsets of attributes in each frame; None: a static layer.
 
     Raises:
         UserError: parts whose widths or SH degrees differ.
@@ -62,7 +62,7 @@ class GaussianLayer(nn.Module):
         return self.gaussians.num_gaussians
 
     def restrict(self, attributes: Sequence[str] | None) -> None:
-        """Deform these attributes only; None: all that the deformation moves.
+        """Deform these attributes only; None: all that the deformation outputs.
 
         Raises:
             UserError: unknown attributes.
@@ -73,7 +73,7 @@ class GaussianLayer(nn.Module):
         self.deformed = None if attributes is None else tuple(attributes)
 
     def fit(self, subject: SubjectStatistics) -> None:
-        """Place the Gaussians, and take what is needed from the training frames.
+        """Initialise the Gaussians, and fit the modules to the training frames.
 
         Raises:
             UserError: unusable start points (see `resample_points`).
@@ -88,16 +88,16 @@ class GaussianLayer(nn.Module):
         return self.canonical_raw() if mode in PREDICTED_MODES else self.gaussians.raw()
 
     def canonical_raw(self) -> RawGaussians:
-        """Explicit parameters with the predicted attributes in their place."""
+        """Explicit parameters, with the predicted attributes instead where there are any."""
         predicted = self.canonical(self._features()) if self.canonical.factors else {}
         return replace(self.gaussians.raw(), **predicted)
 
     def deforms(self, mode: str) -> bool:
-        """Whether conditions move the layer in this mode."""
+        """Whether the layer is deformed in this mode."""
         return mode != "canonical" and self.deformation is not None and self.deformed != ()
 
     def prepare(self) -> Any:
-        """What of the deformation depends on no condition."""
+        """Condition-independent inputs of the deformation."""
         return self.deformation.prepare(self._features(), self.gaussians.params["means"].detach())
 
     def offsets(self, prepared: Any, signals: Mapping[str, Tensor], conditions: Conditions) -> dict[str, Tensor]:
@@ -116,11 +116,11 @@ class GaussianLayer(nn.Module):
 
     @torch.no_grad()
     def bake_canonical(self, active_sh_degree: int) -> None:
-        """Write the predicted attributes into the explicit parameters: for handing over to the next stage, and before
-        pruning, which would otherwise judge stale opacities (GaussianTalker section 5.3).
+        """Write the predicted attributes into the explicit parameters: at the end of the stage, and before pruning, which
+        would otherwise use stale opacities (GaussianTalker section 5.3).
 
-        Bands of the spherical harmonics above `active_sh_degree` become 0: they were never drawn, so what the network
-        predicts for them is noise, and the next stage would draw it.
+        Bands of the spherical harmonics above `active_sh_degree` become 0: they were never rendered, so the network's
+        predictions for them are noise, which the next stage would render.
         """
         if self.canonical.factors:
             with without_autocast(self.gaussians.params["means"]):

@@ -1,4 +1,4 @@
-"""How large an avatar is: parameters, and bytes of the weights that rendering needs."""
+"""Model size: parameters, and bytes of the weights that rendering needs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from talksplat.models.layer import PREDICTED_MODES, GaussianLayer
 def model_size(model: Avatar, mode: str) -> dict[str, Any]:
     """Size of a finished avatar that is rendered in `mode`, the mode of its last stage.
 
-    Only what takes part in that mode counts. "deform": not the canonical networks, which only made the explicit
-    attributes of the stage before, and not the tri-plane where nothing deforms. "canonical": not the networks of the
-    deformation, and not the explicit attributes for which predicted ones stand in. "joint": not those either. Frozen layers count, since rendering
-    needs them; tensors used twice count once.
+    Counts what that mode uses. "deform": without the canonical networks, whose predictions were baked into the explicit
+    attributes, and without the tri-plane where nothing deforms. "canonical": without the deformation, and without the
+    explicit attributes that predicted ones replace. "joint": without the latter. Frozen layers count, since rendering
+    needs them; shared tensors count once.
 
     Returns:
-        {"parameters": {"networks": tri-plane and networks, "gaussians": N times the numbers of each},
-        "size_bytes": bytes of these and of the buffers beside them, as in a state dict}
+        {"parameters": {"networks": tri-plane and networks, "gaussians": N times the parameters of each},
+        "size_bytes": bytes of these and of the buffers, as in a state dict}
     """
     dead: dict[int, Any] = {}
     of_gaussians: dict[int, Any] = {}

@@ -1,4 +1,4 @@
-"""A head without audio, the floor of comparisons."""
+"""Static head without audio: the lower baseline of comparisons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from talksplat.models.talking_head import TalkingHead
 
 class StaticHead(TalkingHead):
     """The canonical head in both modes: predicted factors in "canonical", explicit parameters in "deform"; only the
-    camera moves. What a driven model gains over it, it gains by deformation.
+    camera moves. The difference to a driven model is the effect of its deformation.
 
     Args:
         gaussians, triplane, canonical, personal, max_points: see `TalkingHead`.

@@ -1,4 +1,4 @@
-"""What of an avatar is fitted to a person, kept for each subject: one is in place, the others wait."""
+"""Subject states: the tensors of an avatar that are fitted to a person, one set per subject."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from talksplat.errors import UserError
 
-FIRST = "subject"  # until it has a name
+FIRST = "subject"  # name of an unnamed subject
 
 
 def personal_names(module: nn.Module, globs: Sequence[str] = ()) -> list[str]:
@@ -28,13 +28,13 @@ def personal_names(module: nn.Module, globs: Sequence[str] = ()) -> list[str]:
 
 
 class SubjectStates:
-    """The personal tensors of several subjects, of which one set at a time is part of the modules.
+    """Personal tensors of several subjects, of which one set at a time is bound, i.e. part of the modules.
 
-    Modules stay written for one person: another subject's tensors take the places of the first one's, without copies.
+    Modules are written for one person: binding a subject exchanges their tensors for those of the subject, without copies.
 
     Args:
         module: the avatar.
-        globs: what is personal in addition to `PERSONAL`.
+        globs: personal tensors in addition to `PERSONAL`.
     """
 
     def __init__(self, module: nn.Module, globs: Sequence[str] = ()):
@@ -43,13 +43,13 @@ class SubjectStates:
         self.start(FIRST)
 
     def start(self, name: str) -> None:
-        """Begin anew: what is in place belongs to this subject, and there is no other."""
-        self.names = [name]  # in the order in which they came
+        """Reset: the tensors in the modules belong to this subject, the only one."""
+        self.names = [name]  # in order of addition
         self.bound = name
         self._waiting: dict[str, dict[str, Tensor]] = {}
 
     def add(self, name: str) -> None:
-        """A further subject, with copies of what is in place; it is bound.
+        """Add a subject with copies of the bound tensors, and bind it.
 
         Raises:
             UserError: there is one of that name.
@@ -62,13 +62,13 @@ class SubjectStates:
         self.bind(name)
 
     def expect(self, names: Sequence[str]) -> list[str]:
-        """Make room for the subjects of a checkpoint; an only subject keeps its name.
+        """Add the subjects of a checkpoint; a single subject keeps its name.
 
         Returns:
-            the names here, in the checkpoint's order.
+            names of the subjects, in the checkpoint's order.
 
         Raises:
-            UserError: the subjects here were set up, and are others.
+            UserError: the avatar already has several subjects, and they differ.
         """
         if len(names) == len(self.names) == 1 or list(names) == self.names:
             return self.names
@@ -82,7 +82,7 @@ class SubjectStates:
         return self.names
 
     def bind(self, name: str) -> None:
-        """Put a subject's tensors in place.
+        """Make a subject's tensors part of the modules.
 
         Raises:
             UserError: no such subject.
@@ -106,13 +106,13 @@ class SubjectStates:
         return {key: found[key] for key in personal_names(self._module, self.globs)}
 
     def waiting(self) -> Iterator[tuple[str, str, Tensor]]:
-        """Subject, name and tensor of all that is not in place."""
+        """Subject, name and tensor of all that is not bound."""
         for subject, tensors in self._waiting.items():
             for name, tensor in tensors.items():
                 yield subject, name, tensor
 
     def apply(self, function: Callable[[Tensor], Tensor]) -> None:
-        """Move or convert what is not in place, as `nn.Module._apply` does with the rest."""
+        """Move or convert what is not bound, as `nn.Module._apply` does with the rest."""
         with torch.no_grad():
             for tensors in self._waiting.values():
                 for name, tensor in tensors.items():
@@ -123,8 +123,8 @@ class SubjectStates:
 
 
 class SubjectModule(nn.Module):
-    """Module with a state of each subject. In a state dict the first subject's tensors stand among the common ones, those of a
-    further subject under `subjects.NAME.`.
+    """Module with a state per subject. In a state dict the first subject's tensors have the names of the modules, those of
+    further subjects the prefix `subjects.NAME.`.
 
     Args:
         personal: globs of parameters and buffers that each subject has for itself, in addition to `PERSONAL`.
@@ -133,15 +133,15 @@ class SubjectModule(nn.Module):
     def __init__(self, personal: Sequence[str] = ()):
         super().__init__()
         self.subjects = SubjectStates(self, personal)
-        self._frozen: dict[str, Any] = {}  # by subject: what depends on the weights alone
+        self._frozen: dict[str, Any] = {}  # by subject: values that depend on the weights alone
 
     def bind(self, subject: str | None) -> None:
-        """Choose the subject that is drawn and trained; None: as it is."""
+        """Choose the subject that is rendered and trained; None: no change."""
         if subject is not None:
             self.subjects.bind(subject)
 
     def changed(self) -> None:
-        """Drop what was kept for inference: the weights are others now."""
+        """Drop what `freeze_for_inference` cached, since the weights changed."""
         self._frozen = {}
 
     def _apply(self, fn, recurse: bool = True):
@@ -150,7 +150,7 @@ class SubjectModule(nn.Module):
         return super()._apply(fn, recurse)
 
     def state_dict(self, *args, **kwargs):
-        """As of any module, with the first subject in its place."""
+        """As of any module, with the first subject bound."""
         bound = self.subjects.bound
         self.bind(self.subjects.names[0])
         state = super().state_dict(*args, **kwargs)

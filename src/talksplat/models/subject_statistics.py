@@ -1,4 +1,4 @@
-"""What an avatar takes from its subject before training."""
+"""Statistics of a subject, which an avatar is initialised with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from talksplat.types import TensorBundle
 
 @dataclass
 class SubjectStatistics(TensorBundle):
-    """Start points, and what parts of the model are normalised or placed by."""
+    """Start points, and data from which parts of the model are normalised or positioned."""
 
     vertices: Float[Tensor, "point 3"]  # start points, dm
     viewmats: Float[Tensor, "frame 4 4"]  # of the training frames only
@@ -20,6 +20,6 @@ class SubjectStatistics(TensorBundle):
     audio: Float[Tensor, "frame window feature"] | None = None  # of the training frames; None: not standardised
     frames: Int[Tensor, " frame"] | None = None  # numbers of the training frames; None: 0, 1, 2...
     lip_measures: Float[Tensor, "frame 43"] | None = None  # of the training frames (lips.measures)
-    audio_fingerprint: Float[Tensor, " size"] | None = None  # of these features; None: the folder does not tell
+    audio_fingerprint: Float[Tensor, " size"] | None = None  # of these features; None: not in the folder
     mouth: Float[Tensor, 3] | None = None  # middle of the lips, dm; None: unknown
     name: str = "subject"

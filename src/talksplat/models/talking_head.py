@@ -1,4 +1,4 @@
-"""Avatars of one layer: the face with all that turns with it."""
+"""Avatars of one layer: the whole head."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ class TalkingHead(Avatar):
         return self.face.gaussians
 
     def canonical_raw(self) -> RawGaussians:
-        """Its attributes with the predicted ones in their place."""
+        """Its attributes, with predicted ones instead of the explicit ones."""
         return self.face.canonical_raw()

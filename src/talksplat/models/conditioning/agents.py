@@ -1,4 +1,4 @@
-"""Efficient Spatial-Audio Attention: Gaussians ask agents, agents ask the condition tokens (EGSTalker section 3.8)."""
+"""Efficient Spatial-Audio Attention: two-step attention, Gaussians to agents to condition tokens (EGSTalker section 3.8)."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ SPREAD = (  # shifts and masks that put two zeros before each of those bits
 class AgentAttention(ConditionFusion):
     """Attention through a few agents, without projections of queries, keys and values.
 
-    With queries Q [N, d], tokens T and agents A = Linear(summaries of Q) [n, d]: S = softmax(s A T^T) [n, T] says what
-    each agent listens to, P = softmax(s Q A^T) [N, n] which agents a Gaussian asks. The published order is P (S T). As
-    matrix products associate, that is (P S) T, where W = P S [N, T] are the Gaussian's own weights of the tokens: rows sum
-    to one, and P depends on no condition.
+    With queries Q [N, d], tokens T and agents A = Linear(summaries of Q) [n, d]: S = softmax(s A T^T) [n, T] are the
+    attention weights of the agents on the tokens, P = softmax(s Q A^T) [N, n] those of the Gaussians on the agents. The
+    published order is P (S T). Matrix products are associative, so this equals (P S) T, where W = P S [N, T] are weights
+    of each Gaussian on the tokens: rows sum to one, and P does not depend on the conditions.
 
     Args:
         width: of features and tokens.
         num_agents: n; original 200. null: take `agent_share`.
         agent_share: n as a share of the Gaussians, e.g. 0.005. null: take `num_agents`.
         selection: "pooled" summarises the Gaussians by averages over equal groups along a space-filling curve, so that
-            agents are places on the head and the order of storage does not matter; "first" (original) takes the first n
-            rows, whichever Gaussians these happen to be.
-        scale_heads: s = (width / scale_heads)^-1/2; original 16, which changes nothing but this scale.
-        computation: "fused" multiplies (P S) first, "two_step" as published; the same numbers.
+            agents are regions of the head, independent of the order of storage; "first" (original) takes the first n
+            Gaussians in storage order, which density control changes.
+        scale_heads: s = (width / scale_heads)^-1/2; original 16, which affects only this scale.
+        computation: "fused" multiplies (P S) first, "two_step" as published; same result.
 
     Raises:
         UserError: not exactly one of num_agents and agent_share, or a value out of range.
@@ -77,14 +77,14 @@ class AgentAttention(ConditionFusion):
         nn.init.xavier_uniform_(self.agents.weight)
 
     def count(self, num_gaussians: int) -> int:
-        """Number of agents for so many Gaussians."""
+        """Number of agents for `num_gaussians`."""
         wanted = self.num_agents if self.agent_share is None else round(self.agent_share * num_gaussians)
         return min(max(wanted, 1), num_gaussians)
 
     def prepare(
         self, queries: Float[Tensor, "*frame gaussian width"], means: Float[Tensor, "gaussian 3"]
     ) -> tuple[Float[Tensor, "*frame agent width"], Float[Tensor, "*frame gaussian agent"]]:
-        """Agents A and which of them each Gaussian asks, P."""
+        """Agents A, and the weights P of each Gaussian on them."""
         agents = self.agents(self._summaries(queries, means))
         return agents, torch.softmax(self.scale * (queries @ agents.mT), dim=-1)
 
@@ -96,10 +96,10 @@ class AgentAttention(ConditionFusion):
         prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian width"]:
         """Mixtures of the tokens; see `ConditionFusion`."""
-        agents, asked = prepared
+        agents, gaussian_weights = prepared
         if self.computation == "two_step":
-            heard = self._heard(agents, tokens) @ tokens.to(asked.dtype)
-            return asked.to(heard.dtype) @ heard
+            agent_values = self._agent_weights(agents, tokens) @ tokens.to(gaussian_weights.dtype)
+            return gaussian_weights.to(agent_values.dtype) @ agent_values
         weights = self.weights(queries, prepared, tokens, prior)
         return weights @ tokens.to(weights.dtype)
 
@@ -111,21 +111,25 @@ class AgentAttention(ConditionFusion):
         prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian token"]:
         """W = P S; a prior multiplies the weights by its exponential, as adding it to logits does."""
-        agents, asked = prepared
-        heard = self._heard(agents, tokens)
-        if asked.ndim == 2:  # one product for all frames
-            frames, _, count = heard.shape
-            weights = linear(asked, heard.mT.flatten(0, 1).to(asked.dtype)).unflatten(-1, (frames, count))
+        agents, gaussian_weights = prepared
+        agent_weights = self._agent_weights(agents, tokens)
+        if gaussian_weights.ndim == 2:  # P is shared by all frames: one product
+            frames, _, count = agent_weights.shape
+            weights = linear(gaussian_weights, agent_weights.mT.flatten(0, 1).to(gaussian_weights.dtype)).unflatten(
+                -1, (frames, count)
+            )
             weights = weights.transpose(0, 1)
         else:
-            weights = asked @ heard.to(asked.dtype)
+            weights = gaussian_weights @ agent_weights.to(gaussian_weights.dtype)
         if prior is None:
             return weights
         weights = weights * (prior - prior.amax(dim=-1, keepdim=True)).exp().to(weights.dtype)
         return weights / weights.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
 
-    def _heard(self, agents: Tensor, tokens: Float[Tensor, "frame token width"]) -> Float[Tensor, "frame agent token"]:
-        """S: what each agent listens to."""
+    def _agent_weights(
+        self, agents: Tensor, tokens: Float[Tensor, "frame token width"]
+    ) -> Float[Tensor, "frame agent token"]:
+        """S: attention weights of each agent on the tokens."""
         return torch.softmax(self.scale * (agents @ tokens.to(agents.dtype).mT), dim=-1)
 
     def _summaries(

@@ -1,4 +1,4 @@
-"""The network between condition tokens and deformation: transformer layers over Gaussians (GaussianTalker section 3.4)."""
+"""Spatial-audio attention: transformer layers from Gaussians to condition tokens (GaussianTalker section 3.4)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AttentionLayer(nn.Module):
 
 @dataclass
 class PreparedQueries:
-    """What of the first layer depends on no condition."""
+    """Condition-independent inputs of the first layer."""
 
     queries: Float[Tensor, "gaussian width"]
     means: Float[Tensor, "gaussian 3"]
@@ -48,19 +48,19 @@ class PreparedQueries:
 
 
 class SpatialAudioAttention(nn.Module):
-    """A stack of `AttentionLayer`; the tri-plane features are the first queries, the same in all frames.
+    """Stack of `AttentionLayer`; the queries of the first are the tri-plane features, the same in all frames.
 
     Args:
         mixer: makes the `ConditionFusion` of a layer from the width.
         width: of features and tokens.
         num_layers, ffn_width: original 1 or 2, 128.
         dropout: original 0.2 (GaussianTalker), 0.1 (EGSTalker).
-        norm_eps: of the layer norms; original 1e-12, below what bfloat16 or float32 can tell from nothing.
-        normalize_queries: a layer norm on the features first. As they start near 0.03 and tokens near 1, a Gaussian's
-            place otherwise hardly counts until the planes have grown.
+        norm_eps: of the layer norms; original 1e-12, which vanishes next to a variance in float32 or bfloat16.
+        normalize_queries: a layer norm on the features first. They start near 0.03 and tokens near 1, so the position
+            of a Gaussian otherwise has little effect until the planes have grown.
 
     Raises:
-        UserError: there is no layer.
+        UserError: `num_layers` is below 1.
     """
 
     def __init__(
@@ -84,17 +84,17 @@ class SpatialAudioAttention(nn.Module):
 
     @property
     def has_weights(self) -> bool:
-        """Whether there are weights of the tokens to look at."""
+        """Whether the last layer has attention weights."""
         return self.layers[-1].mixer.has_weights
 
     @property
     def takes_prior(self) -> bool:
-        """Whether a prior can be given."""
+        """Whether a prior is supported."""
         return self.layers[0].mixer.takes_prior
 
     @property
     def num_tokens(self) -> int | None:
-        """How many tokens it was made for; None: any number."""
+        """Required number of tokens; None: any."""
         return self.layers[0].mixer.num_tokens
 
     def prepare(
@@ -103,11 +103,11 @@ class SpatialAudioAttention(nn.Module):
         means: Float[Tensor, "gaussian 3"],
         prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> PreparedQueries:
-        """What depends on no condition: once a step in training, once for all frames of a video in rendering.
+        """Precompute what no condition changes: once per step in training, once for all frames of a video in rendering.
 
         Args:
             features: of the Gaussians.
-            means: their places, dm.
+            means: their positions, dm.
             prior: added to the logits of each token.
         """
         queries = self.query_norm(features)
@@ -116,7 +116,7 @@ class SpatialAudioAttention(nn.Module):
     def forward(
         self, prepared: PreparedQueries, tokens: Float[Tensor, "frame token width"]
     ) -> Float[Tensor, "frame gaussian width"]:
-        """Features of N Gaussians informed by the tokens of B frames."""
+        """Features of N Gaussians fused with the tokens of B frames."""
         queries = self.layers[0](prepared.queries, prepared.mixing, tokens, prepared.prior)
         for layer in self.layers[1:]:
             queries = layer(queries, layer.mixer.prepare(queries, prepared.means), tokens, prepared.prior)
@@ -125,7 +125,7 @@ class SpatialAudioAttention(nn.Module):
     def weights(
         self, prepared: PreparedQueries, tokens: Float[Tensor, "frame token width"]
     ) -> Float[Tensor, "frame gaussian token"]:
-        """How much each Gaussian attends to each token in the last layer; rows sum to one."""
+        """Attention weights of each Gaussian on each token in the last layer; rows sum to one."""
         queries, mixing = prepared.queries, prepared.mixing
         for layer, following in zip(self.layers, self.layers[1:]):
             queries = layer(queries, mixing, tokens, prepared.prior)

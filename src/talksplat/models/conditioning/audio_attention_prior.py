@@ -1,4 +1,4 @@
-"""How far from the mouth the sound is heard: a prior on the attention to the audio token."""
+"""Audio attention prior: attention to the audio token decreases with the distance from the mouth."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from talksplat.errors import UserError
 
 
 class AudioAttentionPrior(nn.Module):
-    """Logit of the tokens made of sound, falling with the distance from the mouth: -(max(d - inner, 0) / width)^2.
+    """Additive logit of the audio and lip tokens by the distance d from the mouth: -(max(d - inner, 0) / width)^2.
 
-    On a short clip the sound tells every frame from every other, so hair and forehead would learn their state in each
-    training frame by heart from it, and move at random with new speech.
+    On a short clip the audio identifies every frame. Without the prior, hair and forehead overfit to it (they memorise
+    their state in each training frame) and move at random with new speech.
 
     Args:
-        inner: dm around the mouth without any prior: lips, jaw, lower cheeks.
-        width: dm over which the logit falls by one, then by four, nine...
+        inner: radius (dm) around the mouth with logit 0: lips, jaw, lower cheeks.
+        width: dm beyond it at which the logit is -1; at twice the distance it is -4.
     """
 
     PERSONAL = ("center",)
@@ -34,13 +34,13 @@ class AudioAttentionPrior(nn.Module):
 
     @torch.no_grad()
     def fit(self, center: Float[Tensor, 3]) -> None:
-        """Take the place of the mouth (dm)."""
+        """Set the position of the mouth (dm)."""
         self.center.copy_(center)
 
     def forward(
         self, means: Float[Tensor, "gaussian 3"], token_names: Sequence[str]
     ) -> Float[Tensor, "gaussian token"]:
-        """To be added to the attention's logits; zero where the mouth's place is unknown."""
+        """Addend of the attention's logits; zero where the position of the mouth is unknown."""
         distance = (means - self.center).norm(dim=-1)
         logit = -(((distance - self.inner).clamp_min(0) / self.width) ** 2).nan_to_num(0.0)
         return torch.stack(

@@ -1,4 +1,4 @@
-"""Audio feature windows around a frame to one vector (GaussianTalker section 3.3)."""
+"""Audio encoder: feature windows around a frame to one vector (GaussianTalker section 3.3)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from talksplat.errors import UserError
 from talksplat.types import frames_before
 
 SLOPE = 0.02  # of every LeakyReLU here
-MIN_DEVIATION = 1e-2  # of a feature that hardly moves in the clip
+MIN_DEVIATION = 1e-2  # floor, for features that are almost constant in the clip
 
 
 class AudioEncoder(nn.Module):
     """Strided convolutions over each window, then a learned weighting of the windows around the frame.
 
-    Any feature fits: as many convolutions of stride 2 are stacked as it takes to shorten the window to one row (4 for
-    16 rows, as in the original).
+    The number of convolutions of stride 2 follows from the window, which they shorten to one row (4 for 16 rows, as in
+    the original).
 
     Args:
         width: numbers in a feature row (29 DeepSpeech, 32 mel, 44 wav2vec2 logits, 1024 HuBERT).
@@ -27,15 +27,15 @@ class AudioEncoder(nn.Module):
         context: windows around a frame.
         channels: of the later convolutions; the earlier ones have half.
         out_features: length of the vector.
-        smoothing: weight the windows by softmax attention over them; off, the frame's own window counts alone.
+        smoothing: weight the windows by softmax attention over them; off, only the frame's own window is used.
         normalize: standardise each feature by its mean and deviation over the training frames (`fit`); original: off.
-        he_init: variance-keeping start weights and zero biases, so that the vector varies with the sound from the first
-            step; original: off, where its variation starts at a thousandth of the null token.
-        center_bias: added to the start score of the frame's own window; original 0, which begins with a mean over all
-            windows, i.e. with 0.6 s of sound.
+        he_init: variance-preserving initial weights and zero biases, so that the vector varies with the sound from the
+            first step; original: off, where its initial variation is a thousandth of the null token.
+        center_bias: added to the initial score of the frame's own window; original 0, which starts as a mean over all
+            windows, i.e. over 0.6 s of sound.
         ahead: windows of the context after the frame's own; None: one less than half of them.
-        components: take so many principal components of the training frames' rows instead of the rows themselves, each
-            with deviation 1: wide features of a few seconds would be learned by heart. None: the rows.
+        components: number of principal components of the training frames' rows, whitened, to use instead of the rows,
+            since wide features of a few seconds invite overfitting. None: the rows.
     """
 
     PERSONAL = ("mean", "deviation")
@@ -82,7 +82,7 @@ class AudioEncoder(nn.Module):
             _he_init(self.projection)
 
     def fit(self, features: Float[Tensor, "frame window feature"]) -> None:
-        """Take mean and deviation of each feature, and the principal components, from the training frames' windows."""
+        """Set mean and deviation of each feature, and the principal components, from the training frames' windows."""
         if not self.normalize:
             return
         rows = features.flatten(0, 1).float()
@@ -91,7 +91,7 @@ class AudioEncoder(nn.Module):
         self.fit_common([features])
 
     def fit_common(self, features: Sequence[Float[Tensor, "_ window feature"]]) -> None:
-        """Take the principal components, which all subjects share, from the windows of each of them."""
+        """Set the principal components, which all subjects share, from the windows of all of them."""
         if self.components is None:
             return
         rows = [part.flatten(0, 1).float() for part in features]
@@ -123,7 +123,7 @@ class AudioEncoder(nn.Module):
 
 
 class WindowSmoothing(nn.Module):
-    """Softmax weights over the context windows from their own vectors; returns the weighted sum."""
+    """Weighted sum of the context windows' vectors, with softmax weights computed from them."""
 
     def __init__(self, features: int, context: int, center: int, center_bias: float = 0.0):
         super().__init__()
@@ -145,7 +145,7 @@ class WindowSmoothing(nn.Module):
 
 
 def _he_init(layers: nn.Sequential) -> None:
-    """He et al. 2015 for the leaky ReLUs here; a last layer without one keeps the variance as well."""
+    """He et al. 2015 for these leaky ReLUs; a last layer without one preserves the variance too."""
     for layer, follower in zip(layers, [*layers[1:], None]):
         if isinstance(layer, (nn.Conv1d, nn.Linear)):
             nonlinearity = "linear" if follower is None else "leaky_relu"

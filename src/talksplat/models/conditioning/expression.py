@@ -40,7 +40,7 @@ def at_rest(conditions: Conditions, share: float) -> Conditions:
 
 
 def intensities(conditions: Conditions, units: Sequence[str]) -> Float[Tensor, "frame unit"]:
-    """The frames' action units. Raises UserError where there are others than a model was made for."""
+    """Action units of the frames. Raises UserError where their number differs from the model's."""
     values = conditions.action_units
     if values is None or values.shape[1] != len(units):
         found = 0 if values is None else values.shape[1]

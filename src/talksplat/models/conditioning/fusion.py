@@ -1,4 +1,4 @@
-"""What every way of bringing condition tokens to the Gaussians has in common."""
+"""Condition fusion: interface of the modules that combine Gaussian features with condition tokens."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from torch import Tensor, nn
 
 
 class ConditionFusion(nn.Module):
-    """Brings the tokens of a frame to each Gaussian: attention, or a plain fusion.
+    """Base: fuses the tokens of a frame into the features of each Gaussian, by attention or by a plain Linear.
 
-    Queries without a frame axis are shared by all frames, and whatever depends on them alone is worked out once, by
-    `prepare`: once a step in training, once for all frames of a video in rendering.
+    Queries without a frame axis are shared by all frames. What depends on them alone is computed by `prepare`: once per
+    step in training, once for all frames of a video in rendering.
     """
 
     has_weights = True  # whether `weights` exists
     takes_prior = True
-    num_tokens: int | None = None  # how many tokens it was made for; None: any number
+    num_tokens: int | None = None  # required number of tokens; None: any
 
     def prepare(
         self, queries: Float[Tensor, "*frame gaussian width"], means: Float[Tensor, "gaussian 3"]
     ) -> Any:  # what `forward` and `weights` take as `prepared`
-        """What does not depend on the tokens."""
+        """Precompute what does not depend on the tokens."""
         return None
 
     def forward(
@@ -32,7 +32,7 @@ class ConditionFusion(nn.Module):
         tokens: Float[Tensor, "frame token width"],
         prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian width"]:
-        """What the tokens say to each Gaussian. `prior` is added to the logits of the weights."""
+        """Fused features of each Gaussian. `prior` is added to the logits of the weights."""
         raise NotImplementedError
 
     def weights(
@@ -42,5 +42,5 @@ class ConditionFusion(nn.Module):
         tokens: Float[Tensor, "frame token width"],
         prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian token"]:
-        """How much of each token reaches each Gaussian; each row sums to one."""
+        """Weight of each token for each Gaussian; rows sum to one."""
         raise NotImplementedError

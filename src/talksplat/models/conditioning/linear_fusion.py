@@ -1,4 +1,4 @@
-"""Plain ways of telling every Gaussian the condition tokens: what attention is compared with (GaussianTalker 7.4)."""
+"""Condition fusion without attention: the baselines of GaussianTalker section 7.4."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from talksplat.models.conditioning.fusion import ConditionFusion
 
 
 class LinearFusion(ConditionFusion):
-    """Each token through a matrix of its own, summed: the part of a Linear on all tokens, side by side, that is theirs.
+    """Base: a Linear on the concatenated tokens, computed as a sum over tokens, joined with a Linear on the features.
 
-    Every Gaussian hears every token alike. A prior scales what each token says by its exponential.
+    Every token has the same effect on all Gaussians. The exponential of a prior scales the summand of each token.
 
     Args:
         width: of features and tokens.
-        num_tokens: in a frame.
+        num_tokens: per frame.
     """
 
     has_weights = False
@@ -36,7 +36,7 @@ class LinearFusion(ConditionFusion):
     def prepare(
         self, queries: Float[Tensor, "*frame gaussian width"], means: Float[Tensor, "gaussian 3"]
     ) -> Float[Tensor, "*frame gaussian width"]:
-        """The features' share."""
+        """Linear on the features."""
         return self.query(queries)
 
     def forward(
@@ -47,15 +47,15 @@ class LinearFusion(ConditionFusion):
         prior: Float[Tensor, "gaussian token"] | None = None,
     ) -> Float[Tensor, "frame gaussian width"]:
         """See `ConditionFusion`."""
-        return self.join(prepared, self._told(tokens, prior))
+        return self.join(prepared, self._token_share(tokens, prior))
 
     def join(
-        self, share: Float[Tensor, "*frame gaussian width"], told: Float[Tensor, "frame _ width"]
+        self, feature_share: Float[Tensor, "*frame gaussian width"], token_share: Float[Tensor, "frame _ width"]
     ) -> Float[Tensor, "frame gaussian width"]:
-        """The features' share and the tokens'."""
+        """Join the Linear outputs of features and tokens."""
         raise NotImplementedError
 
-    def _told(
+    def _token_share(
         self, tokens: Float[Tensor, "frame token width"], prior: Float[Tensor, "gaussian token"] | None
     ) -> Float[Tensor, "frame _ width"]:
         if prior is None:
@@ -69,17 +69,17 @@ class Concatenation(LinearFusion):
     """A Linear on a Gaussian's features and all tokens side by side."""
 
     def join(
-        self, share: Float[Tensor, "*frame gaussian width"], told: Float[Tensor, "frame _ width"]
+        self, feature_share: Float[Tensor, "*frame gaussian width"], token_share: Float[Tensor, "frame _ width"]
     ) -> Float[Tensor, "frame gaussian width"]:
         """Their sum."""
-        return share + told
+        return feature_share + token_share
 
 
 class ElementwiseProduct(LinearFusion):
     """A Linear on a Gaussian's features times a Linear on all tokens, element by element."""
 
     def join(
-        self, share: Float[Tensor, "*frame gaussian width"], told: Float[Tensor, "frame _ width"]
+        self, feature_share: Float[Tensor, "*frame gaussian width"], token_share: Float[Tensor, "frame _ width"]
     ) -> Float[Tensor, "frame gaussian width"]:
         """Their product."""
-        return share * told
+        return feature_share * token_share

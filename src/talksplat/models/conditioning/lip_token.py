@@ -1,4 +1,4 @@
-"""Lips as a condition token: from sound by a prior (`talksplat.lips`), or as they were seen."""
+"""Lip token: lip measures as a condition, predicted from sound by a prior (`talksplat.lips`) or measured."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from talksplat.models.heads import without_autocast
 from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.types import Conditions, frames_before
 
-GAP = 25  # frames; more of a row that fills it would count like sound
+GAP = 25  # frames; longer gaps are shortened, since their filled rows would count like sound
 STILL = 1e-3  # heights of a face: least deviation of a mouth
 CLOSED = 10  # per cent of the frames, in which the lips count as closed
-AROUND, SILENCE, SPEECH = 4, 0.2, 0.5  # rows before and after; shares of a row's size in speech (pauses: 0.7)
-NUMBERS, MEASURES = 9, 43  # gap, width, jaw and six components of the lips' shape; what they are made of
+AROUND, SILENCE, SPEECH = 4, 0.2, 0.5  # rows before and after; shares of a row's norm in speech (pauses: 0.7)
+NUMBERS, MEASURES = 9, 43  # gap, width, jaw, six components of the lips' shape; and what these are computed from
 
 
 class LipToken(nn.Module):
-    """Nine lip numbers of a frame, linear in the rows of audio features around it; the weights are fixed.
+    """Nine lip values of a frame, linear in the rows of audio features around it, with fixed weights.
 
-    They are learned on other people (`python -m talksplat.learn_lips`), and fitted to the person's own lips before training
-    where `personal` says so. Where there is no sound at all the lips are closed. All of it becomes part of the avatar's checkpoint.
+    The weights are learned on other people (`python -m talksplat.learn_lips`), and fitted to the person's own lips before
+    training if `personal` is set. In silence the lips are closed. All buffers are part of the avatar's checkpoint.
 
     Args:
-        prior: file, or name of one that comes with the project; null: `ConditionTokens` does without this token.
+        prior: file, or name of one that is part of the project; null: `ConditionTokens` omits this token.
         feature: name of the audio group.
         width, window, context, ahead: of the audio features, as of `AudioEncoder`.
-        personal: strength of the ridge on what the prior leaves of the person's own lips, in shares of the rows' variance;
-            null: the prior as it is.
-        measured: train on the lips that are seen in each frame instead of predicted ones: what the picture does with lips
-            is then learned apart from what sound does with them, as in GeneFace (Ye et al., ICLR 2023).
-        noise: deviations of normal noise added while training, so that nine numbers cannot serve as a frame's name.
+        personal: strength of the ridge regression from rows to the residuals of the prior on the person's own lips, in
+            shares of the rows' variance; null: the prior unchanged.
+        measured: train on the lips measured in each frame instead of predicted ones, so that lips to image is learned
+            separately from sound to lips, as in GeneFace (Ye et al., ICLR 2023).
+        noise: standard deviation of Gaussian noise added in training, so that nine values cannot identify a frame.
     """
 
     out_features = NUMBERS
     PERSONAL = ("weights", "bias", "measure_weights", "measure_mean", "rest", "size")
-    NEWER_BUFFERS = ("measure_weights", "measure_mean", "rest", "size")  # checkpoints of the first version have none
+    NEWER_BUFFERS = ("measure_weights", "measure_mean", "rest", "size")  # missing in checkpoints of the first version
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class LipToken(nn.Module):
         before = frames_before(context, ahead)
         self.first_row = -2 * before - window // 2
         rows = 2 * (context - 1) + window
-        # A row lies in the windows of several frames: it is taken from the first of them.
+        # A row is contained in the windows of several frames; the first of them is read.
         owner = np.clip((np.arange(rows) - window + 2) // 2, 0, context - 1)
         place = np.stack([owner, np.arange(rows) - 2 * owner])
         self.register_buffer("place", torch.from_numpy(place), persistent=False)
@@ -78,8 +78,8 @@ class LipToken(nn.Module):
         Features of unknown origin are checked by name and width only.
 
         Raises:
-            UserError: no such prior, one of other features, or one that looks further than the audio windows reach; no
-                lips to train on where `measured` or `personal` wants them.
+            UserError: no such prior, one of other features, or one that needs rows beyond the audio windows; no measured
+                lips where `measured` or `personal` need them.
         """
         prior = LipPrior.load(find_prior(self.prior))
         fingerprint = subject.audio_fingerprint
@@ -88,14 +88,14 @@ class LipToken(nn.Module):
         skipped, taps = prior.first_row - self.first_row, prior.weights.shape[1]
         if skipped < 0 or skipped + taps > self.weights.shape[1]:
             raise UserError(
-                f"the lip prior {self.prior} looks at rows {prior.first_row:+d} to {prior.first_row + taps - 1:+d} of 20 ms around a "
+                f"the lip prior {self.prior} reads rows {prior.first_row:+d} to {prior.first_row + taps - 1:+d} of 20 ms around a "
                 f"frame, but the audio windows reach from {self.first_row:+d} to {self.first_row + self.weights.shape[1] - 1:+d}: "
                 "choose larger audio.context and audio.ahead, a prior made for them, or none (audio.lip_prior=null)"
             )
         clip = _clip_of(subject)
         if (self.measured or self.personal is not None) and not np.isfinite(clip.measures).any():
             raise UserError(
-                "model.tokens.lips wants the person's own lips, but no training frame has landmarks (ori_imgs/*.lms): set "
+                "model.tokens.lips needs the person's own lips, but no training frame has landmarks (ori_imgs/*.lms): set "
                 "model.tokens.lips.measured=false model.tokens.lips.personal=null"
             )
         if self.personal is not None:
@@ -112,7 +112,7 @@ class LipToken(nn.Module):
         self.bias.copy_(bias)
 
     def _fit_measures(self, prior: LipPrior, clip: LipClip) -> None:
-        """`lip_numbers` of this person as a linear map, and the lips where they are closed."""
+        """Linear map from measures to this person's `lip_numbers`, and the values of closed lips."""
         raw = np.concatenate([clip.measures[:, :3], clip.measures[:, 3:] @ prior.lip_basis.T], axis=1)
         mean, spread = np.nanmean(raw, 0), np.maximum(np.nanstd(raw, 0), STILL)
         self.measure_weights.zero_()
@@ -122,11 +122,11 @@ class LipToken(nn.Module):
         self.measure_mean.copy_(torch.from_numpy(np.nanmean(clip.measures, 0)))
         closed = raw[:, 0] <= np.nanpercentile(raw[:, 0], CLOSED)
         self.rest.copy_(torch.from_numpy((raw[closed].mean(0) - mean) / spread))
-        # Rows that want each recording's own level, as mel's, may be small in speech: those have no silence here.
+        # Rows standardised per recording, as mel's, may be small in speech, so silence is not detected for them.
         self.size.fill_(0.0 if prior.per_clip else float(np.linalg.norm(clip.rows, axis=1).mean()))
 
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame 9"]:
-        """Numbers in deviations of a person's own, float32."""
+        """Values in standard deviations of the person's own, float32."""
         with without_autocast(conditions.audio):
             return self._numbers(conditions)
 
@@ -142,21 +142,21 @@ class LipToken(nn.Module):
         return numbers + self.noise * torch.randn_like(numbers) if self.noise else numbers
 
     def _sound(self, rows: Float[Tensor, "frame row feature"]) -> Float[Tensor, "frame 1"]:
-        """0 in silence, where rows are 0, and 1 in speech and in pauses of a recorded voice, in which lips stay as they are."""
+        """Share of sound: 0 in silence, where rows are 0; 1 in speech and in pauses of a recorded voice."""
         near = rows[:, max(-self.first_row - AROUND, 0) : -self.first_row + AROUND]
         share = near.norm(dim=2).mean(1, keepdim=True) / self.size
         return ((share - SILENCE) / (SPEECH - SILENCE)).clamp(0, 1)
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
-        """As of any module; older checkpoints did without `NEWER_BUFFERS`."""
+        """As of any module; older checkpoints lack `NEWER_BUFFERS`."""
         for name in self.NEWER_BUFFERS:
             state_dict.setdefault(f"{prefix}{name}", getattr(self, name))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def _clip_of(subject: SubjectStatistics) -> LipClip:
-    """The training frames as a recording that begins with the first of them and has no gap longer than `GAP`; rows that lie in
-    none of their windows are those before."""
+    """The training frames as a recording that begins with the first of them and has no gap longer than `GAP`; a row outside
+    of all their windows repeats the one before."""
     count, window = subject.audio.shape[:2]
     frames = np.arange(count) if subject.frames is None else subject.frames.cpu().numpy()
     frames = np.cumsum(np.minimum(np.diff(frames, prepend=frames[0]), GAP))

@@ -14,15 +14,16 @@ class MultiHeadAttention(ConditionFusion):
     """Multi-head attention from many Gaussians to few tokens, with keys and values folded into the projections.
 
     With K_h and V_h the keys and values of a frame, logits are X (W_q^T K_h^T / sqrt(d)) + b_q K_h^T / sqrt(d) and the
-    output is the sum over heads of P_h (V_h W_o,h^T), plus b_o. So the products over Gaussians have heads x tokens
-    columns in place of `width`: same mathematics, an eighth of the work (GaussianTalker section 10, row 5).
+    output is the sum over heads of P_h (V_h W_o,h^T), plus b_o. There are far more Gaussians than
+    tokens, so folding both projections into the few keys and values leaves products over Gaussians with heads x tokens
+    columns instead of `width`: the same function at an eighth of the work (GaussianTalker section 10, row 5).
 
     Args:
         width: of features and tokens.
         num_heads: original 2.
 
     Raises:
-        UserError: the width does not divide among the heads.
+        UserError: the width is not a multiple of the number of heads.
     """
 
     def __init__(self, width: int, num_heads: int = 2):
@@ -74,7 +75,7 @@ class MultiHeadAttention(ConditionFusion):
         bias = self.query.bias.to(keys.dtype).unflatten(0, (self.num_heads, self.head_width))
         folded = torch.einsum("bthd,hdc->bhtc", keys, project).flatten(1, 2)
         offset = torch.einsum("bthd,hd->bht", keys, bias).flatten(1)
-        if queries.ndim == 2:  # one product for all frames, without a copy of the queries for each
+        if queries.ndim == 2:  # queries are shared by all frames: one product, without a copy per frame
             logits = nn.functional.linear(queries, folded.flatten(0, 1), offset.flatten())
             logits = logits.unflatten(-1, folded.shape[:2]).transpose(0, 1)
         else:

@@ -17,8 +17,8 @@ class PeriodicPositionCode(nn.Module):
 
     Args:
         width: d, of a token.
-        axis: "token" (original): t is the place of the token in its frame, so the code tells tokens apart and carries no
-            time; "time" (as the paper's text suggests): t is the number of the frame, the same for all its tokens.
+        axis: "token" (original): t is the index of the token in its frame, so the code distinguishes tokens and carries no
+            time; "time" (as the paper's text suggests): t is the frame number, the same for all tokens of a frame.
         period: p; original 25, which is one second along time.
         dropout: original 0.1.
 
@@ -43,7 +43,7 @@ class PeriodicPositionCode(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "frame token width"], frames: Int[Tensor, " frame"] | None
     ) -> Float[Tensor, "frame token width"]:
-        """Coded tokens. `frames` are the numbers of the frames, needed along time only."""
+        """Coded tokens. `frames` are the frame numbers, needed for axis "time" only."""
         if self.axis == "token":
             places = torch.arange(tokens.shape[1], device=tokens.device) % self.period
             return self.dropout(tokens + self.table[places])

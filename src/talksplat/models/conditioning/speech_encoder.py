@@ -1,4 +1,4 @@
-"""A pretrained speech model inside the avatar: raw samples to one vector a frame, and its last layers can be trained."""
+"""Speech encoder: a pretrained speech model inside the avatar, whose last layers can be trained."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from talksplat.errors import UserError
 from talksplat.models.conditioning.audio_encoder import AudioEncoder
 
 ROWS = 2  # of 20 ms in a frame
-FIT_CHUNKS, FIT_FRAMES = 8, 100  # stretches of the training clip over which the hidden states are standardised
+FIT_CHUNKS, FIT_FRAMES = 8, 100  # excerpts of the training clip, and their length, that standardise the hidden states
 
 
 class SpeechEncoder(nn.Module):
     """Samples around a frame through a transformers encoder; its rows around the frame through an `AudioEncoder`.
 
-    All layers are frozen and run as in inference until `unfreeze` opens the last ones. The weights are part of the
-    avatar's checkpoint.
+    All layers are frozen and in evaluation mode until `unfreeze` makes the last ones trainable. The weights are part of
+    the avatar's checkpoint.
 
     Args:
         width, window: 320 and 2, the samples of a frame as `WaveformFeatures` cuts them.
-        context: frames around a frame that the speech model hears.
+        context: frames around a frame that are input of the speech model.
         checkpoint: Hugging Face name or local folder, read when training begins; None: start from random weights.
         architecture: configuration of the speech model; None: that of `checkpoint`. A run writes it into its
-            configuration, so that a trained avatar needs the checkpoint no longer.
-        listen: windows of two rows around a frame that reach the `AudioEncoder`; the other settings are explained there.
-        assets: folder in which names are looked for.
+            configuration, so that a trained avatar does not need the checkpoint.
+        listen: windows of two rows around a frame that are input of the `AudioEncoder`; see there for other settings.
+        assets: folder of named checkpoints.
 
     Raises:
         UserError: other features than `audio=waveform`, `listen` beyond `context`, or no usable speech model.
@@ -59,12 +59,12 @@ class SpeechEncoder(nn.Module):
         super().__init__()
         if (width, window) != (ROW_SAMPLES, ROWS):
             raise UserError(
-                f"a speech model inside the avatar hears raw samples, not features of [{window}, {width}]: choose "
+                f"a speech model inside the avatar needs raw samples, not features of [{window}, {width}]: choose "
                 "audio=waveform"
             )
         if ahead is not None:
             raise UserError(
-                f"audio.ahead={ahead}: a speech model inside the avatar hears both sides of a frame; set it to null"
+                f"audio.ahead={ahead}: a speech model inside the avatar uses both sides of a frame; set it to null"
             )
         if not 1 <= listen <= context:
             raise UserError(f"audio encoder: listen={listen} must be 1 to context={context} frames")
@@ -100,7 +100,7 @@ class SpeechEncoder(nn.Module):
         return self.backbone.encoder.layers
 
     def unfreeze(self, count: int) -> None:
-        """Train the last `count` layers from now on and freeze the others. Raises UserError if there are fewer."""
+        """Make the last `count` layers trainable and freeze the others. Raises UserError if there are fewer."""
         if count > len(self.layers):
             raise UserError(f"unfreeze_audio_layers={count}, but the speech model has {len(self.layers)} layers")
         self._open = count
@@ -112,17 +112,17 @@ class SpeechEncoder(nn.Module):
         return self.layers[len(self.layers) - self._open :]
 
     def train(self, mode: bool = True) -> SpeechEncoder:
-        """As of any module, but frozen layers stay in evaluation: no dropout, no masked stretches of sound."""
+        """As of any module, but frozen layers stay in evaluation mode, without dropout or masking of the input."""
         super().train(mode)
         self.backbone.eval()
         self._open_layers().train(mode)
         return self
 
     def fit(self, features: Float[Tensor, "frame window feature"]) -> None:
-        """Load the pretrained weights, and standardise their hidden states over stretches of the training frames.
+        """Load the pretrained weights, and standardise their hidden states over excerpts of the training frames.
 
         Raises:
-            UserError: the checkpoint is gone or damaged.
+            UserError: the checkpoint is missing or damaged.
         """
         if self.checkpoint is not None:
             pretrained = load_weights(find_checkpoint(self.checkpoint, self.assets), ctc=False)
@@ -130,7 +130,7 @@ class SpeechEncoder(nn.Module):
         self.head.fit(self._sample_rows(features))
 
     def fit_common(self, features: Sequence[Float[Tensor, "_ window feature"]]) -> None:
-        """Take the principal components, which all subjects share, from the windows of each of them."""
+        """Set the principal components, which all subjects share, from the windows of all of them."""
         self.head.fit_common([self._sample_rows(part) for part in features])
 
     @torch.no_grad()
@@ -141,7 +141,7 @@ class SpeechEncoder(nn.Module):
         return torch.cat(rows)[:, None]
 
     def forward(self, audio: Float[Tensor, "frame context window feature"]) -> Float[Tensor, "frame out"]:
-        """One vector for each frame.
+        """One vector per frame.
 
         Raises:
             UserError: the audio has another width, window or context than the model was built for.

@@ -1,6 +1,6 @@
-"""Condition tokens: what drives a frame, one vector for each source (GaussianTalker section 3.3).
+"""Condition tokens: one vector per source of a frame's conditions (GaussianTalker section 3.3).
 
-A source gives the numbers that describe a condition (`out_features` of them); a network of its own makes them a token.
+A source outputs a vector of `out_features` values; a separate network per source projects it to a token.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class TokenMLP(nn.Sequential):
 
 
 class AudioToken(nn.Module):
-    """Audio windows through `encoder`."""
+    """Vector of the audio windows by `encoder`."""
 
     def __init__(self, encoder: nn.Module):
         super().__init__()
@@ -63,14 +63,14 @@ class CameraToken(nn.Module):
     """Head pose: camera-to-world rotation (9, row-major) and world-to-camera translation (3, dm).
 
     Args:
-        normalize: subtract the mean and divide by the standard deviation over the training cameras (the original feeds
-            raw numbers, of which the distance of 7 to 20 dm drowns the rest).
-        min_std: floor of the standard deviation (rotation entries, dm), so that tracker noise is not blown up where the
+        normalize: subtract the mean and divide by the standard deviation over the training cameras (the original uses
+            raw values, which the distance of 7 to 20 dm dominates).
+        min_std: floor of the standard deviation (rotation entries, dm), so that tracker noise is not amplified where the
             head hardly moves.
-        limit: normalised numbers are held within this many deviations, so that a camera path beyond the training poses
+        limit: normalised values are clamped to this many deviations, so that a camera path beyond the training poses
             (an orbit) deforms like the outermost of them; null for none.
-        noise: deviations of normal noise added while training, so that a short clip's poses cannot serve as frame
-            numbers from which to recall each mouth shape.
+        noise: standard deviation (normalised) of Gaussian noise added in training, so that the network cannot identify
+            the frames of a short clip by their poses and memorise each mouth shape.
     """
 
     PERSONAL = ("mean", "std")
@@ -96,14 +96,14 @@ class CameraToken(nn.Module):
 
     @torch.no_grad()
     def fit(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
-        """Take mean and deviation from the training cameras."""
+        """Set mean and deviation from the training cameras."""
         if self.normalize:
             pose = self._pose(viewmats)
             self.mean.copy_(pose.mean(0))
             self.std.copy_(pose.std(0, unbiased=False).clamp_min(self.min_std))
 
     def forward(self, conditions: Conditions) -> Float[Tensor, "frame 12"]:
-        """Twelve numbers a frame."""
+        """Pose of each frame."""
         pose = (self._pose(conditions.viewmats) - self.mean) / self.std
         if self.training and self.noise:
             pose = pose + self.noise * torch.randn_like(pose)
@@ -117,9 +117,11 @@ class CameraToken(nn.Module):
 
 
 class NullToken(nn.Module):
-    """A learned vector, the same in every frame: takes attention where nothing drives a Gaussian.
+    """Learned vector, the same in every frame: target of the attention where no condition affects a Gaussian.
 
-    `init_std`: of its start; the original's 1 makes it several times as long as what the sound begins with.
+    Args:
+        width: of a token.
+        init_std: of its initial values; with the original's 1 it starts several times as long as the audio token.
     """
 
     def __init__(self, width: int = 64, init_std: float = 0.1):
@@ -133,15 +135,14 @@ class NullToken(nn.Module):
 
 class ConditionTokens(nn.Module):
     """The tokens of a frame, in the order audio, lips, eye, expression, camera, null. A token set to null in the
-    configuration is left out (ablation).
+    configuration is omitted (ablation).
 
     Args:
-        network: makes the network from a source's numbers to its token, from how many numbers there are; the null token
-            needs none.
+        network: makes the network of a source from its `out_features`; the null token needs none.
         position_code: module (tokens [frame, token, width], numbers of the frames [frame]) to tokens; null for none.
 
     Raises:
-        UserError: no token is left.
+        UserError: there is no token.
     """
 
     def __init__(
@@ -180,7 +181,7 @@ class ConditionTokens(nn.Module):
         return tuple(self.sources)
 
     def fit(self, subject: SubjectStatistics) -> None:
-        """Take the training cameras, and audio windows where there are any."""
+        """Fit the sources to the training cameras, and to audio windows where there are any."""
         if "camera" in self.sources:
             self.sources["camera"].fit(subject.viewmats)
         if subject.audio is None:
@@ -191,7 +192,7 @@ class ConditionTokens(nn.Module):
             self.sources["lips"].fit(subject)
 
     def fit_common(self, subjects: Sequence[SubjectStatistics]) -> None:
-        """Take what several subjects share, after `fit` of each."""
+        """Fit what several subjects share, after `fit` of each."""
         windows = [subject.audio for subject in subjects if subject.audio is not None]
         if "audio" in self.sources and windows:
             self.sources["audio"].encoder.fit_common(windows)

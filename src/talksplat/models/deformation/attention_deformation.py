@@ -1,4 +1,4 @@
-"""Deformation by attention to condition tokens (GaussianTalker sections 3.4 and 3.5), and offsets linear in a condition."""
+"""Deformation by attention to condition tokens (GaussianTalker sections 3.4 and 3.5), with optional linear offsets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from talksplat.types import Conditions
 
 @dataclass
 class PreparedLayer:
-    """What of the deformation depends on no condition."""
+    """Condition-independent inputs of the deformation."""
 
     features: Float[Tensor, "gaussian feature"]
     means: Float[Tensor, "gaussian 3"]
@@ -29,15 +29,15 @@ class AttentionDeformation(Deformation):
     """Each Gaussian's tri-plane feature attends to the tokens of a frame and is decoded to offsets of its attributes.
 
     Args:
-        cross_attention: how the tokens reach the Gaussians.
-        heads: attended features to offsets.
-        motion: offsets linear in the head's recent motion (`models.motion`), or None.
-        expression: offsets linear in action units (`models.expression`), or None.
-        reach: prior of the attention to sound (`models.reach`), or None.
+        cross_attention: fuses the tokens into the features of the Gaussians.
+        heads: fused features to offsets.
+        motion: offsets linear in the head's recent motion (`MotionOffsets`), or None.
+        expression: offsets linear in action units (`ExpressionOffsets`), or None.
+        reach: prior on the attention to sound (`AudioAttentionPrior`), or None.
         token_names: of `signals["tokens"]`, in order.
 
     Raises:
-        UserError: parts that do not fit each other.
+        UserError: parts that are incompatible.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class AttentionDeformation(Deformation):
         require_equal("cross_attention.width", cross_attention.width, "deformation.in_features", heads.in_features)
         if reach is not None and not cross_attention.takes_prior:
             raise UserError(
-                "model.reach needs weights that a prior can act on: set model.reach=null, or "
+                "model.reach needs attention weights that take a prior: set model.reach=null, or "
                 "model.cross_attention.mixer.computation=fused"
             )
         if cross_attention.num_tokens is not None:
@@ -69,11 +69,11 @@ class AttentionDeformation(Deformation):
 
     @property
     def has_attention(self) -> bool:
-        """Plain fusions have no weights."""
+        """Whether the fusion has attention weights."""
         return self.cross_attention.has_weights
 
     def fit(self, subject: SubjectStatistics) -> None:
-        """Mean pose and place of the mouth."""
+        """Set mean pose and position of the mouth."""
         if self.motion is not None:
             self.motion.fit(subject.viewmats)
         if self.reach is not None and subject.mouth is not None:
@@ -101,5 +101,5 @@ class AttentionDeformation(Deformation):
     def attention(
         self, prepared: PreparedLayer, signals: Mapping[str, Tensor]
     ) -> Float[Tensor, "frame gaussian token"]:
-        """Weights in the last layer of attention; rows sum to one."""
+        """Attention weights of the last layer; rows sum to one."""
         return self.cross_attention.weights(prepared.attention, signals["tokens"]).float()

@@ -16,18 +16,18 @@ from talksplat.types import Conditions
 
 
 class Deformation(nn.Module):
-    """Base of what moves a layer's Gaussians with the conditions of a frame.
+    """Base: offsets of a layer's Gaussians from the conditions of a frame.
 
     `signals` are the outputs of the avatar's shared modules by name: "tokens" [frame, token, width] in GaussianTalker.
     """
 
-    has_attention = False  # whether `attention` has weights to give
+    has_attention = False  # whether `attention` is implemented
 
     def fit(self, subject: SubjectStatistics) -> None:
-        """Take what is needed from the training frames."""
+        """Set what is fitted to the training frames."""
 
     def prepare(self, features: Float[Tensor, "gaussian feature"], means: Float[Tensor, "gaussian 3"]) -> Any:
-        """What depends on no condition: once a step in training, once for all frames of a video in rendering."""
+        """Precompute what no condition changes: once per step in training, once for all frames of a video in rendering."""
         return features
 
     def forward(self, prepared: Any, signals: Mapping[str, Tensor], conditions: Conditions) -> dict[str, Tensor]:
@@ -35,19 +35,19 @@ class Deformation(nn.Module):
         raise NotImplementedError
 
     def attention(self, prepared: Any, signals: Mapping[str, Tensor]) -> Float[Tensor, "frame gaussian token"]:
-        """Weight of each token in each Gaussian, where `has_attention`."""
+        """Attention weights of each Gaussian on each token, where `has_attention`."""
         raise NotImplementedError
 
 
 class DeformationHeads(nn.Module):
-    """One head for each deformed attribute, all five in the original.
+    """One head per deformed attribute, all five in the original.
 
     Args:
         in_features: width of the attended features.
         hidden: width of each head.
         attributes: which of means, scales, quats, opacities and sh are deformed.
         sh_degree: as of the Gaussians.
-        output_gain: Xavier gain of the output layers; 0 starts as the canonical head itself, the original has 0.1.
+        output_gain: Xavier gain of the output layers; 0 starts without deformation, the original has 0.1.
         heads: makes the heads from in_features, hidden, their widths and output_gain.
 
     Raises:

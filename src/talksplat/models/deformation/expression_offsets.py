@@ -15,13 +15,13 @@ from talksplat.types import Conditions
 
 
 class ExpressionOffsets(nn.Module):
-    """Offsets of Gaussians' positions, linear in the intensities: one blendshape for each unit, as in linear face models.
+    """Offsets of Gaussians' positions, linear in the intensities: one blendshape per unit, as in linear face models.
 
-    A few seconds of video show few expressions; what is linear still holds for mixtures and strengths not seen.
+    A few seconds of video show few expressions; a linear map extrapolates to unseen mixtures and strengths.
 
     Args:
         in_features: width of the tri-plane features, from which each Gaussian's blendshapes come.
-        units: their names, as `dataset.action_units` lists them; without any, the avatar does without this part.
+        units: their names, as `dataset.action_units` lists them; empty: no offsets.
         hidden: width of the network.
     """
 

@@ -1,4 +1,4 @@
-"""Hair that lags behind the head, and hangs down when it nods: offsets linear in the head's recent motion."""
+"""Motion offsets, linear in the head's recent motion: hair that lags behind the head, or hangs when it nods."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ KINDS = ("follow", "linear")
 
 
 class MotionOffsets(nn.Module):
-    """Offsets of Gaussians' positions, linear in how the head moved, so that they extrapolate to motion not seen.
+    """Offsets of Gaussians' positions, linear in the head's motion, so that they extrapolate to unseen motion.
 
     With (w, s)_k the motion to the pose that lags by the k-th time constant, and (w, s)_0 that to the mean training pose
-    (what rests on the shoulders, or hangs), a Gaussian at x moves by sum_k a_k (w_k x x + s_k): it stays behind by the
-    share a_k ("follow"), or by a matrix of its own times all (w, s)_k ("linear"). Shares or matrix come from its
-    tri-plane features.
+    (for hair that rests on the shoulders, or hangs), a Gaussian at x moves by sum_k a_k (w_k x x + s_k), i.e. stays behind
+    by the share a_k ("follow"), or by a matrix times all (w, s)_k ("linear"). A network predicts shares or matrix from
+    its tri-plane features.
 
     Args:
         in_features: width of the tri-plane features.
@@ -44,7 +44,7 @@ class MotionOffsets(nn.Module):
 
     @torch.no_grad()
     def fit(self, viewmats: Float[Tensor, "frame 4 4"]) -> None:
-        """Take the mean pose of the training cameras."""
+        """Set the mean pose of the training cameras."""
         self.rest.copy_(viewmats.mean(0))
 
     def forward(
@@ -68,7 +68,7 @@ class MotionOffsets(nn.Module):
 
 
 def linear_offsets(in_features: int, hidden: int, width: int) -> nn.Sequential:
-    """From tri-plane features to the coefficients of something linear; all of them start at zero."""
+    """Network from tri-plane features to the coefficients of linear offsets; zero at the start."""
     network = nn.Sequential(
         nn.LayerNorm(in_features), nn.Linear(in_features, hidden), nn.ReLU(), nn.Linear(hidden, width)
     )

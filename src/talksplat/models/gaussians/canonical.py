@@ -1,4 +1,4 @@
-"""The canonical head: attributes of Gaussians predicted from their tri-plane features (GaussianTalker section 3.2)."""
+"""Canonical head: attributes of Gaussians predicted from their tri-plane features (GaussianTalker section 3.2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def mlp_trunk(in_features: int, hidden: int) -> nn.Sequential:
 
 
 class CanonicalMLP(nn.Module):
-    """Trunk Linear-ReLU-Linear and one head for each predicted factor.
+    """Trunk Linear-ReLU-Linear and one head per predicted factor.
 
     Args:
         in_features: width of the tri-plane features.

@@ -1,6 +1,6 @@
-"""Tri-plane whose planes are multi-resolution hash grids: what EGSTalker's paper names, and its code does not have.
+"""Hash tri-plane: planes as multi-resolution hash grids, which EGSTalker's paper describes and its code lacks.
 
-Own code, as the packages that have such grids (tiny-cuda-nn, torch-ngp) are CUDA extensions built from source.
+Own code, since the packages with such grids (tiny-cuda-nn, torch-ngp) are CUDA extensions built from source.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class HashTriPlane(SpatialEncoding):
     is smaller the finer the level, which keeps the features' slope the same.
 
     Args:
-        levels, features: of each plane, and numbers a level.
-        base_resolution, growth: vertices a side of the coarsest level, and factor from one level to the next.
+        levels, features: of each plane, and features per level.
+        base_resolution, growth: vertices per side of the coarsest level, and factor from one level to the next.
         log2_table_size: T; a table has 2^T entries.
         margin: see `SpatialEncoding`.
         init_range, init_resolution: see `smooth_noise`.
@@ -83,7 +83,7 @@ class HashTriPlane(SpatialEncoding):
             return torch.cat(sampled).T
 
     def _sample_tables(self, coordinates: Float[Tensor, "3 gaussian 2"]) -> Float[Tensor, "feature gaussian"]:
-        """All hashed levels of all planes at once, a gather for each corner of the cells."""
+        """All hashed levels of all planes at once, with one gather per corner of the cells."""
         last = (self.resolutions - 1)[:, None, None]
         place = (coordinates.clamp(-1, 1)[:, None] + 1) / 2 * last
         cell = place.detach().floor().minimum(last - 1)
@@ -98,7 +98,7 @@ class HashTriPlane(SpatialEncoding):
         return (xy * xz * yz).transpose(0, 1).flatten(0, 1)
 
     def _entries(self, cell: Int[Tensor, "3 level gaussian 2"]) -> Int[Tensor, "4 3 level gaussian"]:
-        """Where the four corners of each cell lie in the tables side by side."""
+        """Indices of the four corners of each cell in the concatenated tables."""
         column, row = cell.unbind(-1)
         below = row * PRIME
         above = below + PRIME

@@ -1,4 +1,4 @@
-"""The explicit per-Gaussian parameters, their start values and their activations."""
+"""Gaussian parameters: the explicit attributes of each Gaussian, their initial values and activations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RawGaussians(TensorBundle):
     sh: Float[Tensor, "*#batch basis 3"]
 
     def activate(self, viewmats: Float[Tensor, "frame 4 4"], active_sh_degree: int) -> Gaussians:
-        """What each of B cameras sees: exp of scales, sigmoid of opacities, colours max(0, SH + 0.5) along the rays
+        """Activated attributes for B cameras: exp of scales, sigmoid of opacities, colours max(0, SH + 0.5) along the rays
         from the camera to the (deformed) means. Attributes shared by all frames are expanded, not copied."""
         frames, count = len(viewmats), self.means.shape[-2]
         rays = self.means - camera_centers(viewmats)[:, None]
@@ -59,7 +59,7 @@ class GaussianParameters(nn.Module):
     Args:
         sh_degree: 0 to 3.
         initial_opacity: in (0, 1); GaussianTalker section 2: 0.1.
-        scale_range: smallest and largest start scale in dm; the original clamps at sqrt(1e-7) from below only.
+        scale_range: smallest and largest initial scale in dm; the original clamps at sqrt(1e-7) from below only.
         num_points: thin out or densify the start points to this number; None keeps the subject's.
     """
 
@@ -90,7 +90,7 @@ class GaussianParameters(nn.Module):
         return self.params["means"].shape[0]
 
     def resize(self, num_gaussians: int) -> None:
-        """Make room for N Gaussians (all zero), so that a checkpoint of that size can be loaded."""
+        """Allocate N Gaussians (all zero), so that a checkpoint of that size can be loaded."""
         rest = num_sh_bases(self.sh_degree) - 1
         shapes = {"means": (3,), "scales": (3,), "quats": (4,), "opacities": (), "sh0": (1, 3), "shN": (rest, 3)}
         device = self.params["means"].device if "means" in self.params else None

@@ -1,4 +1,4 @@
-"""The box around the head in which features of positions live."""
+"""Spatial encoding: base of the modules from positions in a box around the head to features."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PLANE_AXES = ((0, 1), (0, 2), (1, 2))
 
 
 class SpatialEncoding(nn.Module):
-    """Base of tri-planes: maps positions from the box of the start points to [-1, 1].
+    """Base: maps positions from the box of the start points to [-1, 1].
 
     Args:
         margin: size of the box relative to that of the start points (1.0: original; its torso branch 2.0).
-        out_features: numbers for each position.
+        out_features: length of the feature vector of a position.
 
     Raises:
         UserError: the margin is not positive.
@@ -34,7 +34,7 @@ class SpatialEncoding(nn.Module):
 
     @torch.no_grad()
     def fit_bounds(self, points: Float[Tensor, "point 3"]) -> None:
-        """Take the box of `points` (dm), widened by `margin` about its centre."""
+        """Set the box to that of `points` (dm), scaled by `margin` about its centre."""
         low, high = points.amin(0), points.amax(0)
         half = ((high - low) / 2).clamp_min(1e-3) * self.margin
         self.bounds.copy_(torch.stack([(low + high) / 2 - half, (low + high) / 2 + half]))

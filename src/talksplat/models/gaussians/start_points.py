@@ -1,4 +1,4 @@
-"""Start points of the Gaussians: a given number of well spread points on a given surface cloud."""
+"""Start points of the Gaussians: a given number of evenly spread points on a surface cloud."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def neighbor_distances(points: np.ndarray, neighbors: int = 3) -> np.ndarray:
 
 
 def _spread_subset(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    # One point in each cell of the finest grid that still has fewer cells than points wanted, then random ones: nearly
-    # even, where a plain random choice leaves holes and clumps.
+    # One point per cell of the finest grid that has at most `count` occupied cells, then random ones: nearly even, where
+    # a plain random choice leaves holes and clusters.
     order = rng.permutation(len(points))
     shifted = points[order] - points.min(axis=0)
     low, high = 0.0, float(shifted.max()) + 1e-6

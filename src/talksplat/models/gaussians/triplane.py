@@ -15,16 +15,16 @@ from talksplat.models.heads import without_autocast
 
 
 class TriPlane(SpatialEncoding):
-    """Three axis-aligned feature planes a level; their bilinear samples are multiplied and the levels concatenated.
+    """Three axis-aligned feature planes per level; their bilinear samples are multiplied and the levels concatenated.
 
     Positions are mapped from the box of the start points to [-1, 1]; outside, the border's features are used.
 
     Args:
-        resolutions: cells a side of each level.
+        resolutions: cells per side of each level.
         channels: features of each level.
         margin: see `SpatialEncoding`.
         init_range: the planes start as uniform noise in this range.
-        init_resolution: cells a side of that noise, see `smooth_noise`.
+        init_resolution: cells per side of that noise, see `smooth_noise`.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class TriPlane(SpatialEncoding):
 def smooth_noise(
     channels: int, resolution: int, init_range: Sequence[float], init_resolution: int | None
 ) -> Float[Tensor, "3 channel row column"]:
-    """Three planes of uniform noise of `init_resolution` cells a side, interpolated to `resolution`, so that neighbours
-    start with like features and move together; None draws every cell on its own, as the original does."""
+    """Three planes of uniform noise of `init_resolution` cells per side, interpolated to `resolution`, so that neighbours
+    start with similar features and move together; None draws every cell independently, as in the original."""
     cells = resolution if init_resolution is None else init_resolution
     noise = torch.empty(3, channels, cells, cells).uniform_(*init_range)
     if cells == resolution:
@@ -64,6 +64,6 @@ def smooth_noise(
 def sample_product(
     planes: Float[Tensor, "3 channel row column"], coordinates: Float[Tensor, "3 gaussian 2"]
 ) -> Float[Tensor, "channel gaussian"]:
-    """Product of the three planes' bilinear samples; outside [-1, 1] the border counts."""
+    """Product of the three planes' bilinear samples; outside [-1, 1] those of the border."""
     xy, xz, yz = grid_sample(planes, coordinates[:, None], padding_mode="border", align_corners=True).squeeze(2)
     return xy * xz * yz
