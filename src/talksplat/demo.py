@@ -35,8 +35,8 @@ def run_demo(out: Path) -> None:
         _train(model, out / model, f"{number} of {len(MODELS)}")
     talking = out / "talking.mp4"
     print(f"\nnew speech by {SPEAKER}")
-    wishes = [f"checkpoint={out / SPEAKER}/last.ckpt", f"text={SENTENCE}", f"output={talking}", "overwrite=true"]
-    render(compose("render", overrides_of(wishes)))
+    overrides = [f"checkpoint={out / SPEAKER}/last.ckpt", f"text={SENTENCE}", f"output={talking}", "overwrite=true"]
+    render(compose("render", overrides_of(overrides)))
     tables = out / "comparison"
     shutil.rmtree(tables, ignore_errors=True)
     runs = ",".join(str(out / model) for model in MODELS)

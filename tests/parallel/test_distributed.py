@@ -23,7 +23,7 @@ from talksplat.training.density.adaptive import AdaptiveDensity
 from talksplat.training.density.base import DensityControl
 from talksplat.training.density.gsplat_default import GsplatDensity
 from talksplat.training.density.mcmc import MCMCDensity
-from talksplat.training.finite import NonFiniteError, check_finite
+from talksplat.training.nan_guard import NonFiniteError, check_finite
 from talksplat.training.random_state import drawn_alike
 from talksplat.types import FrameBatch, RenderOutput
 from tests.helpers.processes import WORLD, together

@@ -17,7 +17,7 @@ from talksplat.sweep.hydra_launcher import HydraLauncher
 from talksplat.sweep.monitor import Monitor
 from talksplat.sweep.processes import ProcessLauncher
 from talksplat.sweep.state import ENDED, RUNNING
-from talksplat.training.preflight import check_before_training
+from talksplat.training.checks import check_before_training
 
 logger = logging.getLogger(__name__)
 

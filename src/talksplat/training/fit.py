@@ -22,8 +22,8 @@ from talksplat.parallel.distributed import is_first, rank, world_size
 from talksplat.parallel.strategy import UnwrappedDDP, leave_signals_alone
 from talksplat.provenance import git_state
 from talksplat.training.console import stop_between_steps
-from talksplat.training.finite import NonFiniteError
 from talksplat.training.module import TalkingHeadModule
+from talksplat.training.nan_guard import NonFiniteError
 from talksplat.training.random_state import seed_of
 from talksplat.training.stage import Stage
 from talksplat.training.subject import subject_entry
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Place:
+class StageContext:
     """A stage at its place in a run: number, name, folder, and what the stages before it took."""
 
     index: int
@@ -51,7 +51,7 @@ class Place:
         return self.folder / "last.ckpt"
 
 
-def fit_stage(run: TrainingRun, place: Place) -> float:
+def fit_stage(run: TrainingRun, context: StageContext) -> float:
     """Train a stage to its end, going on where it was interrupted.
 
     Returns:
@@ -61,24 +61,24 @@ def fit_stage(run: TrainingRun, place: Place) -> float:
         UserError: a loss or gradient is not finite.
         Interrupted: by Ctrl-C; the newest checkpoint is of the step in hand.
     """
-    name, stage = place.name, place.stage
-    place.folder.mkdir(parents=True, exist_ok=True)
-    resumed = read_checkpoint(place.checkpoint) if place.checkpoint.exists() else None
+    name, stage = context.name, context.stage
+    context.folder.mkdir(parents=True, exist_ok=True)
+    resumed = read_checkpoint(context.checkpoint) if context.checkpoint.exists() else None
     start = resumed["talksplat"]["step"] if resumed else 0
     if resumed:
         logger.info("stage %s goes on at step %d", name, start)
     run.model.restrict(stage.deforms)
-    module = _module(run, place)
-    trainer = _trainer(run, place, start)
-    pl.seed_everything(seed_of(_seed(run, place), rank()), verbose=False)
-    order_seed, steps = run.config.seed + place.index, stage.steps - start
+    module = _module(run, context)
+    trainer = _trainer(run, context, start)
+    pl.seed_everything(seed_of(_seed(run, context), rank()), verbose=False)
+    order_seed, steps = run.config.seed + context.index, stage.steps - start
     batches = run.data.train_batches(stage.batch_size, order_seed, start, steps, run.device, rank(), world_size())
     run.model.train()
     try:
         with stop_between_steps(module.request_stop):
-            trainer.fit(module, batches, ckpt_path=str(place.checkpoint) if resumed else None, weights_only=True)
+            trainer.fit(module, batches, ckpt_path=str(context.checkpoint) if resumed else None, weights_only=True)
     except NonFiniteError as error:
-        path = place.folder / "last_good.ckpt"
+        path = context.folder / "last_good.ckpt"
         KeepCheckpoints.save(trainer, path)
         raise UserError(
             f"{error} of stage {name}; the last good state is {path}. Lower stage.stages.{name}.learning_rates or "
@@ -92,7 +92,7 @@ def fit_stage(run: TrainingRun, place: Place) -> float:
     seconds = module.seconds
     if is_first():
         facts = {"stage": name, "steps": stage.steps, "resumed_at": start, "seconds": seconds}
-        run.folder.finish_stage(place.folder, facts)
+        run.folder.finish_stage(context.folder, facts)
     if module.stop_wanted:  # in the last step or what follows it: the next stage must not begin
         raise Interrupted(
             f"interrupted after stage {name}; go on with: python train.py ... resume=true hydra.run.dir={run.folder.path}"
@@ -100,12 +100,12 @@ def fit_stage(run: TrainingRun, place: Place) -> float:
     return seconds
 
 
-def _seed(run: TrainingRun, place: Place) -> int:
+def _seed(run: TrainingRun, context: StageContext) -> int:
     """Each stage has its own seed, so that a stage begun in a new process is the same as in an old one."""
-    return run.config.seed + 1000 * (place.index + 1)
+    return run.config.seed + 1000 * (context.index + 1)
 
 
-def _module(run: TrainingRun, place: Place) -> TalkingHeadModule:
+def _module(run: TrainingRun, context: StageContext) -> TalkingHeadModule:
     subjects = [subject_entry(data) for data in run.data.portraits.values()]
     description = {
         "format": FORMAT,
@@ -119,29 +119,29 @@ def _module(run: TrainingRun, place: Place) -> TalkingHeadModule:
         run.model,
         run.rasterizer,
         run.losses,
-        place.stage,
-        place.name,
+        context.stage,
+        context.name,
         run.table,
         run.spread,
-        run.spread if place.stage.density_scale == "camera_spread" else run.scene_scale,
+        run.spread if context.stage.density_scale == "camera_spread" else run.scene_scale,
         description,
-        _seed(run, place),
+        _seed(run, context),
         run.autocast,
         run.poses,
     )
 
 
-def _trainer(run: TrainingRun, place: Place, start: int) -> pl.Trainer:
+def _trainer(run: TrainingRun, context: StageContext, start: int) -> pl.Trainer:
     several = {} if world_size() == 1 else {"strategy": UnwrappedDDP(rank()), "use_distributed_sampler": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = pl.Trainer(
             accelerator="gpu" if run.device.type == "cuda" else "cpu",
             devices=world_size(),
-            max_steps=place.stage.steps,
+            max_steps=context.stage.steps,
             max_epochs=-1,
-            logger=run.open_tracker(place.step_offset + start),
-            callbacks=_callbacks(run, place),
+            logger=run.open_tracker(context.step_offset + start),
+            callbacks=_callbacks(run, context),
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -154,15 +154,15 @@ def _trainer(run: TrainingRun, place: Place, start: int) -> pl.Trainer:
     return trainer
 
 
-def _callbacks(run: TrainingRun, place: Place) -> list[pl.Callback]:
+def _callbacks(run: TrainingRun, context: StageContext) -> list[pl.Callback]:
     settings = run.settings
-    offset = RunOffset(place.step_offset, place.seconds_offset)
-    preview = Preview(run.data, place.folder, settings.preview_every, offset)
-    keep = KeepCheckpoints(run.folder.path, place.folder, settings.checkpoint_every, preview, place.step_offset)
+    offset = RunOffset(context.step_offset, context.seconds_offset)
+    preview = Preview(run.data, context.folder, settings.preview_every, offset)
+    keep = KeepCheckpoints(run.folder.path, context.folder, settings.checkpoint_every, preview, context.step_offset)
     if not is_first():
         return [keep]
     return [
-        StageProgress(run.progress, place.name),
+        StageProgress(run.progress, context.name),
         History(settings.log_every, offset),
         preview,
         keep,

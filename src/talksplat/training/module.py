@@ -20,7 +20,7 @@ from talksplat.older_checkpoints import renamed
 from talksplat.parallel.distributed import all_reduce, gather, mean_over_processes, rank, world_size
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.density.layers import LayerDensity
-from talksplat.training.finite import check_finite
+from talksplat.training.nan_guard import check_finite
 from talksplat.training.optimizers import Optimizers
 from talksplat.training.parameter_table import Entry, ParameterTable
 from talksplat.training.pose_refinement import PoseRefinement

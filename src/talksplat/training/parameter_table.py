@@ -66,7 +66,7 @@ class ParameterTable:
         ]
         found += [self._entry(name, tensor, subject) for subject, name, tensor in waiting]
         known = [entry for entry in found if entry is not None]
-        return sorted(known, key=_place)
+        return sorted(known, key=_network_order)
 
     def apply(self, stage: Stage) -> list[Entry]:
         """Freeze what the stage does not train, and open the speech model's layers as it says.
@@ -112,7 +112,7 @@ class ParameterTable:
         return Entry(name, "audio_backbone" if id(parameter) in self._backbone else "networks", parameter, subject)
 
 
-def _place(entry: Entry) -> int:
+def _network_order(entry: Entry) -> int:
     """Place of a network among the others: what predicts attributes, what is shared, what deforms."""
     part = "shared" if entry.layer is None else entry.name.split(".")[1]
     return ORDER.index(part) if part in ORDER else len(ORDER)

@@ -30,17 +30,17 @@ from talksplat.provenance import RunInfo
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.trackers.base import Outcome, Tracker
 from talksplat.trackers.open import open_trackers
+from talksplat.training.checks import build_losses
 from talksplat.training.console import end_on_sigterm, quiet_libraries
-from talksplat.training.fit import Place, fit_stage
+from talksplat.training.fit import StageContext, fit_stage
 from talksplat.training.folder import RunFolder
 from talksplat.training.overview import check_stages, overview
 from talksplat.training.parameter_table import ParameterTable
-from talksplat.training.parts import run_parts
 from talksplat.training.pose_refinement import open_pose_refinement
-from talksplat.training.preflight import build_losses
 from talksplat.training.settings import with_devices
 from talksplat.training.stage import Stage, camera_spread, check_absgrad, check_batches
 from talksplat.training.subject import head_size, subject_statistics
+from talksplat.training.time_estimate import run_parts
 
 logger = logging.getLogger(__name__)
 
@@ -178,21 +178,21 @@ class TrainingRun:
         """
         step_offset, seconds_offset = 0, 0.0
         for index, (name, stage) in enumerate(self.plan):
-            place = Place(index, name, stage, self.folder.stage_dir(index, name), step_offset, seconds_offset)
-            if self.folder.is_finished(place.folder):
+            context = StageContext(index, name, stage, self.folder.stage_dir(index, name), step_offset, seconds_offset)
+            if self.folder.is_finished(context.folder):
                 logger.info("stage %s is finished already", name)
-                finished = read_checkpoint(place.checkpoint)
-                load_weights(self.model, finished, str(place.folder))
+                finished = read_checkpoint(context.checkpoint)
+                load_weights(self.model, finished, str(context.folder))
                 if self.poses is not None:
                     self.poses.take(finished["state_dict"])
             else:
-                seconds = fit_stage(self, place)
+                seconds = fit_stage(self, context)
                 if self.info is not None:
                     self.info.data["timings"][name] = seconds
                     self.info.write()
             step_offset += stage.steps
             if is_first():  # which has written the mark of its end by now
-                seconds_offset += self.folder.seconds_of(place.folder)
+                seconds_offset += self.folder.seconds_of(context.folder)
         return stage
 
     def _announce(self) -> None:

@@ -135,11 +135,11 @@ class AdaptiveDensity(DensityControl):
     def _densify(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer]) -> None:
         gradient = self.stats["gradient"] / self.stats["count"].clamp_min(1)
         selected = gradient > self.grad_threshold
-        room = self.max_gaussians - len(gradient)
-        if int(selected.sum()) > room:
+        budget = self.max_gaussians - len(gradient)
+        if int(selected.sum()) > budget:
             # The strongest gradients first, so that the cap is a cap and not a hint.
             selected = torch.zeros_like(selected)
-            selected[gradient.topk(room).indices] = True
+            selected[gradient.topk(budget).indices] = True
         small = params["scales"].detach().exp().amax(-1) <= self.percent_dense * self.scene_scale
         clone, divide = selected & small, selected & ~small
         if clone.any():
@@ -150,18 +150,18 @@ class AdaptiveDensity(DensityControl):
 
     def _prune(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer], step: int) -> None:
         opacity = params["opacities"].detach().sigmoid().flatten()
-        doomed = torch.zeros_like(opacity, dtype=torch.bool)
+        prune_mask = torch.zeros_like(opacity, dtype=torch.bool)
         if self.min_opacity is not None:
-            doomed |= opacity < self.min_opacity
+            prune_mask |= opacity < self.min_opacity
         if self.max_scale is not None and step > (self.size_prune_start or 0):
-            doomed |= params["scales"].detach().exp().amax(-1) > self.max_scale * self.scene_scale
+            prune_mask |= params["scales"].detach().exp().amax(-1) > self.max_scale * self.scene_scale
         spare = len(opacity) - int(self.min_keep * (self.initial_count or 0))
-        if int(doomed.sum()) > max(spare, 0):
-            worst = torch.where(doomed, opacity, torch.inf).topk(max(spare, 0), largest=False).indices
-            doomed = torch.zeros_like(doomed)
-            doomed[worst] = True
-        if doomed.any():
-            remove(params=params, optimizers=optimizers, state=self.stats, mask=doomed)
+        if int(prune_mask.sum()) > max(spare, 0):
+            worst = torch.where(prune_mask, opacity, torch.inf).topk(max(spare, 0), largest=False).indices
+            prune_mask = torch.zeros_like(prune_mask)
+            prune_mask[worst] = True
+        if prune_mask.any():
+            remove(params=params, optimizers=optimizers, state=self.stats, mask=prune_mask)
 
     def state_dict(self) -> dict[str, Any]:
         return {"scene_scale": self.scene_scale, "initial_count": self.initial_count, "stats": dict(self.stats)}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from talksplat.training.finite import NonFiniteError, check_finite
+from talksplat.training.nan_guard import NonFiniteError, check_finite
 
 
 def parameters(gradient: float) -> dict[str, list[nn.Parameter]]:
