@@ -67,7 +67,7 @@ def test_killed_sweep_goes_on_and_is_compared(
     assert {name: row["state"] for name, row in rows.items()} == {first.name: "done", second.name: "done"}
     assert [row["attempts"] for row in rows.values()] == ["1", "2"]
     assert (
-        "goes on at step" in (second / "job.log").read_text() or "finished already" in (second / "job.log").read_text()
+        "resumes at step" in (second / "job.log").read_text() or "finished already" in (second / "job.log").read_text()
     )
     for seed, path in enumerate((first, second)):
         info = json.loads((path / "run_info.json").read_text())

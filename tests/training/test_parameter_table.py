@@ -50,9 +50,9 @@ def test_rates_of_single_parameters(model):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train": ["mouth.*"]}, r"no parameter is called 'mouth\.\*'.*face\.means"),
+        ({"train": ["mouth.*"]}, r"no parameter matches 'mouth\.\*'.*face\.means"),
         ({"train": []}, "leaves nothing to train"),
-        ({"learning_rates": LearningRates(rates={"nose.*": [1e-3]})}, r"no parameter is called 'nose\.\*'"),
+        ({"learning_rates": LearningRates(rates={"nose.*": [1e-3]})}, r"no parameter matches 'nose\.\*'"),
         (
             {"learning_rates": LearningRates(rates={"face.means": [1e-3], "face.*": [1e-4]})},
             r"'face\.means' and 'face\.\*' both match face\.means",

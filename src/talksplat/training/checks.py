@@ -1,4 +1,4 @@
-"""What can be found wrong with a run before anything of it is read or built."""
+"""Checks of a configuration before any data is read or any model is built."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from talksplat.metrics.open import build_metrics, nodes_of_run
 
 
 def build_losses(config: DictConfig) -> dict[str, Loss]:
-    """Loss terms that are switched on.
+    """Build the loss terms that are switched on.
 
     Raises:
         UserError: none is, or one lacks its weights.
@@ -29,7 +29,7 @@ def check_before_training(config: DictConfig) -> None:
     """Check a configuration against this machine, quickly: device, precision, splits, stages, losses and their weights, metrics.
 
     Raises:
-        UserError: what is missing.
+        UserError: what is wrong or missing.
     """
     settings = instantiate(config.trainer)
     settings.autocast(settings.device())

@@ -1,4 +1,4 @@
-"""What a run says on the console."""
+"""Console of a run: log messages, library warnings, signals."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def quiet_libraries() -> None:
 
 @contextmanager
 def end_on_sigterm() -> Iterator[None]:
-    """While this lasts, SIGTERM ends the process as an exception does: what is open is closed, a tracked run fails.
+    """While this lasts, SIGTERM ends the process by an exception, so that files are closed and a tracked run is marked as failed.
 
-    Another handler, such as that of a cluster's launcher, is left alone.
+    Another handler, such as that of a cluster's launcher, is kept.
     """
     known = signal.getsignal(signal.SIGTERM)
     if threading.current_thread() is not threading.main_thread() or known != signal.SIG_DFL:
@@ -51,8 +51,8 @@ def end_on_sigterm() -> Iterator[None]:
 
 @contextmanager
 def stop_between_steps(stop: Callable[[], None]) -> Iterator[None]:
-    """While this lasts, the first Ctrl-C or SIGTERM calls `stop`, which ends the fit after the step in hand, so that what is
-    saved is whole; a second one interrupts at once."""
+    """While this lasts, the first Ctrl-C or SIGTERM calls `stop`, which ends the fit after the current step, so that the
+    checkpoint is complete; a second one interrupts at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""One stage of a run is one fit: its module, its trainer, its callbacks."""
+"""Fit of one stage: its Lightning module, trainer and callbacks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StageContext:
-    """A stage at its place in a run: number, name, folder, and what the stages before it took."""
+    """Stage context: number, name and folder of a stage in a run, with steps and seconds of the stages before it."""
 
     index: int
     name: str
@@ -52,21 +52,21 @@ class StageContext:
 
 
 def fit_stage(run: TrainingRun, context: StageContext) -> float:
-    """Train a stage to its end, going on where it was interrupted.
+    """Train a stage to its end, resuming where it was interrupted.
 
     Returns:
-        seconds that the stage took, those before an interruption included.
+        seconds of the stage, including those before an interruption.
 
     Raises:
         UserError: a loss or gradient is not finite.
-        Interrupted: by Ctrl-C; the newest checkpoint is of the step in hand.
+        Interrupted: by Ctrl-C; the newest checkpoint is of the last step.
     """
     name, stage = context.name, context.stage
     context.folder.mkdir(parents=True, exist_ok=True)
     resumed = read_checkpoint(context.checkpoint) if context.checkpoint.exists() else None
     start = resumed["talksplat"]["step"] if resumed else 0
     if resumed:
-        logger.info("stage %s goes on at step %d", name, start)
+        logger.info("stage %s resumes at step %d", name, start)
     run.model.restrict(stage.deforms)
     module = _module(run, context)
     trainer = _trainer(run, context, start)
@@ -86,7 +86,7 @@ def fit_stage(run: TrainingRun, context: StageContext) -> float:
         ) from error
     if trainer.global_step < stage.steps:
         raise Interrupted(
-            f"interrupted in stage {name} at step {trainer.global_step}; go on with: "
+            f"interrupted in stage {name} at step {trainer.global_step}; resume with: "
             f"python train.py ... resume=true hydra.run.dir={run.folder.path}"
         )
     seconds = module.seconds
@@ -95,13 +95,13 @@ def fit_stage(run: TrainingRun, context: StageContext) -> float:
         run.folder.finish_stage(context.folder, facts)
     if module.stop_wanted:  # in the last step or what follows it: the next stage must not begin
         raise Interrupted(
-            f"interrupted after stage {name}; go on with: python train.py ... resume=true hydra.run.dir={run.folder.path}"
+            f"interrupted after stage {name}; resume with: python train.py ... resume=true hydra.run.dir={run.folder.path}"
         )
     return seconds
 
 
 def _seed(run: TrainingRun, context: StageContext) -> int:
-    """Each stage has its own seed, so that a stage begun in a new process is the same as in an old one."""
+    """Seed per stage, so that a stage does not depend on whether the one before ran in the same process."""
     return run.config.seed + 1000 * (context.index + 1)
 
 

@@ -1,4 +1,4 @@
-"""The folder of a run: refuses to overwrite, knows which stages are finished."""
+"""Run folder: refuses to overwrite, records which stages are finished."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from talksplat.config.moved import follow_moves, without_paper_split
 from talksplat.errors import UserError
 from talksplat.files import write_json, write_text
 
-# What may differ between a run and its resumption without changing what is computed.
+# Settings that may differ between a run and its resumption, since they do not change the result.
 FREE_KEYS = ("resume", "dry_run", "run_dir", "tracker", "backup", "paths", "chosen")
 OFF = ("null", "false", "0.0", "[]")  # values by which a setting changes nothing
 FREE_TRAINER_KEYS = ("threads", "checkpoint_every", "log_every", "preview_every")
@@ -25,7 +25,7 @@ class RunFolder:
     Args:
         path: the run folder.
         config: configuration of this run.
-        opened: another process of this run has checked and opened the folder.
+        opened: whether another process of this run has checked and opened the folder.
 
     Raises:
         UserError: the folder holds a run and `resume` is off, or it holds a run of another configuration.
@@ -42,14 +42,12 @@ class RunFolder:
         saved = path / "config.yaml"
         if saved.exists():
             if not config.resume:
-                raise UserError(
-                    f"{path} already holds a run: give resume=true to go on with it, or another hydra.run.dir"
-                )
+                raise UserError(f"{path} already holds a run: give resume=true to resume it, or another hydra.run.dir")
             if (path / "metrics.json").exists():
                 raise UserError(f"the run in {path} is finished (metrics.json is there); nothing is overwritten")
             self._compare(OmegaConf.create(follow_moves(OmegaConf.to_container(OmegaConf.load(saved), resolve=False))))
         elif config.resume:
-            raise UserError(f"resume=true, but {path} holds no run; give hydra.run.dir=RUN of the run to go on with")
+            raise UserError(f"resume=true, but {path} holds no run; give hydra.run.dir=RUN of the run to resume")
 
     def _compare(self, saved: DictConfig) -> None:
         ours, theirs = (without_paper_split(_as_today(_flatten(config))) for config in (self.config, saved))
@@ -63,9 +61,9 @@ class RunFolder:
             if group in FREE_KEYS or (group == "trainer" and rest in FREE_TRAINER_KEYS):
                 continue
             if key.startswith("evaluation.metrics."):
-                continue  # measures what is trained
+                continue  # affects the measurement only
             if key not in theirs and ours[key] in OFF:
-                continue  # a setting that an older version did not know
+                continue  # a setting that older versions lack
             if ours.get(key, "absent") != theirs.get(key, "absent"):
                 raise UserError(
                     f"cannot resume {self.path}: {key} was {theirs.get(key, 'absent')} and is now "
@@ -89,7 +87,7 @@ class RunFolder:
 
     @staticmethod
     def seconds_of(stage_dir: Path) -> float:
-        """What a finished stage took."""
+        """Duration of a finished stage."""
         return float(json.loads((stage_dir / "finished.json").read_text())["seconds"])
 
     @staticmethod
@@ -113,7 +111,7 @@ def _flatten(config: DictConfig) -> dict[str, str]:
 
 
 def _as_today(flat: dict[str, str]) -> dict[str, str]:
-    """Flat settings with what an older version did without saying it; kept for one version."""
+    """Flat settings with the defaults that were implicit in older versions; kept for one version."""
     today = dict(flat)
     for key, value in flat.items():
         node, _, name = key.rpartition(".")
@@ -122,5 +120,5 @@ def _as_today(flat: dict[str, str]) -> dict[str, str]:
         if name == "min_keep":
             today.setdefault(f"{node}.opacity_reset_value", "0.01")  # of resets that are off
         if name == "size_prune_start" and value.isdigit() and int(value) >= int(flat[f"{node}.stop"]):
-            today |= {key: "null", f"{node}.max_scale": "null"}  # never acted, and is now off
+            today |= {key: "null", f"{node}.max_scale": "null"}  # had no effect, and is now off
     return today

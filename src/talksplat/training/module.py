@@ -1,4 +1,4 @@
-"""The Lightning module of one stage: a training step, and what a checkpoint must hold to go on exactly."""
+"""Lightning module of one stage: the training step, and the checkpoint entries for a bit-exact resume."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from talksplat.types import FrameBatch, RenderOutput
 
 
 class TalkingHeadModule(pl.LightningModule):
-    """Trains a talking head for one stage.
+    """Training of an avatar for one stage.
 
     Args:
         model: the avatar.
         rasterizer: draws its Gaussians.
         losses: loss terms by name.
-        stage: what to train, its name is `stage_name`.
-        table: parameters of the avatar; the stage says which of them it trains.
+        stage: settings of the stage named `stage_name`.
+        table: parameters of the avatar, of which the stage selects those to train.
         spread: camera spread (dm) of each subject, for learning rates that follow it.
         scene_scale: size of the head (dm) of each subject, for density control.
         description: checkpoint entry "talksplat" (configuration, subject, versions).
-        seed: of the stage, for what density control draws.
-        autocast: dtype in which the networks run; None: float32.
-        poses: corrections of the training frames' poses, trained along; None: the tracker's count.
+        seed: of the stage, for random numbers of density control.
+        autocast: dtype of the networks; None: float32.
+        poses: corrections of the training frames' poses, trained with the avatar; None: the tracker's poses.
     """
 
     def __init__(
@@ -81,17 +81,17 @@ class TalkingHeadModule(pl.LightningModule):
 
     @property
     def seconds(self) -> float:
-        """Time of this stage so far; of an interrupted one also the time up to the checkpoint it goes on from."""
+        """Time of this stage so far; of a resumed one including the time up to its checkpoint."""
         return self._seconds_before + time.perf_counter() - self._began
 
     @property
     def images_per_step(self) -> int:
-        """Frames that all processes together see in a step."""
+        """Frames per step, over all processes."""
         return self.stage.batch_size * world_size()
 
     @property
     def stop_wanted(self) -> bool:
-        """Whether the fit was asked to end early."""
+        """Whether an early end was requested."""
         return self._stop_wanted
 
     def request_stop(self) -> None:
@@ -107,7 +107,7 @@ class TalkingHeadModule(pl.LightningModule):
     def render_layers(
         self, batch: FrameBatch, sh_degree: int | None = None, absgrad: bool = False
     ) -> tuple[RenderOutput, dict[str, LayerView]]:
-        """Frames, and what of them belongs to each layer; `absgrad` as of `Rasterizer`."""
+        """Frames, and the view of each layer; `absgrad` as of `Rasterizer`."""
         degree = self.sh_degree() if sh_degree is None else sh_degree
         with torch.autocast(self.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             gaussians = self.model(batch.conditions, self.stage.mode, degree)
@@ -147,14 +147,14 @@ class TalkingHeadModule(pl.LightningModule):
         return means
 
     def _penalized(self, loss: torch.Tensor) -> torch.Tensor:
-        """The loss with what pose refinement and density control add to it."""
+        """The loss with the penalties of pose refinement and density control."""
         penalties = [] if self.poses is None else [self.poses.penalty()]
         return sum([*penalties, *self.density.penalties()], start=loss)
 
     def _all_reduce(
         self, means: dict[str, torch.Tensor], statistics: dict[str, torch.Tensor]
     ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """Gradients, numbers and statistics of the whole batch from those of this process's part."""
+        """Average gradients and scalars and sum statistics over the processes."""
         groups = self.all_optimizers.parameters().values()
         parameters = [parameter for group in groups for parameter in group if parameter.requires_grad]
         shared = all_reduce(parameters, means, statistics, self._stop_wanted)
@@ -163,12 +163,12 @@ class TalkingHeadModule(pl.LightningModule):
         return shared.means, shared.sums
 
     def finish_stage(self) -> None:
-        """Once the last step is done: what the canonical networks predict becomes explicit, for the next stage."""
+        """After the last step: bake predicted attributes into the explicit ones, for the next stage."""
         if self.stage.mode in PREDICTED_MODES and self.global_step >= self.stage.steps:
             self.model.bake_canonical(self.stage.sh_degree(self.stage.steps - 1, self.model.sh_degree))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        entries = self.table.apply(self.stage)  # anew: a checkpoint may have brought other Gaussians
+        entries = self.table.apply(self.stage)  # again, since loading a checkpoint replaces the Gaussians
         if self.poses is not None:
             entries += [Entry("poses", "poses", parameter) for parameter in self.poses.parameters()]
         self.all_optimizers = Optimizers(entries, self.stage, self.spread, self.device)
@@ -179,7 +179,7 @@ class TalkingHeadModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         if self._stop_wanted and world_size() == 1:
-            self.trainer.should_stop = True  # asked before the trainer was there to be told
+            self.trainer.should_stop = True  # requested before the trainer existed
         if self._resumed is not None:
             states = [self._resumed["random"], *self._resumed.get("random_of_others", [])]
             restore_random_state(states[rank()])

@@ -1,4 +1,4 @@
-"""Stops a run at the first number that is not finite, before it reaches the parameters."""
+"""NaN guard: stops a run at the first loss or gradient that is not finite, before the optimiser step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class NonFiniteError(Exception):
-    """A loss term or a gradient became NaN or infinite; the parameters are still good."""
+    """A loss term or a gradient became NaN or infinite; the parameters are still finite."""
 
     def __init__(self, step: int, names: Sequence[str]) -> None:
         self.step = step

@@ -1,4 +1,4 @@
-"""Optimisers: one Adam for the networks, one for each parameter of the Gaussians."""
+"""Optimisers: one Adam for the networks, one per attribute of the Gaussians."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch.optim import Adam
 from talksplat.training.parameter_table import Entry
 from talksplat.training.stage import Stage
 
-ADAM_EPS = 1e-15  # 3D Gaussian splatting's value: gradients of single Gaussians are tiny
-KINDS = ("networks", "triplane", "audio_backbone", "poses")  # in the order in which checkpoints have their groups
+ADAM_EPS = 1e-15  # as in 3D Gaussian splatting, where gradients of single Gaussians are tiny
+KINDS = ("networks", "triplane", "audio_backbone", "poses")  # in the order of the groups in checkpoints
 
 
 class Optimizers:
     """All optimisers of a stage.
 
-    Density control changes the number of Gaussians and needs one optimiser of one group for each of their parameters.
-    Only the network optimiser is handed to Lightning, which counts steps by it.
+    Density control resizes the Gaussians and, as gsplat does, edits one optimiser with one group per attribute. Lightning
+    gets the network optimiser only, since it counts a step per optimiser that it steps.
 
     Args:
-        entries: what the stage trains.
-        stage: gives the learning rates.
-        spread: camera spread in dm of each subject, for learning rates that follow it; what is common takes their mean.
+        entries: parameters that the stage trains.
+        stage: with the learning rates.
+        spread: camera spread in dm of each subject, for learning rates that scale with it; shared parameters use the mean.
         device: of the avatar.
     """
 
@@ -50,7 +50,7 @@ class Optimizers:
             name = entry.kind if rate is None else f"{entry.kind} of {entry.name}"
             self._rules[name] = (entry.kind, rate, mean_spread)
             groups.setdefault((KINDS.index(entry.kind), name), []).append(entry.parameter)
-        # A model without networks still needs one optimiser whose steps Lightning can count.
+        # A model without networks still needs an optimiser, by whose steps Lightning counts.
         if not groups:
             self._rules["networks"] = ("networks", None, mean_spread)
             groups[0, "networks"] = [nn.Parameter(torch.zeros(1, device=device))]
@@ -70,7 +70,7 @@ class Optimizers:
             group["lr"] = self.stage.learning_rates.at(kind, step, self.stage.steps, spread, rates)
 
     def step_gaussians(self) -> None:
-        """Step every optimiser of the Gaussians; parameters without a gradient stay."""
+        """Step every optimiser of the Gaussians; parameters without a gradient do not change."""
         for optimizer in self.gaussians.values():
             optimizer.step()
 
@@ -91,7 +91,7 @@ class Optimizers:
         return [group for optimizer in (self.networks, *self.gaussians.values()) for group in optimizer.param_groups]
 
     def gaussian_state_dict(self) -> dict[str, dict]:
-        """State of the Gaussians' optimisers; Lightning keeps the networks' one."""
+        """State of the Gaussians' optimisers; Lightning saves that of the networks."""
         return {name: optimizer.state_dict() for name, optimizer in self.gaussians.items()}
 
     def load_gaussian_state_dict(self, state: dict[str, dict]) -> None:

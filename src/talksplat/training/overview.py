@@ -1,4 +1,4 @@
-"""What an avatar consists of and what each stage trains: checked before training, shown by `dry_run=true`."""
+"""Overview of an avatar and of what each stage trains: checked before training, shown by `dry_run=true`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ WIDTH = 100
 
 
 def check_stages(plan: StagePlan, model: Avatar, table: ParameterTable, scene_scale: Mapping[str, float]) -> None:
-    """Raise a UserError for a stage that names what the avatar does not have, or trains nothing."""
+    """Raise a UserError for a stage that names parts that the avatar lacks, or trains nothing."""
     for _, stage in plan:
         model.restrict(stage.deforms)
         LayerDensity(model, stage, table.apply(stage), scene_scale)
 
 
 def overview(plan: StagePlan, model: Avatar, table: ParameterTable, audio: str, devices: int) -> str:
-    """Text of several lines: the avatar, then a table for each stage."""
+    """Text of several lines: the avatar, then one table per stage."""
     size = sum(entry.parameter.numel() for entry in table.entries())
     tokens = ", ".join(model.token_names) or "none"
     lines = [f"{type(model).__name__} on audio={audio}, {size:,} parameters, tokens: {tokens}"]

@@ -14,15 +14,15 @@ from talksplat.models.subject_states import personal_names
 from talksplat.training.stage import Stage
 
 GAUSSIANS = "gaussians.params."
-ORDER = ("canonical", "shared", "deformation")  # in which the networks' optimiser has them, as checkpoints do
+ORDER = ("canonical", "shared", "deformation")  # of the networks' parameters in the optimiser, and so in checkpoints
 
 
 @dataclass(frozen=True)
 class Entry:
     """One parameter.
 
-    `name` is LAYER.ATTRIBUTE of a Gaussian ("face.means"), LAYER.PART... or shared.PART... of a network; `kind` is the entry
-    of `LearningRates` that it follows; `subject` is whose it is, None if it is common to all.
+    `name` is LAYER.ATTRIBUTE of a Gaussian ("face.means"), LAYER.PART... or shared.PART... of a network; `kind` is its entry
+    of `LearningRates`; `subject` is its owner, None if it is shared.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Entry:
 
 
 class ParameterTable:
-    """All parameters of an avatar that its author did not freeze, and which of them a stage trains.
+    """All parameters of an avatar that the model does not freeze, and which of them a stage trains.
 
     Args:
         model: the avatar, with its subjects set up.
@@ -54,7 +54,7 @@ class ParameterTable:
         }
 
     def entries(self) -> list[Entry]:
-        """Entries as of now, always in the same order: density control replaces parameters."""
+        """Current entries, in a fixed order. Not cached, since density control replaces parameters."""
         model = self.model
         model.bind(model.subjects.names[0])
         several = len(model.subjects.names) > 1
@@ -69,13 +69,13 @@ class ParameterTable:
         return sorted(known, key=_network_order)
 
     def apply(self, stage: Stage) -> list[Entry]:
-        """Freeze what the stage does not train, and open the speech model's layers as it says.
+        """Freeze the parameters that the stage does not train, and unfreeze the speech model's layers that it does.
 
         Returns:
-            what it trains.
+            the trained entries.
 
         Raises:
-            UserError: a glob that matches nothing, two rates for one parameter, layers to open that are not there.
+            UserError: a glob that matches nothing, two rates for one parameter, layers that do not exist.
         """
         unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)
         entries = self.entries()
@@ -83,7 +83,7 @@ class ParameterTable:
             if not any(fnmatchcase(entry.name, glob) for entry in entries):
                 names = ", ".join(sorted({".".join(entry.name.split(".")[:2]) + "*" for entry in entries}))
                 raise UserError(
-                    f"no parameter is called {glob!r} (train, learning_rates.rates of a stage): there are {names}"
+                    f"no parameter matches {glob!r} (train, learning_rates.rates of a stage): there are {names}"
                 )
         trained = []
         for entry in entries:
@@ -92,7 +92,7 @@ class ParameterTable:
                 wanted = wanted and entry.parameter.requires_grad
             entry.parameter.requires_grad_(wanted)
             if wanted:
-                stage.learning_rates.rate_of(entry.name)  # finds two
+                stage.learning_rates.rate_of(entry.name)  # raises if two globs match
                 trained.append(entry)
         if not trained:
             raise UserError(f"train={list(stage.train or ())} of a stage leaves nothing to train")
@@ -113,13 +113,13 @@ class ParameterTable:
 
 
 def _network_order(entry: Entry) -> int:
-    """Place of a network among the others: what predicts attributes, what is shared, what deforms."""
+    """Index of a network's part in `ORDER`."""
     part = "shared" if entry.layer is None else entry.name.split(".")[1]
     return ORDER.index(part) if part in ORDER else len(ORDER)
 
 
 def unfreeze_audio_layers(model: Avatar, count: int) -> None:
-    """Train the last `count` layers of the speech model inside, and freeze the others.
+    """Make the last `count` layers of the speech model inside trainable, and freeze the others.
 
     Raises:
         UserError: there is no speech model, or it has fewer layers.
@@ -128,13 +128,13 @@ def unfreeze_audio_layers(model: Avatar, count: int) -> None:
         model.speech_encoder.unfreeze(count)
     elif count:
         raise UserError(
-            f"unfreeze_audio_layers={count}, but this avatar takes features made beforehand: choose "
-            "experiment=finetune_speech, whose model has a speech model inside"
+            f"unfreeze_audio_layers={count}, but the features of this avatar are precomputed: choose "
+            "experiment=finetune_speech, whose avatar contains a speech model"
         )
 
 
 def rows(table: ParameterTable, stage: Stage) -> Iterator[tuple[str, str, str, int]]:
-    """Lines of a stage for people: part, kind, rate, numbers; parts are the first two words of the names."""
+    """Rows of a stage for display: part (first two words of the names), kind, rate, number of values."""
     trained = {id(entry.parameter) for entry in table.apply(stage)}
     sums: dict[tuple[str, str, str], int] = {}
     for entry in table.entries():

@@ -1,8 +1,8 @@
-"""Small corrections of the training frames' head poses, learned together with the avatar.
+"""Pose refinement: small corrections of the training frames' head poses, trained with the avatar.
 
-Free corrections let the avatar's frame of reference drift away from the tracker's, and held-out frames, which keep the
-tracker's poses, then miss by more than training frames gain. So whatever part of the corrections is the same in all frames,
-or linear in the pose, is removed: the avatar itself can take that up.
+Unconstrained corrections let the avatar's frame of reference drift away from the tracker's, which costs held-out frames,
+whose poses are the tracker's, more than training frames gain. So the part of the corrections that is constant over the
+frames or linear in the pose is projected out: it is a gauge freedom, which the avatar can represent itself.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class PoseRefinement(nn.Module):
     def setup(
         self, frame_ids: Int[Tensor, " frame"], viewmats: Float[Tensor, "frame 4 4"], train: Int[Tensor, " train"]
     ) -> None:
-        """Take the frames of the clip; `train` are positions among them. All corrections start at zero.
+        """Set the frames of the clip; `train` are positions among them. All corrections start at zero.
 
         Raises:
-            UserError: so few frames that no correction would be left beside what the avatar can take up.
+            UserError: too few frames for corrections after the projection.
         """
         if len(train) < LEAST_FRAMES:
             raise UserError(
@@ -63,24 +63,24 @@ class PoseRefinement(nn.Module):
         self.register_buffer("gauge", u[:, s > 1e-3 * s[0]].float(), persistent=False)
 
     def take(self, state_dict: dict[str, Tensor]) -> None:
-        """Take the corrections of a checkpoint of the same run."""
+        """Load the corrections of a checkpoint of the same run."""
         with torch.no_grad():
             self.deltas.copy_(state_dict["poses.deltas"])
 
     def corrections(self) -> Float[Tensor, "train 6"]:
-        """Rotation vectors (rad) and translations (dm) without the part that the avatar can take up."""
+        """Rotation vectors (rad) and translations (dm) with the gauge projected out."""
         return (self.deltas - self.gauge @ (self.gauge.T @ self.deltas)) * self.units
 
     def penalty(self) -> Tensor:
-        """To be added to the loss."""
+        """Addend of the loss."""
         scaled = self.corrections() / self.units
         bend = scaled[2:] - 2 * scaled[1:-1] + scaled[:-2]
         bend = bend[self.consecutive].square().sum() / max(bend.numel(), 1)
         return self.weight * scaled.square().mean() + self.smoothness * bend
 
     def forward(self, gaussians: Gaussians, frame_ids: Int[Tensor, " frame"]) -> Gaussians:
-        """Gaussians of training frames, moved as the corrections of their poses would have it: any rasteriser that
-        gives gradients for Gaussians then gives them for poses."""
+        """Gaussians of training frames, moved by the corrections of their poses, so that any rasteriser with gradients for
+        Gaussians also has them for poses."""
         index = torch.searchsorted(self.train_ids, frame_ids)
         return move_gaussians(gaussians, self.corrections().index_select(0, index))
 

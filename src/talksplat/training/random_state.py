@@ -33,7 +33,7 @@ def restore_random_state(state: dict[str, torch.Tensor]) -> None:
 
 @contextmanager
 def drawn_alike(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """What is drawn in here depends on seed and step alone: not on the process, nor on what was drawn before."""
+    """Random numbers inside depend on seed and step only, not on the process or on earlier random numbers."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed((seed * 0x9E3779B1 + step * 0x85EBCA77) % 2**63)
         yield

@@ -46,15 +46,15 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingRun:
-    """Builds everything a configuration names, then trains the stages and measures the result.
+    """Builds all parts of a configuration, then trains the stages and measures the result.
 
-    Building is cheap and complete: whatever can be wrong is found here, before the first step.
+    Building is cheap and complete, so that errors are found here, before the first step.
 
     Args:
         config: checked configuration of `train.py`.
         run_dir: folder of the run.
-        callbacks: of Lightning, beside the run's own, in every stage.
-        rank: number of this process, of those that train together; the first one opened the folder.
+        callbacks: of Lightning, in addition to the run's own, in every stage.
+        rank: of this process among those that train together; the first one opened the folder.
     """
 
     def __init__(self, config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = (), rank: int = 0) -> None:
@@ -69,7 +69,7 @@ class TrainingRun:
         self.folder = RunFolder(run_dir, config, opened=rank > 0)
         self.plan = instantiate(config.stage)
         self.losses = build_losses(config)
-        build_metrics(nodes_of_run(config))  # a mistake in one shows before the first step
+        build_metrics(nodes_of_run(config))  # finds a wrong setting before the first step
         self.backup: Backup = instantiate(config.backup) or Backup()
         self.backup.check_available(run_dir)
         pl.seed_everything(config.seed, verbose=False)
@@ -84,7 +84,7 @@ class TrainingRun:
         if self.tracker is not None and rank == 0:
             self.tracker.check()
         self.trackers: list[Tracker] | None = None  # opened when the first stage begins
-        self.info: RunInfo | None = None  # the first process's alone
+        self.info: RunInfo | None = None  # of the first process only
         self._initialize_model()
         if config.chosen.best_audio_missing and rank == 0:
             logger.warning(
@@ -120,7 +120,7 @@ class TrainingRun:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """The run's folder is open, its progress is shown and it is backed up; what was opened is closed in the end."""
+        """While this lasts, the run's folder is open, progress is shown and backups run; then all is closed."""
         self.folder.open()
         self.info = RunInfo(self.folder.path, self.config.seed, self.settings.devices)
         self.info.update(subject=self.data.describe(), model=self.config.model["_target_"])
@@ -147,7 +147,7 @@ class TrainingRun:
         return evaluate_people(self.config, renderer_of, self.data, self.folder.path, self.progress)
 
     def renderer(self, last: Stage, person: str | None = None) -> AvatarRenderer:
-        """The avatar as it is drawn after its last stage, ready for inference; of several people, `person`'s."""
+        """Renderer of the avatar after its last stage, ready for inference; of several people, of `person`."""
         self.model.bind(person)
         self.model.restrict(last.deforms)
         self.model.to(self.device).freeze_for_inference()
@@ -157,7 +157,7 @@ class TrainingRun:
         return AvatarRenderer(self.model, self.rasterizer, last.final_mode, degree, *size)
 
     def train(self) -> Stage:
-        """Train, together with as many other processes as there are other devices.
+        """Train, with one further process per further device.
 
         Returns:
             the last stage.
@@ -171,7 +171,7 @@ class TrainingRun:
         return last
 
     def train_stages(self) -> Stage:
-        """This process's part of the training: all stages that are not finished yet.
+        """Train, as one of the processes, all stages that are not finished yet.
 
         Returns:
             the last stage.
@@ -191,7 +191,7 @@ class TrainingRun:
                     self.info.data["timings"][name] = seconds
                     self.info.write()
             step_offset += stage.steps
-            if is_first():  # which has written the mark of its end by now
+            if is_first():  # which has marked the stage as finished
                 seconds_offset += self.folder.seconds_of(context.folder)
         return stage
 
@@ -200,19 +200,17 @@ class TrainingRun:
         logger.info("%s", self.plan.purpose)
         if self.settings.devices > 1:
             batches = ", ".join(f"{stage.batch_size * self.settings.devices} in {name}" for name, stage in self.plan)
-            logger.info("%d devices, each with its own batch: frames a step %s", self.settings.devices, batches)
+            logger.info("%d devices, each with its own batch: frames per step %s", self.settings.devices, batches)
         for name, loss in self.losses.items():
             if loss.stages is not None and not set(loss.stages) & set(self.plan.order):
                 logger.warning(
-                    "loss.%s counts in no stage of stage.order: loss.%s.stages=%s", name, name, list(loss.stages)
+                    "loss.%s is used in no stage of stage.order: loss.%s.stages=%s", name, name, list(loss.stages)
                 )
         if not self.plan.quality:
-            logger.warning(
-                "this stage preset is for trying things out: it is no quality preset, do not report its numbers"
-            )
+            logger.warning("this stage preset is for trials, not for quality: do not report its results")
 
     def open_tracker(self, step: int) -> list[Tracker]:
-        """The trackers of all stages of a run, opened at its first step; the first process's alone."""
+        """The trackers of all stages of a run, opened at its first step, in the first process only."""
         if not is_first():
             return []
         if self.trackers is None:
@@ -225,7 +223,7 @@ class TrainingRun:
 
 
 def _outcome_of(error: BaseException) -> Outcome:
-    """Interrupted where the user pressed Ctrl-C, or a search gave the run up; Lightning turns a second one into SystemExit."""
+    """Interrupted if the user pressed Ctrl-C or a search pruned the run; Lightning turns a second Ctrl-C into SystemExit."""
     stopped = (Interrupted, Pruned, KeyboardInterrupt)
     interrupted = isinstance(error, stopped) or isinstance(error.__context__, KeyboardInterrupt)
     return Outcome.INTERRUPTED if interrupted else Outcome.FAILED

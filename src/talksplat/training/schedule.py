@@ -1,13 +1,11 @@
-"""Schedules: how a learning rate gets from its initial to its final value."""
+"""Schedules of learning rates from their initial to their final value."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
-Schedule = Callable[
-    [float, float, float], float
-]  # initial rate, final rate, share of the horizon that is over (0 to 1)
+Schedule = Callable[[float, float, float], float]  # initial rate, final rate, elapsed share of the horizon (0 to 1)
 
 
 class LogLinear:
@@ -25,7 +23,7 @@ class Cosine:
 
 
 class Constant:
-    """The initial rate all along."""
+    """The initial rate throughout."""
 
     def __call__(self, initial: float, final: float, fraction: float) -> float:
         return initial

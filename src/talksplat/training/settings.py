@@ -1,4 +1,4 @@
-"""How a run uses the machine."""
+"""Machine settings of a run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class TrainerSettings:
         accelerator: "cpu", "gpu" or "auto" (a GPU if there is one).
         precision: "float32", "bfloat16" (networks only; geometry, rasteriser and losses stay in float32) or "auto"
             (bfloat16 on a GPU, float32 on a CPU).
-        devices: GPUs to train on together, or processes on a CPU: a number, or "auto" for all GPUs that torch sees. Each has a
-            process and a batch of its own: a step sees devices times batch_size frames, and learning rates stay.
+        devices: GPUs to train on together, or processes on a CPU: a number, or "auto" for all GPUs that torch sees. Each has its
+            own process and batch: a step has devices times batch_size frames, with unchanged learning rates.
         threads: CPU threads of torch and of the rasteriser's kernels, in each process; None: all cores, shared among the
             processes.
         checkpoint_every: steps between checkpoints.
@@ -51,7 +51,7 @@ class TrainerSettings:
         """The device to train on; of several processes, that of the process of number `rank`.
 
         Raises:
-            UserError: a GPU is asked for and there is none.
+            UserError: a GPU is requested and there is none.
         """
         if self.accelerator not in ("auto", "cpu", "gpu"):
             raise UserError(f"trainer.accelerator is auto, cpu or gpu, not {self.accelerator!r}")
@@ -65,10 +65,10 @@ class TrainerSettings:
         return torch.device("cuda", torch.cuda.current_device() if self.devices == 1 else rank)
 
     def num_devices(self) -> int:
-        """How many processes train together.
+        """Number of processes that train together.
 
         Raises:
-            UserError: not a number that this machine can serve, or no way for the processes to talk.
+            UserError: more than this machine has, or no backend for communication.
         """
         on_gpu = self.device().type == "cuda"
         if self.devices == "auto" and not on_gpu:
@@ -108,15 +108,17 @@ class TrainerSettings:
                 logger.warning("numba is not installed: trainer.threads applies to torch alone")
             else:
                 numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-            torch.set_num_threads(threads)  # after numba, whose OpenMP pool begins by giving torch all cores
+            torch.set_num_threads(
+                threads
+            )  # after numba, which sets torch's threads to all cores when its OpenMP pool starts
         torch.set_float32_matmul_precision("high")
 
 
 def with_devices(config: DictConfig) -> DictConfig:
-    """The configuration with the number of devices in place of "auto": a run goes on with as many as it began with.
+    """The configuration with the number of devices instead of "auto", so that a run resumes with the same number.
 
     Raises:
-        UserError: this machine does not have so many.
+        UserError: this machine has fewer.
     """
     settings: TrainerSettings = instantiate(config.trainer)
     return OmegaConf.merge(config, {"trainer": {"devices": settings.num_devices()}})

@@ -1,4 +1,4 @@
-"""A stage is one fit: what is trained, how long, and how fast it learns."""
+"""Stage: one fit, with what it trains, its steps and its learning rates."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class LearningRates:
     Rates go from the first to the second value over `horizon` steps (None: over the whole stage), as `schedule` has it.
     `audio_backbone` is for the layers of a speech model that a stage unfreezes; None: a tenth of `networks`.
     `poses` is for `pose_refinement`, in units of its usual correction.
-    `rates` holds rates of single parameters by globs of their names ("mouth.means", see `ParameterTable`), in the place of those
+    `rates` holds rates of single parameters by globs of their names ("mouth.means", see `ParameterTable`), instead of those
     of their kind.
     `scale` multiplies means, triplane and networks (and audio_backbone), as the originals do with the spread of the cameras
-    ("camera_spread": 1.1 times the largest distance of a training camera from their mean, in dm), which makes learning
-    depend on how much the head moved. A number is the same for every clip. (GaussianTalker specification, 2 and 5.1)
+    ("camera_spread": 1.1 times the largest distance of a training camera from their mean, in dm), which makes the
+    rates depend on how much the head moved. A number is the same for every clip. (GaussianTalker specification, 2 and 5.1)
     """
 
     means: Sequence[float] = (1.6e-4, 1.6e-6)
@@ -60,7 +60,7 @@ class LearningRates:
                 )
 
     def rate_of(self, name: str) -> Sequence[float] | None:
-        """The entry of `rates` for a parameter; None: that of its kind counts.
+        """The entry of `rates` for a parameter; None: that of its kind.
 
         Raises:
             UserError: two globs match it.
@@ -71,11 +71,11 @@ class LearningRates:
         return self.rates[globs[0]] if globs else None
 
     def text(self, kind: str, name: str) -> str:
-        """Rates of a parameter for people."""
+        """Rates of a parameter for display."""
         return " to ".join(f"{rate:g}" for rate in self.rate_of(name) or self._rates(kind))
 
     def at(self, group: str, step: int, num_steps: int, spread: float, rates: Sequence[float] | None = None) -> float:
-        """Learning rate of a group at a step; `rates` in the place of the group's own."""
+        """Learning rate of a group at a step; `rates` instead of the group's own."""
         rates = self._rates(group) if rates is None else list(rates)
         fraction = min(step / max(self.horizon or num_steps, 1), 1.0)
         rate = rates[0] if len(rates) == 1 else self.schedule(rates[0], rates[1], fraction)
@@ -94,17 +94,17 @@ class Stage:
     """One fit.
 
     Args:
-        mode: "canonical" trains a static head, "deform" the avatar that listens, "joint" both at once.
+        mode: "canonical" trains a static head, "deform" the avatar with its deformation, "joint" both at once.
         steps: optimiser steps.
-        batch_size: frames in a step, on each device that trains.
+        batch_size: frames per step and device.
         learning_rates: see `LearningRates`.
         density: a `DensityControl` or None; adds and removes Gaussians.
         density_scale: what sizes in `density` are relative to: "head" (radius of the start points), or "camera_spread" as in
             the originals, where it measures how much the head moved.
-        sh_degree_every: the active spherical-harmonics degree grows by one after so many steps; None: full from the start.
+        sh_degree_every: the active spherical-harmonics degree grows by one every so many steps; None: full from the start.
         unfreeze_audio_layers: last layers of the speech model inside the avatar that are trained; 0: all are frozen.
-        train: globs of the names of what is trained ("face.*", "shared.tokens.*"); what none of them matches is frozen. None: all.
-        deforms: attributes that conditions move, by layer; None: all that the layers' deformations move.
+        train: globs of the names of trained parameters ("face.*", "shared.tokens.*"); all others are frozen. None: train all.
+        deforms: deformed attributes by layer; None: all that the layers' deformations output.
     """
 
     mode: Literal["canonical", "deform", "joint"]
@@ -128,16 +128,16 @@ class Stage:
         if self.unfreeze_audio_layers < 0 or (self.unfreeze_audio_layers and self.mode == "canonical"):
             raise UserError(
                 f"unfreeze_audio_layers={self.unfreeze_audio_layers} must be at least 0, and 0 in a canonical stage, which "
-                "hears nothing"
+                "has no audio input"
             )
 
     def density_of(self, layer: str) -> Any:
-        """Density control of a layer, in its first state; None: its Gaussians stay as many as they are."""
+        """New density control of a layer; None: the number of its Gaussians is fixed."""
         return copy.deepcopy(self.density.get(layer) if isinstance(self.density, Mapping) else self.density)
 
     @property
     def final_mode(self) -> str:
-        """Mode in which the avatar is drawn once the stage is done: what a joint stage predicted is explicit by then."""
+        """Mode in which the avatar is rendered after the stage: predictions of a joint stage are baked by then."""
         return "deform" if self.mode == "joint" else self.mode
 
     def sh_degree(self, step: int, max_degree: int) -> int:
@@ -151,7 +151,7 @@ class StagePlan:
     Args:
         order: names of the stages to run.
         stages: all stages by name.
-        quality: False for presets that only try things out: the log says so.
+        quality: False for presets that are for trials only, which the log says.
         purpose: one sentence, logged at the start.
     """
 
@@ -177,29 +177,29 @@ def camera_spread(viewmats: torch.Tensor) -> float:
 
 
 def check_batches(plan: StagePlan, devices: int, num_frames: int) -> None:
-    """Make sure that each of several devices has frames of its own to see in a step.
+    """Check that several devices can have different frames in each step.
 
     Raises:
-        UserError: fewer training frames than that.
+        UserError: too few training frames.
     """
     for name, stage in plan:
         if devices > 1 and devices * stage.batch_size > num_frames:
             raise UserError(
-                f"stage {name} wants {devices} x {stage.batch_size} different frames a step, and there are {num_frames} "
+                f"stage {name} needs {devices} x {stage.batch_size} different frames per step, and there are {num_frames} "
                 f"training frames: lower trainer.devices or stage.stages.{name}.batch_size"
             )
 
 
 def check_absgrad(plan: StagePlan, rasterizer: Rasterizer, device: torch.device) -> None:
-    """Make sure that the rasteriser gives the gradients that density control asks for.
+    """Check that the rasteriser computes the gradients that density control reads.
 
     Raises:
-        UserError: it gives no absolute ones on this device.
+        UserError: it has no absolute ones on this device.
     """
     for name, stage in plan:
         controls = stage.density.values() if isinstance(stage.density, Mapping) else [stage.density]
         if any(getattr(control, "absgrad", False) for control in controls) and not rasterizer.has_absgrad(device):
             raise UserError(
                 f"stage.stages.{name}.density.absgrad=true, but {type(rasterizer).__name__} has no absolute gradients on "
-                f"{device.type}: train on a GPU with rasterizer=gsplat, take rasterizer=torch (slow), or set it to false"
+                f"{device.type}: train on a GPU with rasterizer=gsplat, use rasterizer=torch (slow), or set it to false"
             )

@@ -1,4 +1,4 @@
-"""Describes the subject of a run, for checkpoints and for the avatar."""
+"""Subject of a run: its checkpoint entry and its statistics."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from talksplat.models.subject_statistics import SubjectStatistics
 from talksplat.subject_format.subject import Subject
 
 logger = logging.getLogger(__name__)
-MOUTH_FRAMES, MOUTH_POINTS = 40, 20  # that its place is found from
+MOUTH_FRAMES, MOUTH_POINTS = 40, 20  # from which its position is computed
 
 
 def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
-    """What a checkpoint carries of its subject, so that an avatar can be rendered where the folder is gone.
+    """Checkpoint entry of a subject, from which an avatar can be rendered without the folder.
 
     `plate` is the background with the torso of the first training frame, uint8 [H, W, 3].
     """
@@ -46,7 +46,7 @@ def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
 
 
 def subject_statistics(subject: Subject, name: str = FIRST) -> SubjectStatistics:
-    """What an avatar takes from its subject: of the training frames only."""
+    """Statistics that an avatar is initialised with, of the training frames only."""
     mouth = mouth_center(subject)
     return SubjectStatistics(
         vertices=torch.as_tensor(subject.vertices),
@@ -71,7 +71,7 @@ def _tensor(array: np.ndarray | None) -> torch.Tensor | None:
 
 
 def mouth_center(subject: Subject) -> Float[np.ndarray, 3] | None:
-    """Middle of the lips in dm: the start points that stay nearest to the lip boxes' centres in the training frames.
+    """Middle of the lips in dm: the start points that project nearest to the lip boxes' centres on average over training frames.
 
     None where the folder has no landmarks or no start points.
     """

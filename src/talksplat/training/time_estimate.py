@@ -1,4 +1,4 @@
-"""What a run consists of, for estimates of the time that it takes."""
+"""Parts of a run with their relative costs, for the estimate of the time left."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from talksplat.evaluation.measure import ALIGNED, HELD_OUT, TRAINING, VALIDATION
 from talksplat.evaluation.people import part_of
 from talksplat.training.stage import StagePlan
 
-# Of an image, relative to a training image of a static head; only until each part is measured.
+# Per image, relative to a training image of a static head; replaced as soon as a part is measured.
 IMAGE_COST = {"canonical": 1.0, "joint": 2.5, "deform": 2.5}
 MEASURED_COST = 2.0
 
 
 def run_parts(plan: StagePlan, portraits: Mapping[str, PortraitDataModule], config: DictConfig) -> list[Part]:
-    """Stages of a run in their order, then what is measured of each subject."""
+    """Stages of a run in their order, then the measurements of each subject."""
     parts = [Part(name, stage.mode, stage.steps, IMAGE_COST[stage.mode] * stage.batch_size) for name, stage in plan]
     evaluation = config.evaluation
     for name, portrait in portraits.items():

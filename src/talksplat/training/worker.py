@@ -1,4 +1,4 @@
-"""Worker of a run over several devices, started by `LocalLauncher` alone."""
+"""Worker of a run over several devices, started by `LocalLauncher` only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from talksplat.training.run import TrainingRun
 def main() -> None:
     """`python -m talksplat.training.worker RUN RANK WORLD PORT PARENT`, with the configuration on standard input."""
     run_dir, rank, world, port, parent = Path(sys.argv[1]), *map(int, sys.argv[2:6])
-    # Ctrl-C reaches all processes of a terminal. The first one answers it, and tells the others.
+    # Ctrl-C reaches all processes of a terminal. The first one handles it, and the others stop with it at an all-reduce.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     on_parent_exit(parent, lambda: os._exit(1))

@@ -26,16 +26,16 @@ class AdaptiveDensity(DensityControl):
         grad_threshold: mean gradient norm (normalised device coordinates) above which a Gaussian is densified.
         start, stop: densification runs for start < step < stop.
         every: steps between refinements.
-        max_gaussians: no densification above this number, so a run's memory is bounded.
+        max_gaussians: no densification above this number, which bounds memory.
         percent_dense: clone below, split above this share of the scene scale.
-        min_opacity: prune below it; None switches opacity pruning off, which is what the original's stale copies amount to.
+        min_opacity: prune below it; None: no opacity pruning, which is the effect of the original's stale copies.
         prune_start: pruning runs for prune_start < step < stop.
         max_scale: after `size_prune_start`, prune above this share of the scene scale; None: never.
         size_prune_start: step at which size pruning begins; None: as soon as pruning does.
-        min_keep: never prune below this share of the Gaussians that the stage began with: a collapse helps nobody.
+        min_keep: never prune below this share of the Gaussians at the start of the stage, against a collapse.
         opacity_reset_every: steps between resets of opacities, before `stop`; None: never.
         opacity_reset_value: larger opacities are set to this one, and their optimiser's moments to 0.
-        absgrad: sum absolute gradients of pixels (AbsGS, Ye et al. 2024), which are larger: `grad_threshold` must rise.
+        absgrad: sum absolute gradients of pixels (AbsGS, Ye et al. 2024), which are larger and need a larger `grad_threshold`.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class AdaptiveDensity(DensityControl):
         selected = gradient > self.grad_threshold
         budget = self.max_gaussians - len(gradient)
         if int(selected.sum()) > budget:
-            # The strongest gradients first, so that the cap is a cap and not a hint.
+            # Densify those with the largest gradients, so that the cap is never exceeded.
             selected = torch.zeros_like(selected)
             selected[gradient.topk(budget).indices] = True
         small = params["scales"].detach().exp().amax(-1) <= self.percent_dense * self.scene_scale

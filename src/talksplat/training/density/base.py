@@ -1,4 +1,4 @@
-"""The contract of density control."""
+"""Density control: interface of the strategies."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 class DensityControl:
     """Adds, removes and moves Gaussians. Its state is a flat dictionary of tensors and numbers that a checkpoint keeps.
 
-    The parameters come as a dictionary (means, scales, quats, opacities, ...) with one optimiser of one group each, as
-    gsplat's strategies want them; both are changed in place. `refine` and `after_step` draw the same random numbers on
-    all devices and after a resume, as long as they draw from torch's global generator.
+    Parameters are a dictionary (means, scales, quats, opacities, ...) with one optimiser of one group each, the format of
+    gsplat's strategies; both are changed in place. `refine` and `after_step` get the same random numbers on all devices
+    and after a resume if they use torch's global generator.
 
     Args:
         start, stop, every: refinement runs every `every` steps for start < step < stop.
@@ -35,12 +35,12 @@ class DensityControl:
         self.every = every
 
     def check(self, path: str, steps: int, predicted: Sequence[str]) -> None:
-        """Find settings that cannot act, before training; what is merely pointless is logged as a warning.
+        """Check the settings before training; settings without effect are logged as a warning.
 
         Args:
             path: of this strategy in the configuration, e.g. "stage.stages.coarse.density".
             steps: of the stage.
-            predicted: attributes that a network predicts in this stage: their explicit values are not drawn.
+            predicted: attributes that a network predicts in this stage, so that their explicit values are not rendered.
 
         Raises:
             UserError: names the setting and the remedy.
@@ -56,8 +56,8 @@ class DensityControl:
             )
         elif self.stop > steps:
             logger.warning(
-                "%s.stop=%d lies beyond the stage's %d steps: Gaussians are added until its end, and the last ones hardly "
-                "learn; set it to %d or less",
+                "%s.stop=%d lies beyond the stage's %d steps: Gaussians are added until its end, and the last ones are "
+                "hardly trained; set it to %d or less",
                 *(path, self.stop, steps, steps * 4 // 5),
             )
 
@@ -65,7 +65,7 @@ class DensityControl:
         """Begin a stage; `scene_scale` (dm) is the size of the head, to which size limits are relative."""
 
     def is_active(self, step: int) -> bool:
-        """Whether statistics are still wanted at this step."""
+        """Whether statistics are collected at this step."""
         return step < self.stop
 
     def refines_at(self, step: int) -> bool:
@@ -73,20 +73,20 @@ class DensityControl:
         return self.start < step < self.stop and step % self.every == 0
 
     def acts_after(self, step: int) -> bool:
-        """Whether `after_step` is wanted at this step."""
+        """Whether `after_step` is called at this step."""
         return False
 
     def penalty(self, params: nn.ParameterDict) -> Tensor | None:
-        """Scalar to add to the loss; None: nothing."""
+        """Addend of the loss; None: none."""
         return None
 
     def statistics(self, output: RenderOutput, width: int, height: int) -> dict[str, Tensor]:
-        """What a batch tells after its backward pass (`output.means2d.grad` is filled): sums over its frames, so that those
-        of several processes can be added up."""
+        """Statistics of a batch after its backward pass (`output.means2d.grad` is filled): sums over its frames, so that
+        those of several processes can be added."""
         return frame_statistics(output, width, height, self.absgrad)
 
     def observe(self, params: nn.ParameterDict, statistics: dict[str, Tensor]) -> None:
-        """Take the statistics of a step."""
+        """Accumulate the statistics of a step."""
 
     def refine(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer], step: int) -> None:
         """Add and remove Gaussians after the optimiser step."""
@@ -115,7 +115,7 @@ class DensityControl:
 
 
 def frame_statistics(output: RenderOutput, width: int, height: int, absgrad: bool = False) -> dict[str, Tensor]:
-    """Sums over the frames of a batch, [N] each: norms of screen gradients, and in how many frames a Gaussian is seen."""
+    """Sums over the frames of a batch, [N] each: norms of screen gradients, and number of frames in which a Gaussian is visible."""
     norms, visible = screen_gradients(output, width, height, absgrad)
     return {"gradient": torch.where(visible, norms, 0.0).sum(0), "count": visible.sum(0, dtype=norms.dtype)}
 
@@ -123,8 +123,8 @@ def frame_statistics(output: RenderOutput, width: int, height: int, absgrad: boo
 def screen_gradients(output: RenderOutput, width: int, height: int, absgrad: bool = False) -> tuple[Tensor, Tensor]:
     """Norms of the gradients of 2D means in normalised device coordinates, and visibility, both [B, N].
 
-    Losses are means over the B frames of a batch, so gradients are multiplied by B to be those of one frame; gsplat and
-    our kernels give them in pixels, hence the factors W/2 and H/2 (GaussianTalker specification, 5.3). With `absgrad`
+    Losses are means over the B frames of a batch, so gradients are multiplied by B to be per frame; gsplat and our
+    kernels return them per pixel, and thresholds of 3DGS are in normalised device coordinates, hence W/2 and H/2 (GaussianTalker specification, 5.3). With `absgrad`
     the absolute values of the pixels' gradients are summed instead, so that pixels that pull a Gaussian in opposite
     directions do not cancel (AbsGS, Ye et al. 2024).
     """

@@ -1,4 +1,4 @@
-"""gsplat's own default strategy behind our contract."""
+"""Adapter of gsplat's default strategy to `DensityControl`."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class GsplatDensity(DensityControl):
 
 
 class _Refinement(DefaultStrategy):
-    """gsplat's strategy, which would take its statistics from one batch in the same call."""
+    """gsplat's strategy without its own statistics, which are of one batch only."""
 
     def _update_state(self, *args: Any, **kwargs: Any) -> None:
-        """They are in the state already: `GsplatDensity.observe`."""
+        """No-op: `GsplatDensity.observe` has updated the state."""

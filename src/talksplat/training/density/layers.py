@@ -25,13 +25,13 @@ class LayerDensity:
 
     Args:
         model: the avatar; the subject that is bound counts in each step.
-        stage: names the strategies.
+        stage: with the strategies.
         trained: parameters that the stage trains.
         scene_scale: size (dm) that limits are relative to, of each subject.
-        seed: for what the strategies draw.
+        seed: of the strategies' random numbers.
 
     Raises:
-        UserError: a strategy for a layer that there is not, or for one whose Gaussians the stage does not train.
+        UserError: a strategy for a layer that does not exist, or for one whose Gaussians the stage does not train.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LayerDensity:
         return self.controls[self.model.subjects.bound]
 
     def active(self, step: int) -> dict[str, DensityControl]:
-        """Strategies that want statistics of this step."""
+        """Strategies that collect statistics at this step."""
         return {name: control for name, control in self._bound.items() if control.is_active(step)}
 
     def wants_absgrad(self, step: int) -> bool:
@@ -69,13 +69,13 @@ class LayerDensity:
         return any(control.absgrad for control in self.active(step).values())
 
     def penalties(self) -> list[Tensor]:
-        """What is to be added to the loss."""
+        """Addends of the loss."""
         layers = self.model.layers
         found = [control.penalty(layers[name].gaussians.params) for name, control in self._bound.items()]
         return [penalty for penalty in found if penalty is not None]
 
     def statistics(self, views: Mapping[str, LayerView], step: int, width: int, height: int) -> dict[str, Tensor]:
-        """What a batch tells after its backward pass, by LAYER/NAME: sums over frames, also over processes."""
+        """Statistics of a batch after its backward pass, by LAYER/NAME: sums over frames."""
         return {
             f"{name}/{key}": value
             for name, control in self.active(step).items()
@@ -83,7 +83,7 @@ class LayerDensity:
         }
 
     def observe(self, statistics: Mapping[str, Tensor], step: int) -> None:
-        """Take the statistics of a step."""
+        """Accumulate the statistics of a step."""
         for name, control in self.active(step).items():
             own = {
                 key.removeprefix(f"{name}/"): value for key, value in statistics.items() if key.startswith(f"{name}/")
@@ -99,9 +99,9 @@ class LayerDensity:
             layer = self.model.layers[name]
             params, own = layer.gaussians.params, optimizers.of_layer(self._subject, name)
             if refines and self.mode in PREDICTED_MODES:
-                # Pruning must see the opacities that were just drawn, not the ones the stage began with.
+                # Pruning must read the opacities that are rendered now, not those from the start of the stage.
                 layer.bake_canonical(sh_degree)
-                take_from_first(params.values())  # a network need not round alike on every device
+                take_from_first(params.values())  # networks may round differently per device
             with drawn_alike(self.seed + index, step, device):
                 if refines:
                     control.refine(params, own, step)
@@ -113,7 +113,7 @@ class LayerDensity:
 
     @property
     def _subject(self) -> str | None:
-        """Whose optimisers count; None where there is one subject."""
+        """Subject of the optimisers; None where there is only one."""
         return self.model.subjects.bound if len(self.controls) > 1 else None
 
     def state_dict(self) -> dict[str, Any]:

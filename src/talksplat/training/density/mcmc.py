@@ -1,4 +1,4 @@
-"""3D Gaussian splatting as Markov chain Monte Carlo: Gaussians as samples that noise moves and relocation revives."""
+"""3D Gaussian splatting as Markov chain Monte Carlo: noise on the means, relocation of dead Gaussians."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from talksplat.geometry.rotations import quat_to_matrix
 from talksplat.training.density.base import DensityControl
 from talksplat.training.density.relocation import add, relocate
 
-SHARPNESS = 100.0  # of the sigmoid by which noise fades for Gaussians that are seen; the paper's k
+SHARPNESS = 100.0  # of the sigmoid that suppresses noise on opaque Gaussians; the paper's k
 CHANGED = ("opacities", "scales", "quats")  # attributes that relocation writes or noise reads
 
 
 class MCMCDensity(DensityControl):
     """Stochastic gradient Langevin dynamics over the means, relocation of dead Gaussians, growth up to a cap
-    (Kheradmand et al. 2024). The cap is what decides the number of Gaussians; no screen gradients are needed.
+    (Kheradmand et al. 2024). The cap determines the number of Gaussians; no screen gradients are needed.
 
     Args:
         start, stop, every: refinement runs every `every` steps for start < step < stop. Noise is added in every step.
@@ -97,7 +97,7 @@ class MCMCDensity(DensityControl):
         step: int,
         learning_rates: Mapping[str, float],
     ) -> None:
-        """Noise on the means, large for Gaussians that are hardly seen. gsplat's own function needs CUDA for covariances."""
+        """Add noise to the means, large for nearly transparent Gaussians. gsplat's own function needs CUDA."""
         fading = torch.sigmoid(SHARPNESS * (self.min_opacity - params["opacities"].sigmoid()))
         axes = quat_to_matrix(params["quats"]) * params["scales"].exp()[:, None]
         drawn = torch.randn_like(params["means"]) * (learning_rates["means"] * self.noise * fading)[:, None]

@@ -13,18 +13,18 @@ MAX_COPIES = 51  # of one Gaussian at a time, as in the paper's code
 
 
 def split_among(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
-    """Opacity of each of N copies of a Gaussian in one place, and the factor of their scales, so that together they draw
-    what the Gaussian drew.
+    """Opacity of each of N copies of a Gaussian in one place, and the factor of their scales, so that together they render
+    what the Gaussian did.
 
     With o' = 1 - (1 - o)^(1/N), scales are multiplied by o / D, where D = sum_{i=1..N} sum_{k=0..i-1} C(i-1, k) (-1)^k
     o'^(k+1) / sqrt(k+1). The binomials C(i-1, k) of all i add up to C(N, k+1), which leaves one sum.
 
-    gsplat's `compute_relocation` is a CUDA kernel, which a CPU lacks; and it adds up in float32, where the alternating
+    gsplat's `compute_relocation` needs CUDA, and sums in float32, where the alternating
     terms of opaque Gaussians cancel (at o = 0.99999 and N = 51 the largest is some 300 times their sum).
 
     Args:
         opacities: [N], in (0, 1).
-        copies: [N] integers, at least 1; more than `MAX_COPIES` count as so many.
+        copies: [N] integers, at least 1; clamped to `MAX_COPIES`.
 
     Returns:
         opacities of the copies and factors of their scales, both [N] in float64.
@@ -41,13 +41,13 @@ def split_among(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def relocate(params: nn.ParameterDict, optimizers: dict[str, Optimizer], moved: Tensor, min_opacity: float) -> None:
-    """Put Gaussians onto others, drawn by opacity with replacement, in place.
+    """Move Gaussians onto others, sampled by opacity with replacement, in place.
 
-    Moments of both begin anew: they belong to other values. (The paper's code resets those of the targets alone.)
+    Resets the moments of both, which belong to other values. (The paper's code resets those of the targets only.)
 
     Args:
         params, optimizers: see `DensityControl`.
-        moved: [N] which ones are put elsewhere; the others are targets.
+        moved: [N] mask of those to move; the others are targets.
         min_opacity: no opacity falls below it.
     """
     places, others = moved.nonzero()[:, 0], (~moved).nonzero()[:, 0]
@@ -57,7 +57,7 @@ def relocate(params: nn.ParameterDict, optimizers: dict[str, Optimizer], moved: 
     targets = others[torch.multinomial(opacities[others], len(places), replacement=True)]
     copies = torch.bincount(targets, minlength=len(moved))[targets] + 1
     shared, factors = split_among(opacities[targets].clamp(max=1 - torch.finfo(torch.float32).eps), copies)
-    # A target that was drawn twice is written twice with the same values.
+    # A target that was sampled twice is written twice with the same values.
     params["opacities"][targets] = shared.clamp(min=min_opacity).logit().to(params["opacities"].dtype)
     params["scales"][targets] = params["scales"][targets] + factors.log()[:, None].to(params["scales"].dtype)
     for name, parameter in params.items():
@@ -70,7 +70,7 @@ def relocate(params: nn.ParameterDict, optimizers: dict[str, Optimizer], moved: 
 
 @torch.no_grad()
 def add(params: nn.ParameterDict, optimizers: dict[str, Optimizer], count: int, min_opacity: float) -> None:
-    """Add Gaussians on top of others, drawn as by `relocate`: new rows, at first copies of any, are relocated.
+    """Add Gaussians onto others, sampled as by `relocate`: appends copies of arbitrary rows, then relocates them.
 
     Args:
         params, optimizers, min_opacity: as for `relocate`.
