@@ -1,4 +1,4 @@
-"""Checkpoints hold tensors, numbers and text only, and say what they are."""
+"""Checkpoints: tensors, numbers and text only, with a format entry."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu")
         path: the file, the run folder, or `wandb://ENTITY/PROJECT/RUN[:VERSION]`.
 
     Raises:
-        UserError: an address that gives nothing, no such file, not a checkpoint, truncated, or written by another format of this project.
+        UserError: an address without a checkpoint, no such file, not a checkpoint, truncated, or of another format version.
     """
     path = fetch_checkpoint(str(path)) if is_address(path) else Path(path).expanduser()
     if path.is_dir():
@@ -65,7 +65,7 @@ def checkpoint_config(checkpoint: dict[str, Any]) -> DictConfig:
 
 def with_architectures(config: DictConfig) -> DictConfig:
     """The configuration with `architecture` of a speech model inside the avatar read from its checkpoint, so that the
-    avatar can be built where that is gone.
+    avatar can be built without it.
 
     Raises:
         UserError: no such speech model.
@@ -88,10 +88,10 @@ def build_model(checkpoint: dict[str, Any], device: torch.device | str = "cpu", 
 
 
 def subject_of(checkpoint: dict[str, Any], person: str | None) -> dict[str, Any]:
-    """What a checkpoint carries of its subject; of several people, of `person` (None: the first).
+    """Subject entry of a checkpoint; of several people, of `person` (None: the first).
 
     Raises:
-        UserError: nobody of that name.
+        UserError: no person of that name.
     """
     entry = checkpoint["talksplat"]
     if person is None:
@@ -99,7 +99,7 @@ def subject_of(checkpoint: dict[str, Any], person: str | None) -> dict[str, Any]
     people = entry.get("subjects") or {}
     if person not in people:
         known = f"it is of {', '.join(people)}" if people else "it is of one person: leave that out"
-        raise UserError(f"the checkpoint knows nobody called {person!r} (person): {known}")
+        raise UserError(f"the checkpoint has no person {person!r} (person): {known}")
     return people[person]
 
 
@@ -121,7 +121,7 @@ def load_weights(model: Avatar, checkpoint: dict[str, Any], source: str) -> None
     model.resize(entry["layers"])
     model.restrict(entry.get("deforms"))
     own = model.state_dict()
-    for name in own.keys() - weights.keys():  # what older versions did without
+    for name in own.keys() - weights.keys():  # missing in older versions
         if not name.startswith("subjects."):
             owner, _, last = name.rpartition(".")
             if last in getattr(model.get_submodule(owner), "NEWER_BUFFERS", ()):
@@ -139,8 +139,8 @@ def load_part(model: Avatar, checkpoint: dict[str, Any], source: str, globs: Seq
     """Load some of the weights into an avatar whose subjects are set up; it may be another model with parts of the same names.
 
     Args:
-        globs: of the names in the state dict ("shared.tokens.*", "layers.face.deformation.*"); "shared" stands for all that is
-            not fitted to a person, so that somebody new is drawn with the motion that others taught.
+        globs: of the names in the state dict ("shared.tokens.*", "layers.face.deformation.*"); "shared" means all that is
+            not fitted to a person, so that a new person is rendered with the motion learned from others.
 
     Returns:
         how many tensors were loaded.

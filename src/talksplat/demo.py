@@ -1,4 +1,4 @@
-"""`make demo`: the whole way on the embedded sample, as the README's commands do it one by one."""
+"""`make demo`: training, rendering and comparison on the embedded sample, as by the README's commands."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def run_demo(out: Path) -> None:
     """Train each of `MODELS` on the sample, let the first speak a new sentence, compare them all.
 
     Args:
-        out: folder for everything. Models that are trained in it already are kept, one that was interrupted goes on where
-            it stopped; sentence and comparison are made anew.
+        out: folder for everything. Models that are already trained in it are kept, an interrupted one is resumed; sentence and
+            comparison are made again.
     """
     began = time.perf_counter()
     print("audio features: mel (the embedded sample needs no download; real clips get Whisper's where its weights are)")

@@ -1,4 +1,4 @@
-"""`python -m talksplat.doctor`: one line for each part, found or not, and how to mend it."""
+"""`python -m talksplat.doctor`: one line per part, found or not, and how to fix it."""
 
 from __future__ import annotations
 

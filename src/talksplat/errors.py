@@ -1,4 +1,4 @@
-"""Errors that a user can mend: shown as one clear line, without a traceback, with a non-zero exit status."""
+"""Errors that a user can fix: shown as one clear line, without a traceback, with a non-zero exit status."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class UserError(Exception):
 
 
 class Interrupted(UserError):
-    """Work was stopped from outside and can be gone on with."""
+    """Work was interrupted and can be resumed."""
 
 
 class Pruned(UserError):
-    """A search gave a run up: others were better by then."""
+    """A search stopped a run early, since others were better at that step."""
 
 
 def exits_cleanly(main: Callable) -> Callable:

@@ -1,5 +1,5 @@
-"""Measures a finished run again: `python -m talksplat.evaluate run=RUN`, with any of its checkpoints, on any of its frames, or on
-another subject folder. Results go beside those that the run has, and `talksplat.compare` reads them like a run.
+"""Evaluation of a finished run: `python -m talksplat.evaluate run=RUN`, of any of its checkpoints, on any of its frames or on
+another subject folder. Results are added to those of the run, and `talksplat.compare` reads them like a run.
 """
 
 from __future__ import annotations

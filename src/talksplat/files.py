@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole, so that a killed process leaves none torn."""
+"""Atomic file replacement, so that a killed process leaves no partial file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from talksplat.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to: what is there at the end of the block takes the place of `path`, in one move. Where the
-    block fails, nothing is left of it and the old file stays.
+    """Temporary path next to `path` to write to, which replaces `path` atomically at the end of the block. If the block fails,
+    it is removed and the old file stays.
 
     Raises:
         UserError: the disk is full, the folder is missing or cannot be written.
@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
         reason = error.strerror or error
         raise UserError(f"cannot write {path} ({reason}): free some space or choose another place") from error
     finally:
-        with suppress(OSError):  # moved away, or its folder is none
+        with suppress(OSError):  # already moved, or its folder does not exist
             temporary.unlink()
 
 

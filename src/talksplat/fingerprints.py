@@ -1,4 +1,4 @@
-"""What tells parts with settings apart: their class and plain attributes; of audio features, the mean response to a fixed sound."""
+"""Fingerprints: class and plain attributes of configurable objects; mean response of audio features to a fixed sound."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ from talksplat.media.sound import check_sound, read_audio
 from talksplat.progress_bars import ProgressBars
 from talksplat.subject_format.landmarks import landmark_ids, read_landmarks
 
-OFF_MS = 40  # of sound against picture, from which on a clip should be made again
+OFF_MS = 40  # of sound against video, above which a clip should be preprocessed again
 SHOWN = TARGETS[:5]
 
 
 def learn_lips(config: DictConfig, console: Console) -> LipPrior:
-    """Learn, write and describe the prior. Raises UserError before any work for input that will not do."""
+    """Learn, write and describe the prior. Raises UserError before any work for unusable input."""
     out = Path(config.out).expanduser()
     if out.exists():
         raise UserError(f"{out} is there already: remove it, or give another out=")
@@ -94,7 +94,7 @@ def read_clip(folder: Path, extractor: AudioFeatures) -> LipClip:
 
 
 def score_table(prior: LipPrior) -> Table:
-    """Correlation of what the prior of the others predicts with the lips that are seen, for each person."""
+    """Correlation of the lips predicted by the prior of the others with the measured ones, per person."""
     title = "lips of each person, predicted by a prior of the others (correlation; ? = not certain)"
     table = Table(title=title, title_justify="left")
     for column in ("person", "seconds", *SHOWN, "sound late by"):
@@ -115,7 +115,7 @@ def score_table(prior: LipPrior) -> Table:
 def late_sounds(prior: LipPrior, shifts: dict[str, int]) -> list[str]:
     """A line for each clip whose sound certainly is off by more than `OFF_MS`; `shifts`: of each clip, by `shift_of`."""
     return [
-        f"{clip}: the sound is {abs(ms)} ms {'late' if ms > 0 else 'early'} beside the others' (moved for this prior only): "
+        f"{clip}: the sound is {abs(ms)} ms {'late' if ms > 0 else 'early'} relative to the others' (moved for this prior only): "
         f"preprocess that clip again with clip.sound_shift_ms={shifts[clip] + ms}"
         for values in prior.scores.values()
         for clip, ms in values["sound_late_ms"].items()
@@ -124,7 +124,7 @@ def late_sounds(prior: LipPrior, shifts: dict[str, int]) -> list[str]:
 
 
 def shift_of(folder: Path) -> int:
-    """Milliseconds by which preprocessing has moved a folder's sound earlier; 0 where nothing is known of it."""
+    """Milliseconds by which preprocessing has moved a folder's sound earlier; 0 if unknown."""
     try:
         return int(json.loads((folder / "manifest.json").read_text()).get("sound_shift_ms", 0))
     except (OSError, ValueError):
@@ -136,7 +136,7 @@ def _card(config: DictConfig, people: dict[str, list[LipClip]]) -> str:
     who = ", ".join(f"{name} {length:.0f} s" for name, length in seconds.items())
     return (
         f"Lips from audio={config.audio.name}: ridge regression by talksplat {talksplat.__version__} (python -m "
-        f"talksplat.learn_lips), from 68 face landmarks and the sound of {who}. Data and terms: {config.note or 'not told'}."
+        f"talksplat.learn_lips), from 68 face landmarks and the sound of {who}. Data and terms: {config.note or 'unknown'}."
     )
 
 

@@ -18,7 +18,7 @@ class ProgressBars:
         self.console = console or Console(stderr=True)
 
     def __call__(self, items: Iterable[Item], name: str, total: int | None = None) -> Iterator[Item]:
-        """The items, with a bar that moves as they are asked for."""
+        """The items, with a bar that advances as they are consumed."""
         total = len(items) if total is None and isinstance(items, Sized) else total
         columns = [
             TextColumn("{task.description:<14}"),

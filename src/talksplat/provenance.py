@@ -1,4 +1,4 @@
-"""Where a result came from: command, code, machine, versions, times."""
+"""Provenance of a result: command, code, machine, versions, times."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _gpu_names(devices: int) -> str:
 
 
 class RunInfo:
-    """`run_info.json` of a run folder, rewritten as the run goes on.
+    """`run_info.json` of a run folder, rewritten during the run.
 
     Args:
         run_dir: the run folder; an existing file is continued (its earlier commands are kept).

@@ -36,7 +36,7 @@ class TensorBundle:
 
 @dataclass
 class Conditions(TensorBundle):
-    """What drives an avatar in each of B frames."""
+    """Conditions of an avatar in each of B frames."""
 
     audio: Float[Tensor, "frame context window feature"]
     eye: Float[Tensor, " frame"]  # AU45 blink intensity, clipped to [0, 2] and halved: 0 open, 1 shut
@@ -46,14 +46,14 @@ class Conditions(TensorBundle):
     action_units: Float[Tensor, "frame unit"] | None = None  # intensities / 5 of `dataset.action_units`
     frames: Int[Tensor, " frame"] | None = None  # numbers in the video, or in the new speech: time at 25 a second
     lip_measures: Float[Tensor, "frame 43"] | None = None  # of training frames (lips.measures), NaN in others
-    subject: str | None = None  # whose frames they are, where there are several people
+    subject: str | None = None  # name of the subject, where there are several
 
     def __len__(self) -> int:
         return self.viewmats.shape[0]
 
 
 def frames_before(context: int, ahead: int | None) -> int:
-    """How many of a frame's audio windows lie before its own; `ahead` lie after it (None: the original, one less than half)."""
+    """Number of a frame's audio windows before its own; `ahead` are after it (None: the original, one less than half)."""
     return context // 2 if ahead is None else context - 1 - ahead
 
 
@@ -126,7 +126,9 @@ class RenderOutput(TensorBundle):
     """Rasterised frames. `means2d` keeps its gradient (`retain_grad`) for density control."""
 
     image: Float[Tensor, "frame height width channel"]  # composited over the background where one was given
-    transmittance: Float[Tensor, "frame height width"]  # what is left of the background; alpha = 1 - transmittance
+    transmittance: Float[
+        Tensor, "frame height width"
+    ]  # share of the background that is visible; alpha = 1 - transmittance
     means2d: Float[Tensor, "frame gaussian 2"]  # pixels
     radii: Int[Tensor, "frame gaussian 2"]  # pixels per axis; 0 where culled
 

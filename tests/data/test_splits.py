@@ -34,7 +34,7 @@ def test_validation_frames_are_cut_from_the_end_of_the_training_frames(tiny_subj
     assert numbers(module) == (list(range(13)), [16, 17, 18, 19], [20, 21])
     subject = module.subject
     assert subject.chosen_on == "val" and subject.frame_ids[subject.choosing].tolist() == [16, 17, 18, 19]
-    assert "dataset.split=three: 13 frames train, 4 choose, 3 between them are left out" in module.notes
+    assert "dataset.split=three: 13 training frames, 4 for validation, 3 between them are left out" in module.notes
     assert torch.isnan(torch.from_numpy(subject.lip_measures[subject.val])).all()
     assert [batch.frame_ids.tolist() for batch in module.eval_batches("val", 8, "cpu")] == [[16, 17, 18, 19]]
     described = module.describe()

@@ -117,7 +117,10 @@ def test_resume_with_other_devices_is_refused(tiny_subject: Path, tmp_path: Path
         (["trainer.devices=auto"], "devices=auto counts GPUs.*trainer.devices=2"),
         (["trainer.devices=0"], "auto or a number of at least 1, not 0"),
         (["trainer.devices=many"], "auto or a number of at least 1, not 'many'"),
-        (["trainer.devices=30"], "stage coarse needs 30 x 1 different frames per step, and there are 20 training frames"),
+        (
+            ["trainer.devices=30"],
+            "stage coarse needs 30 x 1 different frames per step, and there are 20 training frames",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(overrides: list[str], message: str, tiny_subject: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What all kinds of audio features share: rows at an even rate, cut into one window for each video frame."""
+"""Audio features: interface of the extractors, with rows at an even rate, cut into one window per video frame."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class AudioFeatures(ABC):
             so that the frame lies in its middle.
     """
 
-    english_only = False  # learned on English speech alone
+    english_only = False  # trained on English speech only
     wide = False  # windows of hundreds of numbers a row fill disks: `stored` keeps their rows
 
     def __init__(self, width: int, window: int, rate: int = ROW_RATE, first_row: int | None = None) -> None:
@@ -50,15 +50,15 @@ class AudioFeatures(ABC):
         return settings_of(self)
 
     def fingerprint(self) -> Float[np.ndarray, " width"]:
-        """Mean row of a fixed sound: tells features apart that have the same shape. Copies of one speech model in other
+        """Mean row of a fixed sound, which distinguishes features of the same shape. Copies of one speech model in other
         formats and precisions agree (`fingerprints.same_features`)."""
         time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
         sweep = np.sin(2 * np.pi * 100 * time * (1 + 15 * time))  # from 100 to 3,100 Hz: the band of speech
         return self.rows((0.3 * sweep * np.sin(4 * np.pi * time) ** 2).astype(np.float32)).mean(0)
 
     def stored(self, samples: Float[np.ndarray, " sample"], num_frames: int) -> Float[np.ndarray, "frame row width"]:
-        """What a subject folder keeps: the windows, or, where these are `wide`, the two rows of 20 ms of each frame, of which
-        `subject_format.audio_windows` makes them again."""
+        """Array stored in a subject folder: the windows, or, where these are `wide`, the two rows of 20 ms of each frame, from
+        which `subject_format.audio_windows` rebuilds them."""
         if not self.wide:
             return self(samples, num_frames)
         return take_or_zero(self._checked_rows(samples), np.arange(2 * num_frames).reshape(-1, 2))
@@ -66,7 +66,7 @@ class AudioFeatures(ABC):
     def __call__(self, samples: np.ndarray, num_frames: int | None = None) -> Float[np.ndarray, "frame window width"]:
         """Windows of `samples` (16 kHz, in [-1, 1]), one for each frame at 25 fps.
 
-        N is `num_frames`, or what it takes to cover the recording. Rows outside the recording are 0.
+        N is `num_frames`, or as many as cover the recording. Rows outside the recording are 0.
 
         Raises:
             UserError: samples that are not one channel, empty or not finite; what `rows` raises.

@@ -1,4 +1,4 @@
-"""Weights of Whisper's encoder from a file of CTranslate2, which cannot give the states after a block itself."""
+"""Weights of Whisper's encoder from a file of CTranslate2, which cannot output the states after a block itself."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CTranslate2File:
         self._variables = dict(self._variable() for _ in range(self._number("I")))
 
     def size(self) -> WhisperSize:
-        """What the shapes depend on."""
+        """Sizes on which the shapes depend."""
         shape = {name: entry[0] for name, entry in self._variables.items()}
         blocks = sum(
             name.endswith("self_attention/linear_0/weight") and "/layer_" in name

@@ -1,4 +1,4 @@
-"""At which time the rows of a speech model lie, from the strides and kernels of its convolutions."""
+"""Row grid: times of a speech model's rows, from the strides and kernels of its convolutions."""
 
 from __future__ import annotations
 

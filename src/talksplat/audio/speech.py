@@ -1,6 +1,6 @@
 """Text to speech with espeak-ng, whose library and voices come in the `espeakng_loader` wheel.
 
-The robot voice is enough to drive an avatar where no recording is at hand, and gives the embedded sample real phonemes.
+The robot voice suffices to drive an avatar without a recording, and gives the embedded sample real phonemes.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def find_checkpoint(name: str, assets: Path | str | None = None, download: bool 
     or in Hugging Face's cache, into which it is downloaded once.
 
     Raises:
-        UserError: it is nowhere and cannot be downloaded.
+        UserError: it is not found and cannot be downloaded.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -62,7 +62,7 @@ def _from_hub(name: str, places: list[Path], download: bool) -> Path:
         transformers()
         raise
     try:
-        # What is there already is used as it is: no request, and always the same revision.
+        # A local copy is used without a request, and so always in the same revision.
         found = Path(snapshot_download(name, local_files_only=True))
         if weight_files(found):
             return found
@@ -105,7 +105,7 @@ def read_config(folder: Path) -> Any:
 
 
 def wants_normalized(folder: Path) -> bool:
-    """Whether the checkpoint was trained on recordings of mean 0 and variance 1; where it does not say, it was."""
+    """Whether the checkpoint was trained on recordings of mean 0 and variance 1; True where it does not say."""
     try:
         return bool(json.loads((folder / SETTINGS[1]).read_text()).get("do_normalize", True))
     except FileNotFoundError:
@@ -115,7 +115,7 @@ def wants_normalized(folder: Path) -> bool:
 
 
 def content_of(folder: Path) -> str:
-    """SHA-256 of what determines a checkpoint's output: settings and weights."""
+    """SHA-256 of a checkpoint's settings and weights, which determine its output."""
     digest = hashlib.sha256()
     for path in [folder / name for name in SETTINGS if (folder / name).is_file()] + weight_files(folder):
         digest.update(f"{path.name} {content_hash(path)}\n".encode())

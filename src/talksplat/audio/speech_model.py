@@ -19,7 +19,7 @@ from talksplat.progress_bars import ProgressBars
 class SpeechModelFeatures(AudioFeatures):
     """Logits of a CTC checkpoint, or hidden states of one layer, at exactly 50 rows a second.
 
-    The recording is worked through in chunks whose neighbourhood is read along, so memory does not grow with its length.
+    The recording is processed in overlapping chunks, so memory does not grow with its length.
 
     Args:
         checkpoint: Hugging Face name or local folder.
@@ -28,9 +28,9 @@ class SpeechModelFeatures(AudioFeatures):
         layer: None: CTC logits; otherwise the hidden states after so many transformer layers (0: before the first;
             negative numbers count from the last).
         normalize: bring the recording to mean 0 and variance 1; None: as the checkpoint's preprocessor_config.json says.
-        chunk_seconds: sound worked on at once.
-        overlap_seconds: sound read along before and after a chunk: the attention of the model spans all it is given.
-        assets: folder in which names are looked for.
+        chunk_seconds: length of a chunk.
+        overlap_seconds: context before and after a chunk, since the model's attention spans its whole input.
+        assets: folder of named checkpoints.
 
     Raises:
         UserError: no such checkpoint, one that reads no audio, or one of another width.
@@ -77,7 +77,7 @@ class SpeechModelFeatures(AudioFeatures):
             )
 
     def identity(self) -> dict[str, Any]:
-        """Settings, and the contents of the checkpoint instead of its place."""
+        """Settings, and the contents of the checkpoint instead of its path."""
         settings = {name: value for name, value in settings_of(self).items() if name != "checkpoint"}
         return {**settings, "layer": self.layer, "checkpoint_sha256": speech_checkpoint.content_of(self._folder)}
 

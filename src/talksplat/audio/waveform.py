@@ -1,4 +1,4 @@
-"""The samples themselves, for an avatar whose model has a speech model inside."""
+"""Raw samples, for an avatar that contains a speech model."""
 
 from __future__ import annotations
 

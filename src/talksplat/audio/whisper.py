@@ -1,4 +1,4 @@
-"""States of Whisper's encoder: what predicts lips best of the features here (docs/audio.md)."""
+"""States of Whisper's encoder, which predict lips best of the features here (docs/audio.md)."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ EARLY = ROW_SAMPLES // 2  # state j is centred on sample 320 j of what the encod
 class WhisperFeatures(AudioFeatures):
     """Encoder states after one block, 50 rows a second.
 
-    A state depends on its place in what the encoder is given, by a third of its spread over speech and with a life of its
-    own in silence. The encoder therefore gets 10 s at a time (its attention sees 2.5 s beyond every row that is kept), and
-    each row is the mean of four such windows. Rows of digital silence are 0; pauses of a recorded voice are not.
+    A state also depends on its position in the encoder's input, by a third of its spread over speech, and in silence as
+    well. The encoder therefore gets 10 s at a time (with 2.5 s of context around every row that is kept), and each row is
+    the mean over four such windows. Rows of digital silence are 0; pauses of a recorded voice are not.
 
     Args:
         checkpoint: Hugging Face name, or folder of a Hugging Face or CTranslate2 checkpoint.
         width: of the states: 384 for tiny, 512 base, 768 small, 1,024 medium, 1,280 large.
         layer: after how many transformer blocks; 0: before the first; None: after the last, with the final norm. Only
-            these blocks are read. Block 2 of tiny.en tells most of lips, the last one least (docs/audio.md).
+            these blocks are read. Block 2 of tiny.en predicts lips best, the last one worst (docs/audio.md).
         window: see `AudioFeatures`.
-        assets: folder in which names are looked for.
-        download: a checkpoint that is nowhere else from Hugging Face.
+        assets: folder of named checkpoints.
+        download: get a checkpoint that is not found from Hugging Face.
 
     Raises:
         UserError: no such checkpoint, a damaged one, one of another model or width.
@@ -76,7 +76,7 @@ class WhisperFeatures(AudioFeatures):
             )
 
     def identity(self) -> dict[str, Any]:
-        """Settings, and the contents of the checkpoint instead of its place."""
+        """Settings, and the contents of the checkpoint instead of its path."""
         settings = {
             name: value for name, value in settings_of(self).items() if name not in ("checkpoint", "english_only")
         }
@@ -89,14 +89,14 @@ class WhisperFeatures(AudioFeatures):
 
     @cached_property
     def _silence(self) -> Float[np.ndarray, " width"]:
-        """States of silence, taken from all others: zeros outside a recording then are silence as well."""
+        """States of silence, which are subtracted from all states, so that zeros outside a recording are silence as well."""
         return self._states(np.zeros(self._size.positions // SPANS * ROW_SAMPLES, np.float32))[0].mean(0)
 
     @torch.inference_mode()
     def _states(
         self, samples: Float[np.ndarray, " sample"]
     ) -> tuple[Float[np.ndarray, "row width"], Bool[np.ndarray, " row"]]:
-        """States, and where nothing sounds."""
+        """States, and which rows are silent."""
         count = max(round(len(samples) / ROW_SAMPLES), 1)
         span = self._size.positions // SPANS
         hop = span // (2 * TIMES)

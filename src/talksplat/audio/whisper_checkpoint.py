@@ -1,4 +1,4 @@
-"""Finds and reads checkpoints of Whisper: Hugging Face's and CTranslate2's, of these only the tensors that are needed."""
+"""Finds checkpoints of Whisper, of Hugging Face and CTranslate2, and reads the tensors that are needed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def find_whisper(name: str, assets: Path | str | None = None, download: bool = T
     installed package of the extra `whisper`, or in Hugging Face's cache, into which it is downloaded once.
 
     Raises:
-        UserError: it is nowhere, and was not to be or could not be downloaded.
+        UserError: it is not found, and downloading is off or failed.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -55,7 +55,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def content_of(folder: Path) -> str:
-    """Hash of what determines a checkpoint's states."""
+    """Hash of a checkpoint's contents that determine its states."""
     return " ".join(content_hash(path)[:32] for path in weight_files(folder))
 
 

@@ -1,4 +1,4 @@
-"""Encoder of Whisper (Radford et al. 2022, section 2.2), as far as the block whose states are wanted."""
+"""Encoder of Whisper (Radford et al. 2022, section 2.2), up to the block whose states are read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class WhisperSize:
-    """What the shapes of a checkpoint depend on."""
+    """Sizes on which the shapes of a checkpoint depend."""
 
     width: int  # of the states
     heads: int

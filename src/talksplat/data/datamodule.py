@@ -1,4 +1,4 @@
-"""The one data module of all models: a subject folder, checked, and batches of its frames."""
+"""Data module of a portrait: a checked subject folder, and batches of its frames."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PortraitDataModule(pl.LightningDataModule):
     explained in FrameStore. `max_frames` keeps the first frames of both splits, in the proportion 10 to 1.
     `train_seconds` trains on the first seconds of the training frames only; the held-out ones stay. `split`, `val_share` and
     `val_gap`: see `data.splits`; a `val_gap` of None is wide enough for this `audio_context`.
-    `action_units`: columns of `au.csv` that go into the conditions beside the blink. `soft_masks` cuts heads out along the
+    `action_units`: columns of `au.csv` that go into the conditions in addition to the blink. `soft_masks` cuts heads out along the
     folder's `alpha/`, if it has that; without it, or with false, along `parsing/`.
     """
 
@@ -126,7 +126,7 @@ class PortraitDataModule(pl.LightningDataModule):
         return self._store
 
     def use_poses(self, viewmats: Float[np.ndarray, "frame 4 4"]) -> None:
-        """Take other head poses for the same frames from now on; the images stay."""
+        """Replace the head poses of the frames; the images stay."""
         self._subject = replace(self.subject, viewmats=viewmats)
         self.store.use_poses(viewmats)
 
@@ -137,7 +137,7 @@ class PortraitDataModule(pl.LightningDataModule):
 
     @property
     def notes(self) -> list[str]:
-        """What was missing or odd in the folder, and what was done about it."""
+        """Notes on what was missing or unusual in the folder, and how it was handled."""
         return self.subject.notes
 
     def train_batches(

@@ -27,7 +27,7 @@ from talksplat.subject_format.images import original_path
 from talksplat.subject_format.subject import Subject, load_background, load_frame
 
 BYTES_PER_PIXEL = 7
-FORMAT = 2  # part of the key of files on disk: raise it when the packing or the compositing changes
+FORMAT = 2  # part of the key of files on disk: increase it when the packing or the compositing changes
 CHUNK = 32
 SHOW_PROGRESS_ABOVE = 50
 GIB = 2**30
@@ -57,13 +57,13 @@ def unpack_frames(
         "original_u8": original.unflatten(1, (height, width, 3)),
         "background_u8": background.unflatten(1, (height, width, 3)),
         "head_mask": (mask & 1).view(torch.bool) if soft_masks else mask.view(torch.bool),
-        # the highest bit fills in for the lowest, so that 0 and 255 come back as they were
+        # the highest bit replaces the lowest, so that 0 and 255 are exact
         "head_alpha_u8": (mask & 0xFE) | (mask >> 7) if soft_masks else None,
     }
 
 
 def available_memory() -> int | None:
-    """Bytes of memory that could be taken without swapping; None where the system does not tell."""
+    """Bytes of memory available without swapping; None where the system does not report it."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -108,7 +108,7 @@ def load_to_memory(subject: Subject) -> UInt8[Tensor, "frame byte"]:
 
 
 class FrameFile:
-    """Packed frames in a file, read as they are asked for.
+    """Packed frames in a file, read on request.
 
     Reads and no memory map: mapped pages count as the process's own memory, and after an epoch of a long clip all of
     them would be mapped. The system still keeps in its file cache what fits.
@@ -126,7 +126,7 @@ class FrameFile:
             while done < size:
                 count = os.preadv(self._file.fileno(), [memoryview(row)[done:]], position * size + done)
                 if count == 0:
-                    raise UserError(f"{self.path} ends within frame {position}: remove the file, it is made again")
+                    raise UserError(f"{self.path} ends within frame {position}: remove the file, it will be rebuilt")
                 done += count
 
 
@@ -134,7 +134,7 @@ def load_to_disk(subject: Subject, folder: Path) -> FrameFile:
     """All frames in a file in `folder`, written the first time.
 
     The file's name holds a digest of the names, sizes and times of the images, so a changed subject gets a new file.
-    Raises UserError if the folder cannot be written or has no room.
+    Raises UserError if the folder cannot be written or has too little space.
     """
     shape = (len(subject.frame_ids), packed_size(subject))
     path = folder / f"frames-{_fingerprint(subject)}.u8"
@@ -145,18 +145,20 @@ def load_to_disk(subject: Subject, folder: Path) -> FrameFile:
 
 def _write_file(subject: Subject, path: Path, size: int) -> None:
     temporary = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    mend = "set dataset.cache_dir to a folder with room, or dataset.cache=memory"
+    remedy = "set dataset.cache_dir to a folder with enough space, or dataset.cache=memory"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path.parent).free
         if size > free:
-            raise UserError(f"{path.parent} has {free / GIB:.1f} GiB free but {size / GIB:.1f} GiB are needed: {mend}")
+            raise UserError(
+                f"{path.parent} has {free / GIB:.1f} GiB free but {size / GIB:.1f} GiB are needed: {remedy}"
+            )
         with temporary.open("wb") as file:
             for row in _with_progress(subject):
                 file.write(row.data)
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"cannot write the frame cache {path} ({error.strerror or error}): {mend}") from error
+        raise UserError(f"cannot write the frame cache {path} ({error.strerror or error}): {remedy}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -80,7 +80,7 @@ class FrameStore:
         )
 
     def conditions(self, positions: Int[Tensor, " frame"], device: torch.device | str) -> Conditions:
-        """Only what drives the frames at `positions`, without their images."""
+        """Conditions of the frames at `positions`, without their images."""
         device = torch.device(device)
         tables = self._tables_on(device)
         index = positions.to(device, non_blocking=True)
@@ -98,7 +98,7 @@ class FrameStore:
         )
 
     def use_poses(self, viewmats: Float[np.ndarray, "frame 4 4"]) -> None:
-        """Other poses, and the motion that goes with them, for the same frames."""
+        """Replace the poses, and the motion computed from them."""
         poses = torch.from_numpy(viewmats)
         motion = head_motion(poses, torch.from_numpy(self.subject.frame_ids) / self.subject.fps, self.motion_lags)
         for table in self._tables.values():
@@ -108,7 +108,7 @@ class FrameStore:
         if self.cache == "device":
             self._move_frames(device)
             return self._packed.index_select(0, positions.to(self._packed.device)).to(device)
-        # Pinned memory comes from a pool that is reused, and lets the copy run beside the GPU's work.
+        # Pinned memory comes from a reused pool, and lets the copy overlap with the GPU's work.
         pinned = device.type == "cuda"
         packed = torch.empty(len(positions), self._packed.shape[1], dtype=torch.uint8, pin_memory=pinned)
         if isinstance(self._packed, frame_cache.FrameFile):
@@ -119,7 +119,7 @@ class FrameStore:
 
     def _move_frames(self, device: torch.device) -> None:
         if device.type == "cpu" or self._packed.device.type != "cpu":
-            return  # they move once, to the first accelerator
+            return  # moved once, to the first accelerator
         try:
             self._packed = self._packed.to(device)
         except torch.OutOfMemoryError as error:

@@ -11,7 +11,7 @@ from scipy.ndimage import binary_erosion
 from talksplat.errors import UserError
 from talksplat.subject_format.subject import Subject, load_background, load_frame
 
-FRAMES = 16  # training frames that are looked at
+FRAMES = 16  # training frames used
 MOST_POINTS = 30000  # the lineage starts from 34,650; never more points than the head has pixels
 STEP = 0.05  # dm, edge of a carving voxel
 WIDER = 1.25  # of the silhouette: the masks and not the ellipsoid bound the cloud sideways
@@ -19,8 +19,8 @@ FACE_FRONT = 0.65  # dm before the origin, which the trackers of the lineage put
 SKULL = (0.85, 1.2)  # dm, half of the width and height of a head without hair, at most
 CROWN = 0.25  # dm, how far the middle of a head lies above the face's, at most
 DEPTH = (0.7, 1.1)  # dm, half of a head's depth
-HAIR_BEHIND = 0.6  # dm from the front of the face to that of hair beside it
-BACK_SHARE = 0.6  # of that half depth, behind the centre: what lies further back is not seen
+HAIR_BEHIND = 0.6  # dm from the front of the face to that of hair next to it
+BACK_SHARE = 0.6  # of that half depth, behind the centre: points further back are never visible
 AGREEMENT = 0.9  # share of the frames in whose masks a point lies
 
 

@@ -1,4 +1,4 @@
-"""Opens the subject of a configuration, making the embedded sample where it is asked for first."""
+"""Opens the subject of a configuration; makes the embedded sample first where that is configured."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def ensure_sample(config: DictConfig) -> None:
-    """Make the embedded sample where a configuration asks for it and it is not there yet."""
+    """Make the embedded sample if it is configured and does not exist yet."""
     root = config.dataset.root
     if config.dataset.sample is not None and root is not None and not Path(root).exists():
         logger.info("making the embedded sample in %s", root)

@@ -1,4 +1,4 @@
-"""The order in which training frames are seen."""
+"""Sampler: order of the training frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from talksplat.errors import UserError
 class TrainOrder:
     """A new permutation of the frames each epoch; every batch is a pure function of the seed and the step.
 
-    So a run that goes on at step n sees what it would have seen. Frames left over at the end of an epoch are dropped;
+    So a run that resumes at step n gets the batches of an uninterrupted one. Frames left over at the end of an epoch are dropped;
     a batch larger than the number of frames goes round several permutations. Of several processes (`world`), the one of
     number `rank` sees its part of a batch `world` times as large; the parts together are what one process would see with
     that batch.
@@ -29,7 +29,7 @@ class TrainOrder:
         self._order = torch.zeros(0, dtype=torch.long)
 
     def positions(self, step: int) -> Int[Tensor, " batch"]:
-        """Which frames (0 to num_frames - 1) the batch of `step` (from 0) holds."""
+        """Frames (0 to num_frames - 1) of the batch of `step` (from 0)."""
         epoch, batch = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._permutation(epoch)
@@ -37,20 +37,20 @@ class TrainOrder:
         return self._order[start : start + self.batch_size]
 
     def _permutation(self, epoch: int) -> Int[Tensor, " frame"]:
-        # Mixed so that epoch 1 of seed 0 is not epoch 0 of seed 1.
+        # Hashed together, so that epoch 1 of seed 0 is not epoch 0 of seed 1.
         generator = torch.Generator().manual_seed((self.seed * 0x9E3779B1 + epoch * 0x85EBCA77) % 2**63)
         rounds = max(1, -(-self.step_size // self.num_frames))
         return torch.cat([torch.randperm(self.num_frames, generator=generator) for _ in range(rounds)])
 
 
 class SubjectOrder:
-    """Whose turn it is, a pure function of the seed and the step: each of the subjects once a round, in a random order."""
+    """Subject of each step, a pure function of the seed and the step: each subject once per round, in a random order."""
 
     def __init__(self, num_subjects: int, seed: int):
         self.num_subjects, self.seed = num_subjects, seed
 
     def at(self, step: int) -> tuple[int, int]:
-        """The subject of a step, and how many steps it had before."""
+        """The subject of a step, and its number of earlier steps."""
         turn, place = divmod(step, self.num_subjects)
         generator = torch.Generator().manual_seed((self.seed * 0x9E3779B1 + turn * 0xC2B2AE35) % 2**63)
         return int(torch.randperm(self.num_subjects, generator=generator)[place]), turn

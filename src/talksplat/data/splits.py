@@ -1,4 +1,4 @@
-"""Which frames are trained on, which choose, and which are reported.
+"""Splits: frames for training, for choosing (validation), and for reporting (test).
 
 `paper`: train and test frames as the subject's files say; previews, best checkpoints and searches have the test frames to look
 at. `three`: validation frames are cut from the end of the training frames, and the test frames choose nothing.
@@ -19,7 +19,7 @@ WINDOW_FRAMES = 8  # of one audio window: 0.32 s
 
 
 def check_split(split: str, val_share: float, val_gap: int | None) -> None:
-    """Raise UserError for settings that cannot be."""
+    """Raise UserError for settings out of range."""
     if split not in (PAPER, THREE):
         raise UserError(f"dataset.split={split} is unknown: choose {PAPER} or {THREE}")
     if not 0 < val_share < 1:
@@ -49,14 +49,14 @@ def with_validation(subject: Subject, share: float, gap: int | None, audio_conte
             f"after a gap of {gap}; lower dataset.val_share or dataset.val_gap, or take dataset.split={PAPER}"
         )
     left_out = len(numbers) - len(train) - len(val)
-    note = f"dataset.split={THREE}: {len(train)} frames train, {len(val)} choose, {left_out} between them are left out"
+    note = f"dataset.split={THREE}: {len(train)} training frames, {len(val)} for validation, {left_out} between them are left out"
     return replace(subject, train=train, val=val, notes=[*subject.notes, note])
 
 
 def first_frames(subject: Subject, max_frames: int) -> Subject:
     """The first frames of both splits, so that held-out frames stay held out."""
     num_train, num_test = (len(part) for part in split_positions(max_frames))
-    # A split that has too few frames leaves its share to the other.
+    # If a split has too few frames, the other gets its share.
     num_test = min(len(subject.test), max(num_test, max_frames - len(subject.train)))
     num_train = min(len(subject.train), max_frames - num_test)
     kept = np.sort(np.concatenate([subject.train[:num_train], subject.test[:num_test]]))

@@ -1,4 +1,4 @@
-"""Several portraits that train together."""
+"""Subject collection: several portraits that train together."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from talksplat.types import FrameBatch
 
 
 class SubjectCollection:
-    """The data of several people; a batch is of one of them, and its conditions say of whom.
+    """The data of several people; a batch is of one of them, which its conditions name.
 
-    What asks for one subject (previews) gets the first.
+    Users of a single subject (previews) get the first.
 
     Args:
         portraits: prepared data modules, of folders with different names.
@@ -33,7 +33,9 @@ class SubjectCollection:
         for portrait in portraits:
             name = next(iter(portrait.portraits))
             if name in self.portraits:
-                raise UserError(f"dataset.roots has two folders called {name}: subjects are told apart by these names")
+                raise UserError(
+                    f"dataset.roots has two folders called {name}: subjects are distinguished by these names"
+                )
             self.portraits[name] = portrait
 
     @property
@@ -53,7 +55,7 @@ class SubjectCollection:
 
     @property
     def notes(self) -> list[str]:
-        """What was missing or odd in the folders."""
+        """Notes on what was missing or unusual in the folders."""
         return [f"{name}: {note}" for name, portrait in self.portraits.items() for note in portrait.notes]
 
     def train_batches(
@@ -95,5 +97,5 @@ class SubjectCollection:
 
 
 def of_subject(batch: FrameBatch, name: str) -> FrameBatch:
-    """The batch with conditions that say whose they are."""
+    """The batch with conditions that name their subject."""
     return replace(batch, conditions=replace(batch.conditions, subject=name))

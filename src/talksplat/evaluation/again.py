@@ -1,4 +1,4 @@
-"""Measures a run again, from one of its checkpoints, beside the results that it has."""
+"""Evaluation of a run from one of its checkpoints, in addition to its own results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SPLITS = {"test": "held-out frames", "val": "validation frames", "train": "train
 
 
 def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
-    """Measure what a checked configuration of the command asks for.
+    """Evaluate as a checked configuration of the command says.
 
     Returns:
         the results, as in `metrics.json`, and the folder that has them.
@@ -50,7 +50,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
         checkpoint = read_checkpoint(config.run)
         config = with_present_split(config, checkpoint)
         out = output_folder(config)
-    except OSError as error:  # a name that is too long, a folder that may not be looked into
+    except OSError as error:  # a name that is too long, a folder without permission
         raise UserError(f"{error.filename} cannot be used ({error.strerror})") from error
     trained = settings_for(checkpoint, config)
     data = open_subject(trained)
@@ -81,7 +81,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
 
 
 def check_settings(config: DictConfig) -> None:
-    """Raise UserError for values that cannot be."""
+    """Raise UserError for values out of range."""
     if config.split not in SPLITS:
         raise UserError(f"split={config.split}: choose one of {', '.join(SPLITS)}")
     for name, least in (("batch_size", 1), ("align_steps", 0), ("speed", 0)):
@@ -92,14 +92,13 @@ def check_settings(config: DictConfig) -> None:
 
 
 def chosen_on(checkpoint: dict[str, Any]) -> str:
-    """Split that previews, best checkpoints and a search of the run looked at."""
+    """Split on which previews, best checkpoints and a search of the run are chosen."""
     subject = checkpoint["talksplat"]["subject"]
     return "val" if "test" in subject and len(subject["val"]) else "test"
 
 
 def with_present_split(config: DictConfig, checkpoint: dict[str, Any]) -> DictConfig:
-    """The configuration with what older versions called split=val under its present name, for a run without validation
-    frames."""
+    """The configuration with split=test for split=val, its name in older versions, for a run without validation frames."""
     if config.split != "val" or chosen_on(checkpoint) == "val":
         return config
     logger.warning("split=val is now split=test: this run has no validation frames (dataset.split=three keeps some)")
@@ -107,8 +106,7 @@ def with_present_split(config: DictConfig, checkpoint: dict[str, Any]) -> DictCo
 
 
 def run_folder(config: DictConfig) -> Path | None:
-    """The folder of the run on this machine, the nearest above the checkpoint that is one; None for a checkpoint that lies
-    elsewhere, or came over the network."""
+    """Run folder of the checkpoint, the nearest one above it; None for a checkpoint that lies elsewhere or is remote."""
     if is_address(config.run):
         return None
     path = Path(config.run).expanduser().resolve()
@@ -116,7 +114,7 @@ def run_folder(config: DictConfig) -> Path | None:
 
 
 def output_folder(config: DictConfig) -> Path:
-    """Where results go. Raises UserError if something is there, or if there is no place for them."""
+    """Folder of the results. Raises UserError if it exists, or if there is no run folder and no `out`."""
     run = run_folder(config)
     if config.out is not None:
         out = Path(config.out).expanduser().resolve()
@@ -135,7 +133,7 @@ def output_folder(config: DictConfig) -> Path:
 
 
 def make_folder(out: Path) -> None:
-    """The folder of the results, with one for video and picture. It is new: what lies there is ours to remove."""
+    """Make the folder of the results, with one for video and picture. It is new, so it may be removed after a failure."""
     try:
         out.mkdir(parents=True)
         (out / "test").mkdir()
@@ -144,7 +142,7 @@ def make_folder(out: Path) -> None:
 
 
 def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
-    """The configuration of the run, with what is asked for now in its place."""
+    """The configuration of the run, overridden by that of the command."""
     trained = checkpoint_config(checkpoint)
     evaluation = {"lpips_net": config.lpips_net, "batch_size": config.batch_size, "align_steps": config.align_steps}
     changes: dict[str, Any] = {"evaluation": evaluation}
@@ -157,22 +155,22 @@ def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
         root = str(Path(config.subject).expanduser())
         loader = {"root": root, "max_frames": None, "train_seconds": None}
         if config.split != "val":
-            loader["split"] = PAPER  # a clip too short for validation frames can be measured all the same
+            loader["split"] = PAPER  # so that a clip too short for validation frames can be measured
         changes["dataset"] = {"root": root, "roots": None, "sample": None, "loader": loader}
     nodes = nodes_to_measure(trained, config, config.metrics)
-    build_metrics(nodes)  # finds what is wrong with one before anything is measured
+    build_metrics(nodes)  # finds a wrong setting before anything is measured
     settings = OmegaConf.merge(trained, changes)
     settings.evaluation.metrics = nodes
     return settings
 
 
 def check_features(data: PortraitDataModule, entry: dict[str, Any], audio: str) -> None:
-    """Raise UserError unless a subject's features are of the kind that the avatar learned from."""
+    """Raise UserError unless a subject's features are of the kind that the avatar was trained with."""
     known, here = entry.get("audio_fingerprint"), data.subject.audio_fingerprint
     if known is not None and here is not None and not same_features(here, known.cpu().numpy()):
         raise UserError(
-            f"{data.subject.root} has audio features of another model than those that this avatar was trained with: make "
-            f"them again with python -m talksplat.preprocess features={data.subject.root} audio={audio} overwrite=true"
+            f"{data.subject.root} has audio features of another model than those that this avatar was trained with: recompute "
+            f"them with python -m talksplat.preprocess features={data.subject.root} audio={audio} overwrite=true"
         )
 
 
@@ -183,7 +181,7 @@ def renderer_of(
     device: torch.device,
     person: str | None = None,
 ) -> AvatarRenderer:
-    """The avatar as its checkpoint draws it, with the rasteriser of its training where that works on the device."""
+    """Renderer of a checkpoint, with the rasteriser of its training where that works on the device."""
     entry, model = checkpoint["talksplat"], build_model(checkpoint, device, person)
     model.freeze_for_inference()
     rasterizer = trained_rasterizer(trained.rasterizer, device)
@@ -199,13 +197,13 @@ def frames_of(data: PortraitDataModule, config: DictConfig) -> np.ndarray:
 
 
 def name_of(config: DictConfig) -> str:
-    """What is measured, in words."""
+    """Name of the measured frames for display."""
     return SPLITS[config.split]
 
 
 def info_of(config: DictConfig, data: PortraitDataModule) -> dict[str, Any]:
-    """`run_info.json` of a measurement: the run's own, with what was measured and the machine that did. Times of training
-    stand only beside the machine that took them."""
+    """`run_info.json` of a measurement: that of the run, with subject and machine of the measurement. Times of training
+    are kept only if that is the machine of the run."""
     run, machine = run_folder(config), describe_machine()
     known = {} if run is None else json.loads((run / "run_info.json").read_text())
     if any(known.get(key) != machine[key] for key in ("host", "gpu", "cpu_count")):

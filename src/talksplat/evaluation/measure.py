@@ -1,4 +1,4 @@
-"""Measures an avatar on frames of a subject, with pictures and video."""
+"""Measurement of an avatar on frames of a subject, with pictures and video."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRAINING, ALIGNED = "training frames", "frames with fitted poses"
 def evaluate_run(
     config: DictConfig, renderer: AvatarRenderer, data: PortraitDataModule, run_dir: Path, progress: RunProgress
 ) -> dict[str, Any]:
-    """Measure test frames, some training frames, and validation frames where there are some, when training is over; write
+    """Measure test frames, some training frames, and validation frames where there are some, after training; write
     `metrics.json`, `test/render.mp4` and `test/grid.png` into the run folder."""
     subject, count = data.subject, config.evaluation.train_frames
     test_dir = run_dir / "test"
@@ -56,7 +56,7 @@ def evaluate_run(
 
 
 def about(renderer: AvatarRenderer, data: PortraitDataModule) -> dict[str, Any]:
-    """What is measured: subject, resolution, size of the avatar."""
+    """Facts about what is measured: subject, resolution, size of the avatar."""
     subject, model = data.subject, renderer.model
     return {
         "subject": str(Path(subject.root).name),
@@ -105,7 +105,7 @@ def measure(
     """All metrics of frames of a subject (`MetricSuite.compute`).
 
     Args:
-        config: of the run: `evaluation` and `paths` count.
+        config: of the run, of which `evaluation` and `paths` are used.
         positions: of the frames in the subject.
         test_dir: folder for `render.mp4` and `grid.png`; None: neither is written.
         training_frames: leave out metrics that are too slow for frames that are measured in addition.
@@ -147,7 +147,7 @@ def measure(
 
 
 def _audio_of(data: PortraitDataModule, positions: np.ndarray) -> np.ndarray | None:
-    """Sound of the frames, of each its own, so that it stays in sync where frames are missing; None where there is none."""
+    """Concatenated sound of each frame, in sync where frames are missing; None where there is no sound."""
     path = Path(data.subject.root) / "aud.wav"
     if not path.exists():
         return None

@@ -33,7 +33,7 @@ class PersonProgress:
         self._progress.begin(part_of(name, self._person))
 
     def advance(self, units: int) -> None:
-        """`units` more are done."""
+        """Count `units` more as done."""
         self._progress.advance(units)
 
 

@@ -1,4 +1,4 @@
-"""Held-out frames once more, after fitting their poses to the trained avatar: how much of the error is the tracker's."""
+"""Pose alignment: PSNR of held-out frames after fitting their poses, which shows the tracker's share of the error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast an avatar is drawn: frames per second at fixed batch sizes, the device's work finished on both sides."""
+"""Rendering speed of an avatar: frames per second at fixed batch sizes, with the device synchronised."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from talksplat.data.datamodule import PortraitDataModule
 from talksplat.rendering.renderer import AvatarRenderer, Clock
 
 BATCHES = (1, 16)
-MOST_SECONDS = 20.0  # for each batch size: enough on a GPU, and a CPU need not draw all
+MOST_SECONDS = 20.0  # per batch size: enough on a GPU, while a CPU need not render all frames
 
 
 def measure_speed(renderer: AvatarRenderer, data: PortraitDataModule, frames: int) -> dict[str, float | int | str]:

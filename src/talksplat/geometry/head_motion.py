@@ -1,4 +1,4 @@
-"""How a head moved on its way to a pose: what hair, which lags behind, depends on."""
+"""Recent head motion relative to delayed poses, on which hair that lags behind depends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small rigid motions of all Gaussians of a frame: what corrections of head poses come to."""
+"""Small rigid motions of all Gaussians of a frame, equivalent to corrections of the head pose."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def motion_matrices(motion: Float[Tensor, "frame 6"]) -> Float[Tensor, "frame 4 
 
 
 def move_gaussians(gaussians: Gaussians, motion: Float[Tensor, "frame 6"]) -> Gaussians:
-    """Gaussians of each frame moved as a whole; colours stay as they were seen."""
+    """Gaussians of each frame moved rigidly; colours are not re-evaluated for the new directions."""
     matrices = motion_matrices(motion)
     rotation, shift = matrices[:, :3, :3], matrices[:, None, :3, 3]
     turned = multiply(matrix_to_quat(rotation)[:, None], gaussians.quats)

@@ -1,6 +1,6 @@
 """Lips from sound by a prior that is learned from other people: a small linear map, fixed afterwards.
 
-It tells what lips do at new sound before a person's own clip can teach it, and how late a clip's sound is. Rows of audio
+It predicts lips from new sound independently of a person's short clip, and estimates the offset of a clip's sound. Rows of audio
 features come at 50 a second, frames at 25; this package computes neither, and imports nothing that does.
 """
 

@@ -1,4 +1,4 @@
-"""Ridge regression from audio features to lip numbers over people, of whom long ones count no more than a minute."""
+"""Ridge regression from audio features to lip numbers over people, each weighted as at most a minute."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHUNK = 2000  # frames whose windows are held at once
 
 @dataclass(frozen=True)
 class LipClip:
-    """One recording of a person, at the same time scale: row r from r/50 s on, frame k at k/25 s."""
+    """One recording of a person on a common time scale: row r from r/50 s on, frame k at k/25 s."""
 
     name: str
     rows: Float[np.ndarray, "row width"]  # audio features
@@ -35,7 +35,7 @@ People = dict[str, list[LipClip]]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a prior is of, and what it sees: rows 2k + first_row to 2k + last_row of frame k."""
+    """Settings of a prior: its features, and its inputs, rows 2k + first_row to 2k + last_row of frame k."""
 
     feature: str
     fingerprint: Float[np.ndarray, " size"]
@@ -77,19 +77,21 @@ def fit(people: People, recipe: Recipe) -> LipPrior:
 
 
 def fit_person(prior: LipPrior, clip: LipClip, alpha: float = PERSONAL_ALPHA) -> LipPrior:
-    """The prior with a ridge beside it on what it leaves of this person's own lips (lip study, "line + ridge on the rest").
+    """The prior plus a ridge regression on its residuals of this person's own lips (lip study, "line + ridge on the rest").
 
-    `alpha` is in shares of the inputs' total variance. Deviations are the person's own: where no face is seen, nothing is fitted.
+    `alpha` is in shares of the inputs' total variance. Deviations are the person's own; frames without a face are not fitted.
     """
     numbers = lip_numbers(clip.measures, prior.lip_basis)
     seen = np.isfinite(numbers[:, 0])
     if not seen.any():
         return prior
-    told = prior.at_rows(clip.rows, ROWS_PER_FRAME * clip.frames)
-    mean = told[seen].mean(0)
+    predicted = prior.at_rows(clip.rows, ROWS_PER_FRAME * clip.frames)
+    mean = predicted[seen].mean(0)
     center, matrix = _projection({clip.name: [clip]}, prior.per_clip)
     rows = (standardized(clip.rows) if prior.per_clip else clip.rows) - center
-    moments = _clip_moments(rows @ matrix, clip.frames, numbers - told + mean, prior.first_row, prior.weights.shape[1])
+    moments = _clip_moments(
+        rows @ matrix, clip.frames, numbers - predicted + mean, prior.first_row, prior.weights.shape[1]
+    )
     weights, bias = (values[0] for values in _solve(moments, np.array([alpha])))
     weights, bias = _folded(weights, bias, center, matrix)
     return replace(prior, weights=prior.weights + weights, bias=prior.bias - mean + bias)
@@ -112,7 +114,7 @@ def _projection(people: People, per_clip: bool) -> tuple[Float[np.ndarray, " wid
     """Mean of the rows and the matrix that makes them the regression's inputs.
 
     Narrow rows are standardised, wide ones brought to their principal components, partly whitened: with full whitening the
-    ridge would treat noise like sound, without it the first components alone would count.
+    ridge would treat noise like sound, without it only the first components would have an effect.
     """
     count, total, squares = 0.0, 0.0, 0.0
     for clips in people.values():
@@ -133,7 +135,7 @@ def _projection(people: People, per_clip: bool) -> tuple[Float[np.ndarray, " wid
 def _moments(
     clips: list[LipClip], recipe: Recipe, basis: np.ndarray, center: np.ndarray, matrix: np.ndarray
 ) -> Float[np.ndarray, "column column"]:
-    """Second moments of a person's [inputs, lip numbers, 1]: all that a ridge regression needs of the person."""
+    """Second moments of a person's [inputs, lip numbers, 1]: the sufficient statistics of a ridge regression."""
     numbers = lip_numbers(np.concatenate([clip.measures for clip in clips]), basis)
     moments, start = 0.0, 0
     for clip in clips:

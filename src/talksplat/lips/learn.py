@@ -1,8 +1,8 @@
-"""Learning of a lip prior from several people, with a test of it on each.
+"""Learning of a lip prior from several people, with a leave-one-out test on each.
 
-Sound and picture of clips are often apart, by up to 0.2 s and each differently, which a prior of several people must not
-learn. Each clip's offset is found with the prior of the others and its sound moved, and so on until none moves. Only
-differences between clips can be found so: an offset that all have in common stays in the prior.
+Sound and video of clips are often misaligned, by up to 0.2 s and differently per clip, which a prior must not learn. Each
+clip's offset is estimated with the prior of the others and its sound moved, repeatedly until none moves. Only differences
+between clips can be found: an offset common to all stays in the prior.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def learn(people: People, recipe: Recipe, card: str, progress: Progress = lambda
     """The prior of all people, with scores of each by the prior of the others; names of clips must differ.
 
     Raises:
-        UserError: fewer than two people, so that nothing could be said about new ones.
+        UserError: fewer than two people, so that it cannot be tested on a new one.
     """
     if len(people) < 2:
         raise UserError(
@@ -50,13 +50,13 @@ def learn(people: People, recipe: Recipe, card: str, progress: Progress = lambda
 
 
 def _later(clip: LipClip, by: int) -> LipClip:
-    """The clip with what sounds `by` rows later at each moment."""
+    """The clip with its sound moved earlier by `by` rows."""
     return replace(clip, rows=clip.rows[np.clip(np.arange(len(clip.rows)) + by, 0, len(clip.rows) - 1)])
 
 
 def _moves(scores: dict[str, dict[str, Any]], moved: dict[str, int]) -> dict[str, int]:
-    """Rows by which each clip's sound is still to be moved; 0 where that is not certain."""
-    # The others are off as well, by as much in all the other way: a full step would overshoot.
+    """Rows by which each clip's sound must still be moved; 0 where that is uncertain."""
+    # The mean offset of the others is opposite and included in the estimate: a full step would overshoot.
     share = 1 - 1 / len(scores)
     return {
         clip: round(share * (ms / ROW_MS - moved[clip])) if values["certain"][clip] else 0
@@ -69,10 +69,10 @@ def score(prior: LipPrior, clips: list[LipClip], moved: dict[str, int]) -> dict[
     """How well a prior predicts a person, as JSON: seconds, correlation of each target, and how late each clip's sound is,
     with the rows by which it was `moved`."""
     lips = lip_numbers(np.concatenate([clip.measures for clip in clips]), prior.lip_basis)
-    heard = np.concatenate([prior.at_rows(clip.rows, ROWS_PER_FRAME * clip.frames) for clip in clips])
+    predicted = np.concatenate([prior.at_rows(clip.rows, ROWS_PER_FRAME * clip.frames) for clip in clips])
     seen = np.isfinite(lips[:, 0])
-    heard, lips = heard[seen] - heard[seen].mean(0), lips[seen]
-    likeness = (heard * lips).mean(0) / np.maximum(heard.std(0), 1e-9)  # the lips have mean 0 and deviation 1
+    predicted, lips = predicted[seen] - predicted[seen].mean(0), lips[seen]
+    likeness = (predicted * lips).mean(0) / np.maximum(predicted.std(0), 1e-9)  # the lips have mean 0 and deviation 1
     found = {clip.name: find_offset(prior, clip.rows, clip.frames, clip.measures) for clip in clips}
     return {
         "seconds": round(len(lips) / 25, 1),

@@ -4,7 +4,7 @@ A similarity of the plane, fitted to points of the skull, removes where the head
 taken from the base of the nose, which lies at their depth and so moves with them when the head turns or nods. Sound predicts
 these numbers as well as those of 478 points with the pose removed in space, but for the jaw: gap 0.62 and 0.63, width 0.58
 and 0.59, jaw 0.52 and 0.57, first shape component 0.60 and 0.56 (mean correlation of five people, each by a Whisper prior
-of the others). Removing by regression what goes with yaw and pitch takes speech away as well (gap 0.59).
+of the others). Removing the correlation with yaw and pitch by regression removes speech as well (gap 0.59).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOSE_BASE_MIDDLE, CHIN = 33, 8
 LIPS = slice(48, 68)
 INNER_PAIRS = ((61, 67), (62, 66), (63, 65))
 MOUTH_CORNERS = (48, 54)
-NUM_SHAPES = 6  # principal components of the lips' shape, of which the first two can be told from sound
+NUM_SHAPES = 6  # principal components of the lips' shape, of which the first two are predictable from sound
 TARGETS = ("gap", "width", "jaw", *(f"shape{k + 1}" for k in range(NUM_SHAPES)))
 
 
@@ -47,7 +47,7 @@ def lip_measures(landmarks: Float[np.ndarray, "frame 68 2"]) -> Float[np.ndarray
 def lip_numbers(
     measures: Float[np.ndarray, "frame 43"], basis: Float[np.ndarray, "6 40"]
 ) -> Float[np.ndarray, "frame 9"]:
-    """What a prior predicts of one person: `TARGETS`, each with mean 0 and variance 1 over the frames with a face."""
+    """Targets of a prior for one person: `TARGETS`, each with mean 0 and variance 1 over the frames with a face."""
     numbers = np.concatenate([measures[:, :3], measures[:, 3:] @ basis.T], axis=1)
     if not np.isfinite(numbers).any():
         return numbers

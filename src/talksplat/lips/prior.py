@@ -76,7 +76,7 @@ class LipPrior:
         if not same_features(fingerprint, self.fingerprint):
             raise UserError(
                 f"these {name} features are of another model or setting than the lip prior was learned with (a test sound "
-                f"gives other numbers): choose the same model; if an older version made them, make them again (preprocess "
+                f"gives other numbers): choose the same model; if an older version computed them, recompute them (preprocess "
                 f"features=SUBJECT audio={name} overwrite=true); do without a prior (audio.lip_prior=null); or learn one: python -m "
                 f"talksplat.learn_lips audio={name}"
             )
@@ -111,19 +111,19 @@ class LipPrior:
 
 
 def standardized(rows: Float[np.ndarray, "row width"]) -> Float[np.ndarray, "row width"]:
-    """Rows with the mean and spread of their recording removed; columns that hardly move are not blown up."""
+    """Rows with the mean and spread of their recording removed; almost constant columns are not amplified."""
     return (rows - rows.mean(0)) / np.maximum(rows.std(0), 1e-3 * np.abs(rows).max() + 1e-9)
 
 
 def window_rows(
     moments: Int[np.ndarray, " moment"], first: int, taps: int, num_rows: int
 ) -> Int[np.ndarray, "moment tap"]:
-    """Which rows each moment sees, ends of the recording repeated."""
+    """Input rows of each moment, with the ends of the recording repeated."""
     return np.clip(moments[:, None] + first + np.arange(taps), 0, num_rows - 1)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an .npz, so that damage shows here."""
+    """All arrays of an .npz, read here so that damage raises here."""
     if not path.is_file():
         raise UserError(f"there is no lip prior {path}: give the file that python -m talksplat.learn_lips has written")
     try:

@@ -1,4 +1,4 @@
-"""Lip priors that come with the project."""
+"""Lip priors that are part of the project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SUFFIX = ".npz"
 
 
 def find_prior(name: str) -> Path:
-    """The file `name`, or the one of that name that comes with the project.
+    """The file `name`, or the prior of that name in the project.
 
     Raises:
         UserError: there is neither.

@@ -1,6 +1,6 @@
-"""Offset of a clip's sound against its picture: where what other people's lips would do fits the lips that are seen.
+"""Offset of a clip's sound against its video: the lag at which predictions of a lip prior fit the measured lips best.
 
-Unlike a model fitted to the clip itself, which learns any constant offset, a prior knows when lips move.
+A model fitted to the clip itself would learn any constant offset; a prior from other people does not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STEADY = 0.04  # s that the interval may span: one frame
 
 @dataclass(frozen=True)
 class SoundOffset:
-    """Estimate for one clip. `offset` > 0: the sound comes late; None where the clip cannot tell at all."""
+    """Estimate for one clip. `offset` > 0: the sound comes late; None where the clip is insufficient."""
 
     offset: float | None  # s
     confident: bool
@@ -52,10 +52,10 @@ def find_offset(
     chosen = [prior.targets.index(name) for name in COMPARED]
     lips, at = lip_numbers(measures[seen], prior.lip_basis)[:, chosen], ROWS_PER_FRAME * frames[seen]
     first = int(at[0]) - REACH
-    heard = prior.at_rows(rows, np.arange(first, at[-1] + REACH + 1))[:, chosen]
-    if min(lips.std(0).min(), heard.std(0).min()) < 1e-6:
+    predicted = prior.at_rows(rows, np.arange(first, at[-1] + REACH + 1))[:, chosen]
+    if min(lips.std(0).min(), predicted.std(0).min()) < 1e-6:
         return nothing  # a still mouth, or silence
-    moments = _moments(heard[at[:, None] + lags - first], lips, frames[seen] // FPS)
+    moments = _moments(predicted[at[:, None] + lags - first], lips, frames[seen] // FPS)
     scores = _scores(moments.sum(0))
     best = int(scores.argmax())
     counts = np.random.default_rng(0).multinomial(len(moments), np.full(len(moments), 1 / len(moments)), RESAMPLES)
@@ -67,11 +67,11 @@ def find_offset(
 
 
 def _moments(
-    heard: Float[np.ndarray, "frame lag number"], lips: Float[np.ndarray, "frame number"], seconds: np.ndarray
+    predicted: Float[np.ndarray, "frame lag number"], lips: Float[np.ndarray, "frame number"], seconds: np.ndarray
 ) -> Float[np.ndarray, "second lag number 6"]:
-    """Sums of each second of which correlations are made: count, both values, their squares and their product."""
-    lips = np.broadcast_to(lips[:, None], heard.shape)
-    terms = np.stack([np.ones_like(heard), heard, lips, heard**2, lips**2, heard * lips], -1)
+    """Sums per second from which correlations are computed: count, both values, their squares and their product."""
+    lips = np.broadcast_to(lips[:, None], predicted.shape)
+    terms = np.stack([np.ones_like(predicted), predicted, lips, predicted**2, lips**2, predicted * lips], -1)
     return np.add.reduceat(terms, np.flatnonzero(np.diff(seconds, prepend=seconds[0] - 1)), axis=0)
 
 

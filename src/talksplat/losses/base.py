@@ -1,4 +1,4 @@
-"""What a loss term is, and how terms add up."""
+"""Loss terms: interface, and their weighted sum."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Loss(nn.Module):
 
     Args:
         weight: factor in the total; 0 switches the term off, and it is not computed.
-        start: first step of a stage in which the term counts.
-        end: step of a stage from which it no longer counts; None: never.
-        stages: names of the stages in which it counts; None: all.
+        start: first step of a stage in which the term is active.
+        end: step of a stage from which it is no longer active; None: never.
+        stages: names of the stages in which it is active; None: all.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class Loss(nn.Module):
         self.stages = None if stages is None else tuple(stages)
 
     def active(self, stage: str, step: int) -> bool:
-        """Whether the term counts at a step (from 0) of the stage of this name."""
+        """Whether the term is active at a step (from 0) of the stage of this name."""
         in_stage = self.stages is None or stage in self.stages
         return self.weight > 0 and in_stage and self.start <= step and (self.end is None or step < self.end)
 
     def check_available(self) -> None:
-        """Called once before training: raises UserError where the term needs a file that cannot be had."""
+        """Called once before training: raises UserError where a file that the term needs is missing and cannot be downloaded."""
 
     def forward(self, output: RenderOutput, batch: FrameBatch) -> Tensor:
         """The unweighted term, a scalar, for a rendering of the batch."""

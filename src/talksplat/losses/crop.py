@@ -1,4 +1,4 @@
-"""Parts of frames, for losses that need not look at all of them. Boxes are read on the host: for the CPU only."""
+"""Crops of frames, for losses on a part of them. Boxes are read on the host, so for the CPU only."""
 
 from __future__ import annotations
 

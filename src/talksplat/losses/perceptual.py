@@ -1,4 +1,4 @@
-"""Losses in the feature space of ImageNet networks. Their weights are files; nothing here is ever random."""
+"""Perceptual losses: distances in the feature space of ImageNet networks with pretrained weights from files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PretrainedLoss(Loss):
         """Load the network.
 
         Raises:
-            UserError: its weights cannot be had.
+            UserError: its weights are missing and cannot be downloaded.
         """
         if self._frozen is None and self.weight > 0:
             off = "train without it (loss.perceptual=null or loss=default)"

@@ -23,9 +23,9 @@ class L1Loss(Loss):
 class LipLoss(Loss):
     """Mean absolute difference over the pixels of all lip boxes of the batch together.
 
-    Bigger boxes weigh more; frames without a box do not count; 0 where no frame has one (GaussianTalker section 4). Of
-    several processes each divides by its share of all boxes (`lip_pixels` of the batch): the mean of their losses is then per
-    pixel of all.
+    Larger boxes have more weight; frames without a box have none; 0 where no frame has one (GaussianTalker section 4).
+    With several processes each divides by the mean of their lip pixels (`lip_pixels` of the batch), so that the mean of
+    their losses is per pixel of all.
     """
 
     def forward(self, output: RenderOutput, batch: FrameBatch) -> Tensor:
@@ -44,7 +44,7 @@ class LipLoss(Loss):
 class MaskLoss(Loss):
     """Accumulated opacity against the head mask (the soft one where there is one), over full frames, with a gradient.
 
-    The original's mask term had none. Where head and backdrop have the same colour nothing else tells them apart.
+    The original's mask term had none. It is the only term that separates head and backdrop of the same colour.
 
     Args:
         kind: "l1" mean absolute difference, or "bce" binary cross-entropy.
@@ -74,7 +74,7 @@ class MaskLoss(Loss):
             return -(alpha * head + (1 - alpha) * rest).mean()
         if self.kind == "l1":
             return torch.where(batch.head_mask, transmittance, 1 - transmittance).abs().mean()
-        # Of the two classes' probabilities only that of the right one is needed; T near 0 keeps its digits.
+        # Only the probability of the correct class is needed; from T directly, since 1 - alpha would lose the digits of a small T.
         right = torch.where(batch.head_mask, 1 - transmittance, transmittance)
         return -right.clamp(min=1e-3).log().mean()
 

@@ -1,4 +1,4 @@
-"""Backbones of perceptual losses and metrics: where their weights come from, and the networks around them."""
+"""Pretrained backbones of perceptual losses and metrics: download of weights, and the networks."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def find_weights(net: Literal["alex", "vgg"], assets: str | Path | None, off: st
     Args:
         net: "alex" or "vgg".
         assets: folder with files under torchvision's own names.
-        off: what to set in order to do without, for the message.
+        off: setting that switches the user of the weights off, for the message.
         download: whether to try the network.
 
     Raises:
-        UserError: there is none; says how to get it, where to put it and how to do without.
+        UserError: there is none; says how to get it, where to put it and how to switch its user off.
     """
     backbone, cache = BACKBONES[net], Path(torch.hub.get_dir()) / "checkpoints"
     given = [Path(folder) for folder in (assets, os.environ.get(ASSETS_VARIABLE)) if folder]
@@ -82,12 +82,14 @@ def load_state(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path} cannot be read as network weights ({type(error).__name__}): get it anew") from error
+        raise UserError(
+            f"{path} cannot be read as network weights ({type(error).__name__}): download it again"
+        ) from error
     prefix = "features."
     items = state.items() if isinstance(state, dict) else ()
     found = {name.removeprefix(prefix): value for name, value in items if name.startswith(prefix)}
     if not found:
-        raise UserError(f"{path} holds no torchvision weights (no key starts with {prefix!r}): get it anew")
+        raise UserError(f"{path} holds no torchvision weights (no key starts with {prefix!r}): download it again")
     return found
 
 
@@ -138,14 +140,14 @@ def lpips_network(net: Literal["alex", "vgg"], path: Path) -> nn.Module:
 
 
 class Frozen:
-    """Holds a network that is used by a module but is no part of it: it is neither trained nor put into checkpoints."""
+    """Holder of a network that is used by a module without being part of it: neither trained nor in checkpoints."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         self.device = torch.device("cpu")
 
     def on(self, device: torch.device) -> nn.Module:
-        """The network, moved once if need be."""
+        """The network, moved to the device once."""
         if device != self.device:
             self.network.to(device)
             self.device = device

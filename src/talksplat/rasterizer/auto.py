@@ -1,4 +1,4 @@
-"""The rasteriser that fits the tensors it is given."""
+"""Rasteriser chosen by the device of its input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every rasteriser takes and returns, and the constants of gsplat 1.5.3 that they share."""
+"""Rasteriser: interface, and the constants of gsplat 1.5.3 that all share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from talksplat.types import Gaussians, RenderOutput
 
 ALPHA_MAX = 0.999  # no Gaussian is fully opaque, so that the transmittance never reaches zero
 ALPHA_MIN = 1 / 255  # fainter contributions are skipped
-STOP_TRANSMITTANCE = 1e-4  # a pixel ends before the Gaussian that would take its transmittance to this or below
+STOP_TRANSMITTANCE = 1e-4  # a pixel stops before the Gaussian that would reduce its transmittance to this or below
 EXTENT_SIGMAS = 3.33  # radius of the bounding box; sqrt(2 ln 255), where even an opaque Gaussian falls below ALPHA_MIN
 TILE_SIZE = 16
 
@@ -78,5 +78,5 @@ def composite(
     transmittance: Float[Tensor, "frame height width"],
     backgrounds: Float[Tensor, "frame height width channel"] | None,
 ) -> Float[Tensor, "frame height width channel"]:
-    """Lay `image` over `backgrounds`, which shine through by `transmittance`."""
+    """Composite `image` over `backgrounds`, weighted by `transmittance`."""
     return image if backgrounds is None else image + transmittance[..., None] * backgrounds

@@ -51,8 +51,8 @@ class GsplatRasterizer:
                 viewmats.float()[:, None], Ks.float()[:, None], width, height, eps2d=self.eps2d,
                 near_plane=self.near_plane, packed=False, opacities=padded.opacities.detach().float(),
             )  # fmt: skip
-            # gsplat.rasterization hands out means2d with a camera axis; a view of that is no part of the graph and
-            # would never receive a gradient. Its parts are called one by one so that this tensor lies on the path.
+            # gsplat.rasterization returns means2d with a camera axis; a view of it is not part of the graph and would
+            # not receive a gradient. Its parts are called separately, so that the returned tensor is in the graph.
             means2d, conics, depths, radii = (
                 part[:, 0, :count].contiguous() for part in (means2d, conics, depths, radii)
             )

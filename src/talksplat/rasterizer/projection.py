@@ -21,7 +21,7 @@ MAX_RADIUS = 1e6  # pixels; keeps the conversion to an integer defined
 
 @dataclass
 class Projection:
-    """Gaussians on the image plane of B frames; entries of culled Gaussians (radius 0) mean nothing but are finite."""
+    """Gaussians on the image plane of B frames; entries of culled Gaussians (radius 0) are arbitrary but finite."""
 
     means2d: Float[Tensor, "frame gaussian 2"]  # pixels
     conics: Float[Tensor, "frame gaussian 3"]  # inverse covariance xx, xy, yy; 1/pixel^2
@@ -134,6 +134,6 @@ def _radii(
     size = torch.tensor([width, height], device=means2d.device)
     inside = ((means2d + radii > 0) & (means2d - radii < size)).all(-1)
     keep = drawable & inside & (opacities >= ALPHA_MIN)
-    # Boxes of no size are dropped along either axis, as by gsplat's tile intersection.
+    # Boxes without extent along an axis are culled, as by gsplat's tile intersection.
     keep = keep & (radii > 0).all(-1)
     return torch.where(keep[..., None], radii, torch.zeros_like(radii)).int()

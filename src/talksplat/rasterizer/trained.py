@@ -1,4 +1,4 @@
-"""The rasteriser of a run, for drawing its avatar."""
+"""Rasteriser of a run, for rendering its avatar."""
 
 from __future__ import annotations
 

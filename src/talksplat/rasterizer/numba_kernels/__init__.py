@@ -1,1 +1,1 @@
-"""Compiled CPU kernels on numpy arrays; imported only where numba is at hand. See specs of the CPU rasteriser."""
+"""Compiled CPU kernels on numpy arrays; imported only where numba is installed."""

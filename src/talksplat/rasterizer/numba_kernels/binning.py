@@ -54,7 +54,7 @@ def gather(order, means2d, conics, opacities, colors, radii, width, height, thre
 
 @parallel_kernel
 def bin_tiles(order, means2d, conics, reaches, boxes, first_pair, tiles_x, tiles_y, height, threads):
-    """Distribute the Gaussians to the tiles they really cross.
+    """Distribute the Gaussians to the tiles that their ellipses cross.
 
     `first_pair` int64[V+1] holds the running sum of the box sizes. Returns
     tile_start int64[tiles+1], ranks int32[pairs] and rows uint8[pairs, 2] (first row, end) of each tile's list,

@@ -37,7 +37,7 @@ def start_tile(scratch, tile_x, tile_y, width, height):
 
 @function
 def tile_is_done(scratch):
-    """Whether no pixel takes more colour."""
+    """Whether all pixels are done."""
     active = np.int32(0)
     for i in range(PIXELS):
         active += np.int32(1) if scratch[T + i] > ZERO else np.int32(0)

@@ -1,4 +1,4 @@
-"""Backward pass of the EWA projection: closed form, recomputing what the forward pass had."""
+"""Backward pass of the EWA projection in closed form, recomputing the forward values."""
 
 from __future__ import annotations
 

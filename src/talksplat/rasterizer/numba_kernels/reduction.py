@@ -12,7 +12,7 @@ from talksplat.rasterizer.numba_kernels.runtime import parallel_kernel
 
 @parallel_kernel
 def reduce_pairs(pairs, first_pair, pair_counts, order, conics, opacities, outputs, threads):
-    """Fill `outputs` = (v_means2d, v_conics, v_opacities, v_colors) of the visible Gaussians; others stay as they are.
+    """Fill `outputs` = (v_means2d, v_conics, v_opacities, v_colors) of the visible Gaussians; others are unchanged.
 
     For sigma = (A dx^2 + C dy^2) / 2 + B dx dy, with moments S of dL/dsigma: v_mean = (A Sx + B Sy, B Sx + C Sy),
     v_conic = (Sxx / 2, Sxy, Syy / 2), v_opacity = -S / o. A visible Gaussian has o >= 1/255.
