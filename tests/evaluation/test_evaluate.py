@@ -123,7 +123,7 @@ def test_features_of_another_model(run: Path) -> None:
     data = type("Data", (), {"subject": type("S", (), {"audio_fingerprint": np.zeros(8), "root": "there"})})
     checkpoint["talksplat"]["subject"]["audio_fingerprint"] = torch.ones(8)
     with pytest.raises(UserError, match="features of another model"):
-        again.check_features(data, checkpoint, "mel")
+        again.check_features(data, checkpoint["talksplat"]["subject"], "mel")
 
 
 def test_a_failure_leaves_nothing(run: Path, tmp_path: Path, monkeypatch) -> None:
