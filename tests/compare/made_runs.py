@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from talksplat.compare.run_result import RunResult, read_run
+from talksplat.compare.data import ComparisonData
+from talksplat.compare.document import Section, Table
+from talksplat.compare.load.run import RunResult, read_run
+from talksplat.compare.report.templates import markdown
 from talksplat.media.sound import write_wav
 from talksplat.media.video_writer import VideoWriter
 from talksplat.metrics.definitions import metric_definitions
@@ -70,6 +73,16 @@ def make_run(folder: Path, **changes) -> Path:
 def runs_of(folder: Path, *changes: dict) -> list[RunResult]:
     """Runs r0, r1, ... below a folder, read."""
     return [read_run(make_run(folder / f"r{i}", **change), f"r{i}") for i, change in enumerate(changes)]
+
+
+def data_of(folder: Path, *changes: dict) -> ComparisonData:
+    """The same, as they are compared."""
+    return ComparisonData(runs_of(folder, *changes))
+
+
+def markdown_of(table: Table) -> str:
+    """A table as the page has it."""
+    return markdown([Section("", [table])])
 
 
 def chosen(model: str, *experiments: str, overrides: tuple[str, ...] = ()) -> dict:

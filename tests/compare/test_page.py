@@ -8,19 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from talksplat.compare import page as page_module
-from talksplat.compare.captions import jpeg
-from talksplat.compare.groups import seed_groups
-from talksplat.compare.origin_sections import definitions_section, origin_section
-from talksplat.compare.page import write_page
-from talksplat.compare.page_sections import page_about
-from talksplat.compare.pictures import Film, Picture
-from talksplat.compare.run_table import build_table
-from talksplat.compare.sections import Section
-from talksplat.compare.seeds import build_seed_table
-from talksplat.compare.settings_section import settings_section
-from talksplat.compare.table import Cell, ComparisonTable
-from tests.compare.made_runs import chosen, runs_of, seeded
+from talksplat.compare.document import HEAD, NOTES, Cell, Section, Table
+from talksplat.compare.pictures.captions import jpeg
+from talksplat.compare.pictures.draw import Picture
+from talksplat.compare.report import templates
+from talksplat.compare.report.about import definitions_section, facts, origin_section
+from talksplat.compare.report.templates import write_page
+from talksplat.compare.tables.results import run_table, seed_table
+from talksplat.compare.tables.settings import settings_section
+from tests.compare.made_runs import chosen, data_of, seeded
 
 EVIL = '<script>alert("&")</script>'
 JPEG = jpeg(np.zeros((8, 8, 3), np.uint8))
@@ -61,24 +57,24 @@ class Page(HTMLParser):
 def made(tmp_path):
     """A page of four runs in two groups, with names that are code."""
     command = {"info__command": f"train.py {EVIL}", "config__chosen": chosen("gaussiantalker", EVIL)}
-    runs = runs_of(
+    data = data_of(
         tmp_path,
         *(
             seeded(i % 2, metrics__mean__psnr=20.0 + i, config__loss={"lip": {"weight": i // 2}}, **command)
             for i in range(4)
         ),
     )
-    for run in runs:
+    for run in data.runs:
         run.name = EVIL + run.name
-    groups = seed_groups(runs)
-    published = ComparisonTable(["row", "PSNR"], [[Cell("a|b"), Cell("21")]])
+    published = Table(["row", "PSNR"], [[Cell("a|b"), Cell("21")]])
     sections = [
-        Section("Over seeds", [build_seed_table(groups)]),
-        Section("Runs", [build_table(runs)]),
+        Section(f"Of {EVIL}", ["said above"], HEAD),
+        Section("Over seeds", [seed_table(data)]),
+        Section("Runs", [run_table(data)]),
         Section(f"Published {EVIL}", ["From `train.py <b>`.", published, [f"caveat {EVIL}"]]),
-        Section("Notes", [[f"note {EVIL}"]]),
+        Section("Notes", [[f"note {EVIL}"]], NOTES),
     ]
-    folded = [settings_section(groups), definitions_section(runs), origin_section(runs)]
+    sections += [settings_section(data), definitions_section(data), origin_section(data)]
     image = tmp_path / "plot one.jpg"
     image.write_bytes(JPEG)
     film = tmp_path / "side by side.mp4"
@@ -86,10 +82,8 @@ def made(tmp_path):
     path = tmp_path / "comparison.html"
 
     def write() -> Page:
-        pictures = [Picture(image, f"Plot {EVIL}", f"caption {EVIL}")]
-        about = page_about(runs, groups)
-        shown = Film(film, "Side by side", "errors below", JPEG)
-        write_page(path, f"Of {EVIL}", about, sections, folded, pictures, shown)
+        shown = Picture(film, "Side by side", "errors below", JPEG)
+        write_page(path, facts(data), sections, [Picture(image, f"Plot {EVIL}", f"caption {EVIL}"), shown])
         return Page(path)
 
     return write
@@ -135,7 +129,7 @@ def test_tables_texts_and_what_is_folded(made):
 
 
 def test_a_large_video_is_linked_and_said_to_be(made, monkeypatch):
-    monkeypatch.setattr(page_module, "MAX_VIDEO", 3999)
+    monkeypatch.setattr(templates, "MAX_VIDEO", 3999)
     page = made()
     assert page.all("video")[0]["src"] == "side%20by%20side.mp4"
     assert "too large to be part of this page" in " ".join(text for _, text in page.texts)
@@ -143,11 +137,12 @@ def test_a_large_video_is_linked_and_said_to_be(made, monkeypatch):
 
 def test_second_best_values_are_marked_where_a_table_has_them(tmp_path):
     second = Cell("−19", "second")
-    table = ComparisonTable(
+    table = Table(
         ["run", "PSNR", "note"], [[Cell("a"), Cell("20", "best"), Cell("n/a", note=1)], [Cell("b"), second, Cell("x")]]
     )
     table.note("no value")
-    write_page(tmp_path / "x.html", "t", [], [Section("Runs", [table, "A sentence.", ["one", "two"]])], [], [])
+    sections = [Section("t", kind=HEAD), Section("Runs", [table, "A sentence.", ["one", "two"]])]
+    write_page(tmp_path / "x.html", [], sections)
     page = Page(tmp_path / "x.html")
     assert [cell["class"] for cell in page.all("td")] == ["number best", "text", "number second", "text"]
     assert "n/a [1]" in page.within("td") and "[1] no value" in page.within("p")
@@ -157,14 +152,13 @@ def test_second_best_values_are_marked_where_a_table_has_them(tmp_path):
 
 def test_two_hundred_runs_make_a_page_that_opens(tmp_path):
     changes = ({"config__loss": {"lip": {"weight": i}}} for i in range(200))
-    runs = runs_of(tmp_path, *changes)
-    groups = seed_groups(runs)
-    sections, folded = [Section("Runs", [build_table(runs)])], [settings_section(groups)]
-    write_page(tmp_path / "x.html", "t", page_about(runs, groups), sections, folded, [])
+    data = data_of(tmp_path, *changes)
+    sections = [Section("t", kind=HEAD), Section("Runs", [run_table(data)]), settings_section(data)]
+    write_page(tmp_path / "x.html", facts(data), sections)
     assert len(Page(tmp_path / "x.html").all("tr")) > 200 and (tmp_path / "x.html").stat().st_size < 2e6
 
 
 def test_pages_without_videos_load_no_decoder():
-    code = "import sys, talksplat.compare.report; print({'torch', 'av', 'cv2', 'pandas'} & set(sys.modules))"
+    code = "import sys, talksplat.compare.report.write; print({'torch', 'av', 'cv2', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

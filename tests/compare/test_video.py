@@ -3,11 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from talksplat.compare.clips import ERROR_HIGH, absolute_error, find_clips, paint_error
-from talksplat.compare.columns import columns_of
-from talksplat.compare.groups import seed_groups
-from talksplat.compare.video import MAX_WIDTH, poster_of, write_side_by_side
-from talksplat.compare.worst_frames import APART, CELL, draw_worst_frames, worst_positions
+from talksplat.compare.data import ComparisonData
+from talksplat.compare.pictures.clips import ERROR_HIGH, absolute_error, find_clips, paint_error
+from talksplat.compare.pictures.video import MAX_WIDTH, poster_of, write_side_by_side
+from talksplat.compare.pictures.worst_frames import APART, CELL, draw_worst_frames, worst_positions
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.sound import read_audio
 from talksplat.media.video import probe, read_frames
@@ -46,7 +45,7 @@ def compared(tmp_path):
     runs = runs_of(tmp_path / "runs", *changes)
     for level, run in zip((40, 90, -60), runs):
         film(run, [np.clip(one.astype(int) + level, 0, 255).astype(np.uint8) for one in originals.values()])
-    return seed_groups(runs)
+    return ComparisonData(runs)
 
 
 def test_original_renderings_and_errors_with_the_sound_of_the_clip(compared, tmp_path):
@@ -55,7 +54,7 @@ def test_original_renderings_and_errors_with_the_sound_of_the_clip(compared, tmp
     shown, info = list(read_frames(path)), probe(path)
     assert len(shown) == len(FRAMES) and info.width == 3 * SIZE and info.height % 2 == 0
     bar = info.height // 2 - SIZE
-    videos = [list(read_frames(group.runs[0].path / "test" / "render.mp4")) for group in compared]
+    videos = [list(read_frames(group.runs[0].path / "test" / "render.mp4")) for group in compared.groups]
     inner = np.s_[4:-4, 4:-4]
 
     def cell(frame, row, column):
@@ -86,7 +85,7 @@ def test_runs_of_one_group_are_shown_each(tmp_path):
     runs = runs_of(tmp_path, seeded(0), seeded(1), seeded(1))
     for run in runs:
         add_video(run.path, 100)
-    clips, notes = find_clips(seed_groups(runs), 6, "x.mp4")
+    clips, notes = find_clips(ComparisonData(runs), 6, "x.mp4")
     assert [clip.title for clip in clips] == ["r0", "r1", "r2"] and notes == []
 
 
@@ -98,14 +97,14 @@ def test_what_cannot_be_shown_is_said(tmp_path):
     add_video(runs[3].path, 100)
     (runs[3].path / "test" / "render.mp4").write_bytes(b"no video")
     path = tmp_path / "side.mp4"
-    text = "\n".join(write_side_by_side(seed_groups(runs), path))
+    text = "\n".join(write_side_by_side(ComparisonData(runs), path))
     for words in ("has 3 frames, 4 were measured", "is 32x32", "cannot be read as a video", "no test/render.mp4"):
         assert words in text
     assert "no original and no errors" in text and "no sound" in text
     info = probe(path)
     assert info.width == SIZE and info.height < 2 * SIZE and not info.has_audio
-    assert "no picture of the worst frames" in draw_worst_frames(seed_groups(runs), 2, tmp_path / "w.jpg")[-1]
-    only = seed_groups(runs[4:])
+    assert "no picture of the worst frames" in draw_worst_frames(ComparisonData(runs), 2, tmp_path / "w.jpg")[-1]
+    only = ComparisonData(runs[4:])
     assert "no video" in write_side_by_side(only, tmp_path / "none.mp4")[-1] and not (tmp_path / "none.mp4").exists()
 
 
@@ -118,7 +117,7 @@ def test_six_groups_at_most_and_a_width_that_plays(tmp_path):
     for run in runs:
         film(run, [np.full((size, size, 3), 16, np.uint8)])
     path = tmp_path / "side.mp4"
-    notes = write_side_by_side(seed_groups(runs), path)
+    notes = write_side_by_side(ComparisonData(runs), path)
     info = probe(path)
     assert info.width <= MAX_WIDTH < info.width + 14 and info.width % 14 == 0
     assert notes[0] == "side.mp4 shows the 3 best and 3 worst of 7 groups by head PSNR with a video"
@@ -129,19 +128,16 @@ def test_six_groups_at_most_and_a_width_that_plays(tmp_path):
     assert poster_of(path).startswith(b"\xff\xd8")
 
 
-def test_worst_frames_are_apart(tmp_path):
-    columns = {column.metric: column for column in columns_of(runs_of(tmp_path, {}))}
-    psnr, lpips = columns["psnr"], columns["lpips"]
-    frames = [{"psnr": value, "lpips": value} for value in [9.0, 8, 1, 0, 2, 9, 9, 9, 3, None, 9, 5]]
-    frames[9] = {"psnr": None}
+def test_worst_frames_are_apart():
+    values = np.array([9.0, 8, 1, 0, 2, 9, 9, 9, 3, np.nan, 9, 5])
     assert APART == 5
-    assert worst_positions(frames, psnr, 3) == [3, 8]
-    assert worst_positions(frames, lpips, 2) == [0, 5]
-    assert worst_positions([], psnr, 3) == []
+    assert worst_positions(values, 3) == [3, 8]
+    assert worst_positions(-values, 2) == [0, 5], "where less is better"
+    assert worst_positions(values[:0], 3) == []
 
 
 def test_worst_frames_show_original_rendering_and_error(compared, tmp_path):
-    for group in compared:
+    for group in compared.groups:
         for run in group.runs:
             for frame, value in zip(run.metrics["frames"], (20.0, 19.0, 12.0, 18.0)):
                 frame["psnr_head"] = value
@@ -150,7 +146,7 @@ def test_worst_frames_show_original_rendering_and_error(compared, tmp_path):
     image = decode_image(path)
     assert image.shape[1] == 2 * 3 * CELL + 6
     row = image[-CELL:].astype(int)
-    for block, group in enumerate(compared):
+    for block, group in enumerate(compared.groups):
         rendering = list(read_frames(group.runs[0].path / "test" / "render.mp4"))[2]
         error = paint_error(absolute_error(picture(22), rendering))
         for column, wanted in enumerate((picture(22), rendering, error)):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
-from talksplat.compare.run_result import RunResult
+from talksplat.compare.load.groups import SeedGroup
+from talksplat.compare.load.run import RunResult
 
 NONE = "n/a"
+Estimate = tuple[float, float | None]  # mean and standard deviation over seeds, where there is more than one
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,29 @@ class Column:
         """Name in CSV files."""
         return self.metric or self.title.split(" (")[0]
 
-    def reason(self, run: RunResult) -> str:
-        """Why a run has no value."""
-        if run.foreign and self.metric is None:
-            return "a video of another project tells neither how it was trained nor what it costs"
-        return f"{self.title}: {run.reason(self.metric)}" if self.metric else "the run did not note it"
+    @property
+    def direction(self) -> str:
+        """ "higher is better" or "lower is better"."""
+        return f"{'higher' if self.better > 0 else 'lower'} is better"
+
+    def summary(self, group: SeedGroup) -> Estimate | None:
+        """Mean and sample standard deviation over seeds; no deviation for a single run, nothing where a run has no value or
+        where times of different machines would be mixed."""
+        values = [self.value(run) for run in group.runs]
+        if None in values or (self.timed and len({run.hardware for run in group.runs}) > 1):
+            return None
+        if self.digits is None:  # text of a single run
+            return values[0], None
+        return fmean(values), stdev(values) if len(values) > 1 else None
+
+    def mean(self, group: SeedGroup) -> float | None:
+        """The mean of `summary`."""
+        return (self.summary(group) or (None,))[0]
+
+    def text(self, group: SeedGroup) -> str:
+        """Like `36.70 ± 0.05`."""
+        mean, deviation = self.summary(group) or (None, None)
+        return self.format(mean) + ("" if deviation is None else f" ± {self.format(deviation)}")
 
     def format(self, value: object) -> str:
         """Text of a value."""
@@ -40,15 +61,26 @@ class Column:
             return NONE
         return str(value) if self.digits is None else f"{value:.{self.digits}f}"
 
+    def reason(self, run: RunResult) -> str:
+        """Why a run has no value."""
+        if run.foreign and self.metric is None:
+            return "a video of another project tells neither how it was trained nor what it costs"
+        return f"{self.title}: {run.reason(self.metric)}" if self.metric else "the run did not note it"
 
-def columns_of(runs: Sequence[RunResult]) -> list[Column]:
-    """Columns of the comparison of these runs."""
+    def may_rank(self, runs: Sequence[RunResult]) -> bool:
+        """Whether values may be ranked: times only where they are of the same hardware."""
+        hardware = {run.hardware for run in runs if self.value(run) is not None}
+        return self.better != 0 and not (self.timed and len(hardware) > 1)
+
+
+def columns_of(runs: Sequence[RunResult]) -> dict[str, Column]:
+    """Columns of the comparison of these runs, in their order, by their key."""
     experiment = Column(
         "experiment", lambda run: None if run.experiments is None else " + ".join(run.experiments) or "-"
     )
     fitted = Column("composite PSNR, fitted poses", lambda run: run.metrics.get("aligned", {}).get("psnr_composite"), 2)
     training = [_of_training(title, name) for title, name in (("composite", "psnr_composite"), ("mouth", "psnr_mouth"))]
-    return [
+    columns = [
         Column("run", lambda run: run.name),
         Column("model", lambda run: run.model),
         *([experiment] if any(run.experiments for run in runs) else []),
@@ -66,18 +98,18 @@ def columns_of(runs: Sequence[RunResult]) -> list[Column]:
         *(column for column in (fitted, *training) if any(column.value(run) is not None for run in runs)),
         Column("Gaussians", lambda run: run.metrics.get("num_gaussians"), 0),
         Column("network parameters", lambda run: (run.metrics.get("parameters") or {}).get("networks"), 0),
-        Column("parameters", lambda run: run.parameters, 0),
-        Column("size (MB)", lambda run: run.megabytes, 2, -1),
-        Column("training (s)", lambda run: run.training_seconds, 0, -1, timed=True),
+        Column("parameters", lambda run: _sum(run.metrics.get("parameters")), 0),
+        Column("size (MB)", lambda run: _scaled(run.metrics.get("size_bytes"), 1e6), 2, -1),
+        Column("training (s)", lambda run: _sum(run.info.get("timings")), 0, -1, timed=True),
         Column("FPS", lambda run: run.metrics.get("fps"), 1, +1, timed=True),
         Column("hardware", lambda run: run.hardware),
     ]
+    return {column.key: column for column in columns}
 
 
-def may_rank(column: Column, runs: Sequence[RunResult]) -> bool:
-    """Whether a column's values may be ranked: times only where they are of the same hardware."""
-    hardware = {run.hardware for run in runs if column.value(run) is not None}
-    return column.better != 0 and not (column.timed and len(hardware) > 1)
+def training_hours() -> Column:
+    """Time of training as papers print it."""
+    return Column("training (h)", lambda run: _scaled(_sum(run.info.get("timings")), 3600), 2, timed=True)
 
 
 def lpips_net(runs: Sequence[RunResult]) -> str:
@@ -94,9 +126,18 @@ def _metric(title: str, name: str, digits: int, better: int) -> Column:
 
 
 def _of_training(title: str, name: str) -> Column:
-    """A metric of the training frames that are measured beside the held-out ones: what was learned by heart, not a rank."""
+    """A metric of the training frames that were measured as well: what was learned by heart, not a rank."""
 
     def value(run: RunResult) -> float | None:
         return ((run.metrics.get("train") or {}).get("mean") or {}).get(name)
 
     return Column(f"{title} PSNR, training frames", value, 2)
+
+
+def _sum(parts: dict[str, float] | None) -> float | None:
+    """Sum of what a run noted; None where it noted nothing."""
+    return sum(parts.values()) if parts else None
+
+
+def _scaled(value: float | None, unit: float) -> float | None:
+    return None if value is None else value / unit

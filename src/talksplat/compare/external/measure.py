@@ -1,0 +1,111 @@
+"""Measures a foreign video on the held-out frames of a run. Imported late: torch takes seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+
+from talksplat import __version__
+from talksplat.compare.external.frames import frames_of
+from talksplat.compare.load.run import RunResult
+from talksplat.data.frame_store import FrameStore
+from talksplat.errors import UserError
+from talksplat.files import write_json, write_text
+from talksplat.media import SAMPLE_RATE
+from talksplat.media.sound import read_audio
+from talksplat.media.video_writer import VideoWriter
+from talksplat.metrics.suite import MetricSuite
+from talksplat.provenance import git_state
+from talksplat.subject_format.subject import read_subject
+
+BATCH = 4
+CRF = 12  # as the runs' own videos
+
+
+class HeldOutFrames:
+    """The frames that a run was measured on, read from its subject folder; those alone are decoded.
+
+    Args:
+        run: says where the folder is, what was measured and how.
+
+    Raises:
+        UserError: the folder is not there any more, or has other frames by now.
+    """
+
+    def __init__(self, run: RunResult) -> None:
+        self.run = run
+        dataset: dict[str, Any] = run.config.get("dataset") or {}
+        root, loader = dataset.get("root"), dataset.get("loader") or {}
+        if root is None or not Path(root).expanduser().is_dir() or "audio_files" not in loader:
+            raise UserError(
+                f"foreign= needs the frames of {run.name}, but its subject folder {root} (dataset.root in its config.yaml) is "
+                "not there: run the command where that path leads to it"
+            )
+        audio = [loader[key] for key in ("audio_files", "audio_width", "audio_window")]
+        subject = read_subject(root, *audio, soft_masks=loader.get("soft_masks", True))
+        self.clip_ids = subject.frame_ids.tolist()
+        if not set(run.frame_ids) <= set(self.clip_ids):
+            raise UserError(
+                f"{root} has not the frames any more that {run.name} was measured on: preprocess its video again"
+            )
+        self.subject = subject.subset(np.flatnonzero(np.isin(subject.frame_ids, run.frame_ids)))
+        if [self.subject.width, self.subject.height] != run.metrics["resolution"]:
+            raise UserError(f"{root} is not of {run.metrics['resolution']} pixels any more as {run.name} is")
+        self.store = FrameStore(self.subject)
+        sound = subject.root / "aud.wav"
+        start = round(int(self.subject.frame_ids[0]) / subject.fps * SAMPLE_RATE)
+        self.sound = read_audio(sound)[start:] if sound.is_file() else None
+
+    def measure(self, frames: Iterator[np.ndarray], path: Path) -> dict[str, Any]:
+        """Write frames as a video, with the sound of the clip, and measure them as the run was."""
+        assets = (self.run.config.get("paths") or {}).get("assets")
+        net = (self.run.config.get("evaluation") or {}).get("lpips_net")
+        suite, subject = MetricSuite(net, None if assets is None else Path(assets)), self.subject
+        size = (subject.width, subject.height)
+        with VideoWriter(path, *size, subject.fps, self.sound, SAMPLE_RATE, crf=CRF) as writer:
+            for positions in torch.arange(len(subject.frame_ids)).split(BATCH):
+                pictures = [next(frames) for _ in positions]
+                for picture in pictures:
+                    writer.write(picture)
+                suite.update(torch.from_numpy(np.stack(pictures)).float() / 255, self.store.batch(positions, "cpu"))
+        return suite.compute()
+
+
+def measure_video(name: str, source: Path, stamp: str, held_out: HeldOutFrames, folder: Path) -> None:
+    """Measure a video and write it as a run folder; an older one of this name is replaced when all is done.
+
+    Raises:
+        UserError: the video does not fit the frames.
+    """
+    subject, run = held_out.subject, held_out.run
+    frames = frames_of(source, subject.frame_ids.tolist(), held_out.clip_ids, subject.width, subject.height)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = folder.with_name(f".{name}.{os.getpid()}.part")
+    foreign = {"name": name, "source": str(source.resolve()), "stamp": stamp}
+    try:
+        metrics = {key: run.metrics[key] for key in ("split", "subject", "resolution")} | {"fps": None}
+        metrics |= held_out.measure(frames, made / "test" / "render.mp4")
+        if run.mean("mouth_correlation") is not None:
+            metrics["reasons"]["mouth_correlation"] = "measured for our own runs only"
+        masks = {"root": str(subject.root), "head_masks": "alpha" if subject.soft_masks else "parsing"}
+        made_by = {"talksplat": __version__, "git": git_state(), "command": " ".join(sys.argv)}
+        config = {"foreign": foreign, **{key: run.config.get(key) for key in ("dataset", "evaluation", "paths")}}
+        write_json(made / "metrics.json", metrics)
+        write_json(made / "run_info.json", {**made_by, "foreign": foreign["source"], "subject": masks})
+        write_text(made / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+        with contextlib.suppress(OSError):  # nothing stays of a comparison that was refused
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()

@@ -1,0 +1,121 @@
+"""The held-out frames of groups as they were rendered, the originals, and the error between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from talksplat.compare.data import ComparisonData
+from talksplat.compare.load.groups import SeedGroup
+from talksplat.compare.load.run import RunResult
+from talksplat.compare.pictures.selection import pick, together
+from talksplat.errors import UserError
+from talksplat.media.video import probe, read_frames
+from talksplat.subject_format.images import decode_image, original_path
+
+ERROR_HIGH = 64  # of 255: the brightest colour; larger errors have it as well
+ERROR_PALETTE = "magma"
+ERROR_MEANING = f"absolute error, mean of red, green and blue: black 0, brightest {ERROR_HIGH} of 255 and more"
+Frame = UInt8[np.ndarray, "height width 3"]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """`test/render.mp4` of a run that stands for its group."""
+
+    title: str
+    run: RunResult
+    fps: float
+    has_audio: bool
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames, in the order of the run's frame numbers."""
+        width, height = self.run.metrics["resolution"]
+        # Encoders pad odd sizes by one pixel.
+        return (frame[:height, :width] for frame in read_frames(video_path(self.run), self.fps))
+
+    def frames_at(self, positions: Sequence[int]) -> dict[int, Frame]:
+        """Some frames by their position in the video."""
+        frames = enumerate(islice(self.frames(), max(positions) + 1))
+        return {position: frame for position, frame in frames if position in positions}
+
+
+def video_path(run: RunResult) -> Path:
+    """Where training leaves the held-out frames."""
+    return run.path / "test" / "render.mp4"
+
+
+def find_clips(data: ComparisonData, limit: int, what: str) -> tuple[list[Clip], list[str]]:
+    """A clip for each group: of its first seed that has a video. Where all runs are one group, a clip for each of them.
+    Of more than `limit`, the best and the worst.
+
+    Args:
+        limit: most clips.
+        what: what they are for, in words, for the notes.
+
+    Returns:
+        the clips, and what was left out and why.
+    """
+    candidates, left_out = [], {}
+    for name, runs in _candidates(data.groups).items():
+        run = next((run for run in runs if video_path(run).is_file()), None)
+        if run is None:
+            left_out.setdefault("no test/render.mp4 in the run folder", []).append(name)
+        else:
+            candidates.append(SeedGroup(name, [run]))
+    shown, words = pick(data, candidates, limit)
+    clips = []
+    for group in shown:
+        try:
+            clips.append(_open(group.name, group.runs[0]))
+        except UserError as error:
+            left_out.setdefault(str(error), []).append(group.name)
+    return clips, together(left_out, f"not in {what}") + ([f"{what} shows {words} with a video"] if words else [])
+
+
+def originals_of(runs: Sequence[RunResult]) -> list[Path] | None:
+    """The video's own frames, by the first run whose subject folder is where it was when the run was made and has them all
+    in the size of the run; None where there is none."""
+    for root in dict.fromkeys((run.config.get("dataset") or {}).get("root") for run in runs):
+        paths = [] if root is None else [original_path(Path(root), frame_id) for frame_id in runs[0].frame_ids]
+        if paths and all(path.is_file() for path in paths):
+            width, height = runs[0].metrics["resolution"]
+            return paths if decode_image(paths[0]).shape[:2] == (height, width) else None
+    return None
+
+
+def absolute_error(original: Frame, rendering: Frame) -> Float[np.ndarray, "height width"]:
+    """Mean over red, green and blue of the absolute difference, 0 to 255."""
+    return cv2.absdiff(original, rendering).mean(-1, dtype=np.float32)
+
+
+def paint_error(error: Float[np.ndarray, "height width"]) -> Frame:
+    """Colours of an error, on a scale that is the same in all pictures (`ERROR_MEANING`)."""
+    table = (matplotlib.colormaps[ERROR_PALETTE](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)
+    return table[(error * (255 / ERROR_HIGH)).round().clip(0, 255).astype(np.uint8)]
+
+
+def _candidates(groups: Sequence[SeedGroup]) -> dict[str, Sequence[RunResult]]:
+    """{group: its runs}; {run: itself} of the only group."""
+    if len(groups) > 1:
+        return {group.name: group.runs for group in groups}
+    return {run.name: [run] for group in groups for run in (*group.runs, *group.repeated)}
+
+
+def _open(title: str, run: RunResult) -> Clip:
+    """Raises UserError with what is wrong with the video."""
+    info = probe(video_path(run))
+    width, height = run.metrics["resolution"]
+    # Encoders pad odd sizes by one pixel; anything else is another video.
+    if not (0 <= info.height - height <= 1 and 0 <= info.width - width <= 1):
+        raise UserError(f"test/render.mp4 is {info.width}x{info.height}, the measured frames are {width}x{height}")
+    if info.num_frames != len(run.frame_ids):
+        raise UserError(f"test/render.mp4 has {info.num_frames} frames, {len(run.frame_ids)} were measured")
+    return Clip(title, run, info.fps, info.has_audio)
