@@ -12,7 +12,7 @@ import yaml
 from talksplat.compare.data import ComparisonData
 from talksplat.compare.document import Section, Table
 from talksplat.compare.load.run import RunResult, read_run
-from talksplat.compare.report.templates import markdown
+from talksplat.compare.report.render import render
 from talksplat.media.sound import write_wav
 from talksplat.media.video_writer import VideoWriter
 from talksplat.metrics.definitions import metric_definitions
@@ -80,9 +80,14 @@ def data_of(folder: Path, *changes: dict) -> ComparisonData:
     return ComparisonData(runs_of(folder, *changes))
 
 
+def markdown_page(section: Section) -> str:
+    """A section as the page has it."""
+    return render("comparison.md.j2", sections=[section])
+
+
 def markdown_of(table: Table) -> str:
     """A table as the page has it."""
-    return markdown([Section("", [table])])
+    return markdown_page(Section("", [table]))
 
 
 def chosen(model: str, *experiments: str, overrides: tuple[str, ...] = ()) -> dict:

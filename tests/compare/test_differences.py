@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from talksplat.compare.report.templates import markdown
 from talksplat.compare.tables.differences import difference_section, differences_csv
 from talksplat.compare.tables.paired import differences
 from talksplat.errors import UserError
-from tests.compare.made_runs import chosen, data_of, seeded
+from tests.compare.made_runs import chosen, data_of, markdown_page, seeded
 
 COUNT = 120
 
@@ -30,7 +29,7 @@ def found_for(tmp_path, *changes):
     """The differences, and what the page says of them."""
     data = data_of(tmp_path, *changes)
     found = differences(data)
-    return found, markdown([difference_section(data, found)])
+    return found, markdown_page(difference_section(data, found))
 
 
 def test_three_seeds_that_agree(tmp_path):

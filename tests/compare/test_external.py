@@ -85,8 +85,8 @@ def test_a_video_of_another_project_is_measured_as_the_runs_are_and_only_once(tm
     video = write_video(tmp_path / "a,b.mp4", [dimmed[i] for i in held_out(data)])
     out = tmp_path / "out"
     done = compare_runs([str(run)], out, foreign=f"Wav2Lip:{video},The original:{images}")
-    ours, lip, exact = done.data.runs
-    assert [one.name for one in done.data.runs] == ["ours", "Wav2Lip", "The original"]
+    ours, lip, exact = done.runs
+    assert [one.name for one in done.runs] == ["ours", "Wav2Lip", "The original"]
     expected = [10 * np.log10(1 / np.mean((p / 255 - q / 255) ** 2)) for p, q in zip(originals(data), dimmed)]
     frames = {frame["frame_id"]: frame["psnr"] for frame in exact.metrics["frames"]}
     assert frames == pytest.approx({i: expected[i] for i in held_out(data)}, abs=1e-3)
@@ -106,9 +106,9 @@ def test_a_video_of_another_project_is_measured_as_the_runs_are_and_only_once(tm
     monkeypatch.setattr(measure, "measure_video", refuse)
     arguments = {"foreign": f"Wav2Lip:{video},The original:{images}", "video": False, "overwrite": True}
     again = compare_runs([str(run)], out, **arguments)
-    assert again.data.runs[2].metrics == exact.metrics
+    assert again.runs[2].metrics == exact.metrics
     as_run = compare_runs([str(run), str(folder)], tmp_path / "later", video=False)
-    assert as_run.data.runs[1].mean("psnr") == exact.mean("psnr"), "what was measured is a run folder"
+    assert as_run.runs[1].mean("psnr") == exact.mean("psnr"), "what was measured is a run folder"
     first = sorted(images.iterdir())[0]
     os.utime(first, ns=(1, 1))
     with pytest.raises(AssertionError, match="measured again"):

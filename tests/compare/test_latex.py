@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from talksplat.compare.document import Cell, Section, Table
-from talksplat.compare.report.latex import escape, latex_tables
+from talksplat.compare.report.render import escape, latex_tables
 from talksplat.compare.tables.results import run_table
 from tests.compare.made_runs import data_of
 

@@ -2,18 +2,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from talksplat.compare.data import ComparisonData
 from talksplat.compare.document import HEAD, NOTES, Cell, Section, Table
 from talksplat.compare.pictures.captions import jpeg
 from talksplat.compare.pictures.draw import Picture
-from talksplat.compare.report import templates
-from talksplat.compare.report.about import definitions_section, facts, origin_section
-from talksplat.compare.report.templates import write_page
+from talksplat.compare.report import render
+from talksplat.compare.report.write import definitions_section, origin_section
 from talksplat.compare.tables.results import run_table, seed_table
 from talksplat.compare.tables.settings import settings_section
 from tests.compare.made_runs import chosen, data_of, seeded
@@ -53,6 +54,13 @@ class Page(HTMLParser):
         return [text for tag, text in self.texts if tag in tags]
 
 
+def page_of(path: Path, data: ComparisonData, sections: list[Section], pictures: list[Picture] = ()) -> Page:
+    """The page of these sections."""
+    data = replace(data, sections=sections)
+    path.write_text(render.render("comparison.html.j2", data=data, pictures=pictures))
+    return Page(path)
+
+
 @pytest.fixture
 def made(tmp_path):
     """A page of four runs in two groups, with names that are code."""
@@ -83,8 +91,7 @@ def made(tmp_path):
 
     def write() -> Page:
         shown = Picture(film, "Side by side", "errors below", JPEG)
-        write_page(path, facts(data), sections, [Picture(image, f"Plot {EVIL}", f"caption {EVIL}"), shown])
-        return Page(path)
+        return page_of(path, data, sections, [Picture(image, f"Plot {EVIL}", f"caption {EVIL}"), shown])
 
     return write
 
@@ -129,7 +136,7 @@ def test_tables_texts_and_what_is_folded(made):
 
 
 def test_a_large_video_is_linked_and_said_to_be(made, monkeypatch):
-    monkeypatch.setattr(templates, "MAX_VIDEO", 3999)
+    monkeypatch.setattr(render, "MAX_VIDEO", 3999)
     page = made()
     assert page.all("video")[0]["src"] == "side%20by%20side.mp4"
     assert "too large to be part of this page" in " ".join(text for _, text in page.texts)
@@ -142,8 +149,7 @@ def test_second_best_values_are_marked_where_a_table_has_them(tmp_path):
     )
     table.note("no value")
     sections = [Section("t", kind=HEAD), Section("Runs", [table, "A sentence.", ["one", "two"]])]
-    write_page(tmp_path / "x.html", [], sections)
-    page = Page(tmp_path / "x.html")
+    page = page_of(tmp_path / "x.html", data_of(tmp_path, {}), sections)
     assert [cell["class"] for cell in page.all("td")] == ["number best", "text", "number second", "text"]
     assert "n/a [1]" in page.within("td") and "[1] no value" in page.within("p")
     assert page.within("li") == ["one", "two"] and "A sentence." in page.within("p")
@@ -154,8 +160,8 @@ def test_two_hundred_runs_make_a_page_that_opens(tmp_path):
     changes = ({"config__loss": {"lip": {"weight": i}}} for i in range(200))
     data = data_of(tmp_path, *changes)
     sections = [Section("t", kind=HEAD), Section("Runs", [run_table(data)]), settings_section(data)]
-    write_page(tmp_path / "x.html", facts(data), sections)
-    assert len(Page(tmp_path / "x.html").all("tr")) > 200 and (tmp_path / "x.html").stat().st_size < 2e6
+    page = page_of(tmp_path / "x.html", data, sections)
+    assert len(page.all("tr")) > 200 and (tmp_path / "x.html").stat().st_size < 2e6
 
 
 def test_pages_without_videos_load_no_decoder():

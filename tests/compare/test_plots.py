@@ -10,11 +10,11 @@ from talksplat.compare.pictures.draw import draw_pictures
 from talksplat.compare.pictures.frames import plot_frames
 from talksplat.compare.pictures.history import plot_history
 from talksplat.compare.pictures.metrics import MAX_LINES, plot_metrics
-from talksplat.compare.pictures.speed import plot_pareto
+from talksplat.compare.pictures.pareto import plot_pareto
 from talksplat.compare.pictures.style import COLORS, PlotStyle
 from tests.compare.made_runs import add_history, data_of, frames, seeded
 
-NAMES = ("frames", "history", "metrics", "speed")
+NAMES = ("frames", "history", "metrics", "pareto")
 
 
 @pytest.fixture
@@ -52,14 +52,14 @@ def test_training_time_has_a_line_for_each_group_and_thin_ones_for_its_seeds(tmp
     for seed, run in enumerate(data.groups[0].runs):
         add_history(run.path, {10: (5.0 + seed, 20.0), 20: (10.0 + 3 * seed, 24.0 + seed)})
     add_history(data.groups[1].runs[1].path, {10: (5.0, 19.0)})
-    notes = plot_history(data, PlotStyle(data), tmp_path / "x.png")
+    plot_history(data, PlotStyle(data), tmp_path / "x.png")
     lines = figures[0].axes[0].lines
     thick = [line for line in lines if line.get_linewidth() > 1.7]
     assert len([line for line in lines if line.get_linewidth() < 1]) == 2
     assert thick[0].get_xdata().tolist() == [5.5, 11.5] and thick[0].get_ydata().tolist() == [20, 24.5]
     assert thick[0].get_color() == COLORS[0] and thick[1].get_color() == COLORS[1]
     assert entries(figures[0]) == [group.name for group in data.groups]
-    assert notes == [
+    assert data.notes.lines == [
         f"{data.groups[1].runs[0].name} is not in the plot over training time: no readable metrics.csv in the run folder"
     ]
 
@@ -87,7 +87,8 @@ def test_frames_have_the_mean_and_the_band_of_the_seeds(tmp_path, figures):
     high = {"metrics__frames": frames(24, 21, 24, lmd=3)}
     high["metrics__frames"][1]["psnr_head"] = None
     data = data_of(tmp_path, seeded(0, **low), seeded(1, **high))
-    assert plot_frames(data, PlotStyle(data), tmp_path / "x.png") == []
+    plot_frames(data, PlotStyle(data), tmp_path / "x.png")
+    assert data.notes.lines == []
     axes = figures[0].axes
     assert [one.get_ylabel() for one in axes] == ["PSNR", "head PSNR", "LMD (px)"]
     assert axes[0].lines[0].get_ydata().tolist() == [22, 21, 23]
@@ -101,7 +102,7 @@ def test_the_front_is_drawn_as_steps_and_its_members_are_named(tmp_path, figures
     data.groups[0].runs[0].metrics["fps"] = 15.0  # slower than the second, and worse
     elsewhere = data.groups[2].runs[0]
     elsewhere.info["host"] = "there"
-    notes = plot_pareto(data, PlotStyle(data), tmp_path / "x.png")
+    plot_pareto(data, PlotStyle(data), tmp_path / "x.png")
     axes = figures[0].axes[0]
     steps = next(line for line in axes.lines if line.get_drawstyle() == "steps-pre")
     assert list(steps.get_xdata()[1:]) == [20, 20] and list(steps.get_ydata()[:2]) == [21, 21]
@@ -110,16 +111,15 @@ def test_the_front_is_drawn_as_steps_and_its_members_are_named(tmp_path, figures
     ]
     assert hollow == [COLORS[2]]
     assert entries(figures[0]) == [*(f"{i}  {group.name}" for i, group in enumerate(data.groups, 1)), "Pareto front"]
-    assert notes == [
+    assert data.notes.lines == [
         f"{data.groups[2].name} is hollow in the plot of quality against speed and no part of its front: their speed is of another machine"
     ]
 
 
 def test_metrics_of_many_groups_are_cut_with_a_note(tmp_path, figures):
     data = variants(tmp_path, MAX_LINES + 1)
-    assert plot_metrics(data, tmp_path / "metrics.png") == [
-        f"metrics.png shows the 15 best and 15 worst of {MAX_LINES + 1} groups by head PSNR"
-    ]
+    plot_metrics(data, tmp_path / "metrics.png")
+    assert data.notes.lines == [f"metrics.png shows the 15 best and 15 worst of {MAX_LINES + 1} groups by head PSNR"]
     dots = figures[0].axes[0].collections[0].get_offsets()
     assert len(dots) == MAX_LINES and dots[0].tolist() == [20.0 + MAX_LINES, 0]
 
@@ -130,9 +130,9 @@ def test_runs_without_history_speed_frames_and_metrics_leave_notes_only(tmp_path
     out = tmp_path / "out"
     out.mkdir()
     (out / "per_frame.png").write_bytes(b"of another comparison")
-    pictures, notes = draw_pictures(data, out, worst_frames=2)
+    pictures = draw_pictures(data, out, worst_frames=2)
     assert pictures == [] and not list(out.iterdir())
-    text = "\n".join(notes)
+    text = "\n".join(data.notes.lines)
     for words in ("metrics.csv", "no FPS was measured", "single frames", "test/render.mp4", "measured any"):
         assert words in text
 
@@ -140,7 +140,7 @@ def test_runs_without_history_speed_frames_and_metrics_leave_notes_only(tmp_path
 def test_pictures_are_png_files(tmp_path):
     data = variants(tmp_path, 2, seeds=2)
     add_history(data.groups[0].runs[0].path, {10: (5.0, 20.0), 20: (9.0, 21.0)})
-    pictures, _ = draw_pictures(data, tmp_path, worst_frames=0)
+    pictures = draw_pictures(data, tmp_path, worst_frames=0)
     names = ["metrics.png", "quality_and_speed.png", "training_time.png", "per_frame.png"]
     assert [picture.path.name for picture in pictures] == names
     for picture in pictures:

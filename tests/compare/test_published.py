@@ -6,17 +6,21 @@ import io
 import pytest
 import yaml
 
-from talksplat.compare.external.published import KNOWN, fitting_tables, read_published
-from talksplat.compare.external.published_section import published_csv, published_section
-from talksplat.compare.report.templates import markdown
+from talksplat.compare.external.published import (
+    KNOWN,
+    fitting_tables,
+    published_csv,
+    published_section,
+    read_published,
+)
 from talksplat.config import CONF_DIR
 from talksplat.errors import UserError
-from tests.compare.made_runs import chosen, data_of, seeded
+from tests.compare.made_runs import chosen, data_of, markdown_page, seeded
 
 
 def section(table, tmp_path, *changes):
     """Rows of the Markdown table by their first cell, and the text."""
-    text = markdown([published_section(read_published(table), data_of(tmp_path, *changes))])
+    text = markdown_page(published_section(read_published(table), data_of(tmp_path, *changes)))
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     titles, rows = lines[0], [line for line in lines[2:]]
     return [dict(zip(titles, row, strict=True)) for row in rows], text

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from talksplat.compare.pictures.selection import pick, ranking_column, together
+from talksplat.compare.document import Notes
+from talksplat.compare.pictures.selection import pick, ranking_column
 from tests.compare.made_runs import data_of
 
 
@@ -31,5 +32,14 @@ def test_ranked_by_what_there_is(tmp_path):
 
 
 def test_a_line_for_each_reason():
-    lines = together({"no video": ["a"], "broken": [f"r{i}" for i in range(9)]}, "left out")
-    assert lines == ["a is left out: no video", "r0, r1, r2, r3, r4, r5 and 3 more are left out: broken"]
+    notes = Notes()
+    notes.leave_out("a", "left out", "no video")
+    for i in range(9):
+        notes.leave_out(f"r{i}", "left out", "broken")
+    notes.add("that is all")
+    notes.add("that is all")
+    assert notes.lines == [
+        "a is left out: no video",
+        "r0, r1, r2, r3, r4, r5 and 3 more are left out: broken",
+        "that is all",
+    ]

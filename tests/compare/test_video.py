@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from talksplat.compare.data import ComparisonData
-from talksplat.compare.pictures.clips import ERROR_HIGH, absolute_error, find_clips, paint_error
+from talksplat.compare.pictures.footage import ERROR_HIGH, absolute_error, find_clips, paint_error
 from talksplat.compare.pictures.video import MAX_WIDTH, poster_of, write_side_by_side
 from talksplat.compare.pictures.worst_frames import APART, CELL, draw_worst_frames, worst_positions
 from talksplat.media import SAMPLE_RATE
@@ -30,6 +30,12 @@ def film(run, pictures, fps: float = 25) -> None:
             writer.write(one)
 
 
+def noted(write, data: ComparisonData, *arguments) -> str:
+    """What a picture or video has to say on what it leaves out."""
+    write(data, *arguments)
+    return "\n".join(data.notes.lines)
+
+
 def variant(i: int, root, **changes) -> dict:
     return {"config__loss": {"lip": {"weight": i}}, "config__dataset": {"root": str(root)}, **changes}
 
@@ -50,7 +56,8 @@ def compared(tmp_path):
 
 def test_original_renderings_and_errors_with_the_sound_of_the_clip(compared, tmp_path):
     path = tmp_path / "side.mp4"
-    assert write_side_by_side(compared, path) == []
+    write_side_by_side(compared, path)
+    assert compared.notes.lines == []
     shown, info = list(read_frames(path)), probe(path)
     assert len(shown) == len(FRAMES) and info.width == 3 * SIZE and info.height % 2 == 0
     bar = info.height // 2 - SIZE
@@ -85,8 +92,9 @@ def test_runs_of_one_group_are_shown_each(tmp_path):
     runs = runs_of(tmp_path, seeded(0), seeded(1), seeded(1))
     for run in runs:
         add_video(run.path, 100)
-    clips, notes = find_clips(ComparisonData(runs), 6, "x.mp4")
-    assert [clip.title for clip in clips] == ["r0", "r1", "r2"] and notes == []
+    data = ComparisonData(runs)
+    clips = find_clips(data, 6, "x.mp4")
+    assert [clip.title for clip in clips] == ["r0", "r1", "r2"] and data.notes.lines == []
 
 
 def test_what_cannot_be_shown_is_said(tmp_path):
@@ -97,15 +105,18 @@ def test_what_cannot_be_shown_is_said(tmp_path):
     add_video(runs[3].path, 100)
     (runs[3].path / "test" / "render.mp4").write_bytes(b"no video")
     path = tmp_path / "side.mp4"
-    text = "\n".join(write_side_by_side(ComparisonData(runs), path))
+    text = noted(write_side_by_side, ComparisonData(runs), path)
     for words in ("has 3 frames, 4 were measured", "is 32x32", "cannot be read as a video", "no test/render.mp4"):
         assert words in text
     assert "no original and no errors" in text and "no sound" in text
     info = probe(path)
     assert info.width == SIZE and info.height < 2 * SIZE and not info.has_audio
-    assert "no picture of the worst frames" in draw_worst_frames(ComparisonData(runs), 2, tmp_path / "w.jpg")[-1]
+    assert "no picture of the worst frames" in noted(draw_worst_frames, ComparisonData(runs), 2, tmp_path / "w.jpg")
     only = ComparisonData(runs[4:])
-    assert "no video" in write_side_by_side(only, tmp_path / "none.mp4")[-1] and not (tmp_path / "none.mp4").exists()
+    assert (
+        "no video: no run has" in noted(write_side_by_side, only, tmp_path / "none.mp4")
+        and not (tmp_path / "none.mp4").exists()
+    )
 
 
 def test_six_groups_at_most_and_a_width_that_plays(tmp_path):
@@ -117,10 +128,11 @@ def test_six_groups_at_most_and_a_width_that_plays(tmp_path):
     for run in runs:
         film(run, [np.full((size, size, 3), 16, np.uint8)])
     path = tmp_path / "side.mp4"
-    notes = write_side_by_side(ComparisonData(runs), path)
+    data = ComparisonData(runs)
+    write_side_by_side(data, path)
     info = probe(path)
     assert info.width <= MAX_WIDTH < info.width + 14 and info.width % 14 == 0
-    assert notes[0] == "side.mp4 shows the 3 best and 3 worst of 7 groups by head PSNR with a video"
+    assert data.notes.lines[0] == "side.mp4 shows the 3 best and 3 worst of 7 groups by head PSNR with a video"
     frame = next(read_frames(path))
     cell = info.width // 7
     expected = paint_error(np.full((1, 1), 16, np.float32))[0, 0]
@@ -142,7 +154,8 @@ def test_worst_frames_show_original_rendering_and_error(compared, tmp_path):
             for frame, value in zip(run.metrics["frames"], (20.0, 19.0, 12.0, 18.0)):
                 frame["psnr_head"] = value
     path = tmp_path / "worst.jpg"
-    assert draw_worst_frames(compared, 1, path) == []
+    draw_worst_frames(compared, 1, path)
+    assert compared.notes.lines == []
     image = decode_image(path)
     assert image.shape[1] == 2 * 3 * CELL + 6
     row = image[-CELL:].astype(int)

@@ -26,14 +26,14 @@ def compare(config: DictConfig) -> None:
     """Compare as configured and print the tables."""
     if not config.runs or not (isinstance(config.runs, str) or OmegaConf.is_list(config.runs)):
         raise UserError(f"runs={config.runs}: give run folders, e.g. runs=outputs/a,outputs/b")
-    done = compare_runs(
+    data = compare_runs(
         config.runs,
         Path(config.out).expanduser(),
         published=[name.strip() for name in (config.published or "").split(",") if name.strip()],
         **{name: config[name] for name in ("overwrite", "video", "reference", "foreign", "worst_frames")},
     )
     console = Console(highlight=False)
-    for section in done.sections:
+    for section in data.sections:
         if section.kind == RESULT:
             print_section(console, section)
     console.print(f"written to {config.out}", soft_wrap=True)

@@ -78,8 +78,12 @@ def columns_of(runs: Sequence[RunResult]) -> dict[str, Column]:
     experiment = Column(
         "experiment", lambda run: None if run.experiments is None else " + ".join(run.experiments) or "-"
     )
-    fitted = Column("composite PSNR, fitted poses", lambda run: run.metrics.get("aligned", {}).get("psnr_composite"), 2)
-    training = [_of_training(title, name) for title, name in (("composite", "psnr_composite"), ("mouth", "psnr_mouth"))]
+    # Of training frames: what was learned by heart, and so without a rank.
+    optional = [
+        Column("composite PSNR, fitted poses", lambda run: _noted(run, "aligned", "psnr_composite"), 2),
+        Column("composite PSNR, training frames", lambda run: _noted(run, "train", "mean", "psnr_composite"), 2),
+        Column("mouth PSNR, training frames", lambda run: _noted(run, "train", "mean", "psnr_mouth"), 2),
+    ]
     columns = [
         Column("run", lambda run: run.name),
         Column("model", lambda run: run.model),
@@ -95,9 +99,9 @@ def columns_of(runs: Sequence[RunResult]) -> dict[str, Column]:
         _metric("LMD (px)", "lmd", 3, -1),
         _metric("mouth correlation", "mouth_correlation", 3, +1),
         _metric("lip-gap correlation", "lip_gap_correlation", 3, +1),
-        *(column for column in (fitted, *training) if any(column.value(run) is not None for run in runs)),
+        *(column for column in optional if any(column.value(run) is not None for run in runs)),
         Column("Gaussians", lambda run: run.metrics.get("num_gaussians"), 0),
-        Column("network parameters", lambda run: (run.metrics.get("parameters") or {}).get("networks"), 0),
+        Column("network parameters", lambda run: _noted(run, "parameters", "networks"), 0),
         Column("parameters", lambda run: _sum(run.metrics.get("parameters")), 0),
         Column("size (MB)", lambda run: _scaled(run.metrics.get("size_bytes"), 1e6), 2, -1),
         Column("training (s)", lambda run: _sum(run.info.get("timings")), 0, -1, timed=True),
@@ -125,13 +129,12 @@ def _metric(title: str, name: str, digits: int, better: int) -> Column:
     return Column(title, lambda run: run.mean(name), digits, better, metric=name)
 
 
-def _of_training(title: str, name: str) -> Column:
-    """A metric of the training frames that were measured as well: what was learned by heart, not a rank."""
-
-    def value(run: RunResult) -> float | None:
-        return ((run.metrics.get("train") or {}).get("mean") or {}).get(name)
-
-    return Column(f"{title} PSNR, training frames", value, 2)
+def _noted(run: RunResult, *keys: str) -> float | None:
+    """An entry of `metrics.json`."""
+    value = run.metrics
+    for key in keys:
+        value = (value or {}).get(key)
+    return value
 
 
 def _sum(parts: dict[str, float] | None) -> float | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from talksplat.compare.columns import Column, columns_of
+from talksplat.compare.document import Notes, Section
 from talksplat.compare.load.comparability import check_comparable
 from talksplat.compare.load.groups import SeedGroup, seed_groups
 from talksplat.compare.load.run import RunResult
@@ -15,20 +16,20 @@ from talksplat.errors import UserError
 
 @dataclass(eq=False)
 class ComparisonData:
-    """Runs over the same frames.
+    """Runs over the same frames. Raises UserError where they do not compare.
 
     Args:
         runs: all of them, videos of other projects included.
         left_out: what else was asked for, and why it is not among them.
         named: group or run that is named as the reference of the others.
-
-    Raises:
-        UserError: runs that do not compare.
+        notes, sections: what there is to say about them.
     """
 
     runs: Sequence[RunResult]
     left_out: list[str] = field(default_factory=list)
     named: str | None = None
+    notes: Notes = field(default_factory=Notes)
+    sections: list[Section] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_comparable(self.runs)
@@ -61,11 +62,7 @@ class ComparisonData:
     @cached_property
     def reference(self) -> SeedGroup:
         """The group of the given name, or that holds the run of that name; by default the whole model of an ablation (an
-        experiment `.../full`), else the first.
-
-        Raises:
-            UserError: there is no such group; the groups are named.
-        """
+        experiment `.../full`), else the first. Raises UserError, which names the groups, where there is no such group."""
         if self.named is None:
             whole = (group for group in self.groups if (group.runs[0].experiments or [""])[-1].endswith("/full"))
             return next(whole, self.groups[0])
@@ -75,27 +72,14 @@ class ComparisonData:
         names = ", ".join(repr(group.name) for group in self.groups)
         raise UserError(f"reference={self.named}: there is no group or run of that name; the groups are {names}")
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the frames."""
-        return tuple(self.runs[0].metrics["resolution"])
-
-    @property
-    def subject(self) -> str:
-        """The measured subject."""
-        return str(self.runs[0].metrics["subject"])
-
-    @property
-    def split(self) -> str:
-        """The measured part of the clip."""
-        return self.runs[0].metrics["split"]
-
-    @property
-    def frames(self) -> str:
-        """Number and size of the measured frames, in words."""
-        return f"{len(self.runs[0].metrics['frames'])} frames of {'x'.join(map(str, self.size))}"
-
-    @property
-    def hardware(self) -> str:
-        """All machines that measured."""
-        return ", ".join(dict.fromkeys(run.hardware for run in self.runs if run.hardware))
+    @cached_property
+    def facts(self) -> dict[str, str]:
+        """What is compared: subject, split, frames, resolution, hardware."""
+        metrics = self.runs[0].metrics
+        return {
+            "subject": str(metrics["subject"]),
+            "split": metrics["split"],
+            "frames": str(len(metrics["frames"])),
+            "resolution": "x".join(map(str, metrics["resolution"])),
+            "hardware": ", ".join(dict.fromkeys(run.hardware for run in self.runs if run.hardware)),
+        }

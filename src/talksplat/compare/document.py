@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from talksplat.compare.tables.marks import Mark
 
 HEAD, RESULT, LOOKUP, NOTES = "head", "result", "lookup", "notes"  # kinds of sections
+MAX_NAMED = 6  # in a note
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """Names with commas; of many the first ones and how many more."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 @dataclass
@@ -58,3 +65,26 @@ class Section:
     title: str
     parts: list[str | list[str] | Table] = field(default_factory=list)
     kind: str = RESULT
+
+
+class Notes:
+    """What is to be known about a comparison, in the order in which it turned up."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str], list[str]] = {}
+
+    def add(self, text: str) -> None:
+        """A note; equal ones are one."""
+        self._names.setdefault((text, ""), [])
+
+    def leave_out(self, name: str, where: str, reason: str) -> None:
+        """A group or run that is, for a reason, not where others are; those of one reason share a note."""
+        self._names.setdefault((where, reason), []).append(name)
+
+    @property
+    def lines(self) -> list[str]:
+        """All notes."""
+        return [
+            f"{some_of(names, MAX_NAMED)} {'are' if len(names) > 1 else 'is'} {text}: {reason}" if names else text
+            for (text, reason), names in self._names.items()
+        ]

@@ -23,12 +23,10 @@ def frames_of(
     the split, numbered by frame: found by their number.
 
     Args:
-        frame_ids: numbers of the frames of the split.
-        clip_ids: numbers of all frames of the subject.
+        frame_ids, clip_ids: numbers of the frames of the split, and of the subject.
         width, height: pixels that they must have. One row or column more is cut off: encoders pad odd sizes.
 
-    Raises:
-        UserError: another number of frames, another size, or what cannot be read. Only reading on finds a bad late frame.
+    Raises UserError for another number of frames, another size, or what cannot be read, when reading comes to it.
     """
     found = _from_folder(source, frame_ids, clip_ids) if source.is_dir() else _from_video(source, frame_ids, clip_ids)
     for path, picture in found:
@@ -61,8 +59,6 @@ def _from_video(source: Path, frame_ids: Sequence[int], clip_ids: Sequence[int])
 
     info = probe(source)
     wanted = places(info.num_frames, frame_ids, clip_ids, source)
-    if wanted != sorted(wanted):
-        raise ValueError("frames are asked for in the order of the clip")
     remaining = set(wanted)
     for index, picture in enumerate(read_frames(source, info.fps)):
         if index in remaining:

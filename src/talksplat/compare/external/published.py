@@ -6,19 +6,24 @@ its rows stand for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from talksplat.compare.columns import Column, training_hours
+from talksplat.compare.data import ComparisonData
+from talksplat.compare.document import Cell, Section, Table, some_of
 from talksplat.compare.load.groups import SeedGroup
+from talksplat.compare.tables.results import MAX_NAMED, csv_text
 from talksplat.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "published"
 KNOWN = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 AUTO = "auto"
+COMPARE = "the published numbers are of other clips and machines, so compare differences within a column"
 
 
 @dataclass
@@ -31,7 +36,8 @@ class PublishedTable:
         columns: {"title", and "measured": key of our column where there is one like it}.
         rows: {"name", "values": one for each column, as printed there or empty, and what marks the runs of that row:
             "experiment", alternatives of which one is the only one besides `base` (or several, joined by " + "), or "model",
-            the choice of that group without any other experiment than `base`; where a row has both, either}. A foreign video belongs to the row of its name.
+            the choice of that group without any other experiment than `base`; where a row has both, either}. A foreign video
+            belongs to the row of its name.
         method: model whose paper has the table; of two tables that fit equally it counts first.
     """
 
@@ -48,39 +54,46 @@ class PublishedTable:
         """The row that a group of runs belongs to; None where there is none, or the runs did not note what they are."""
         run = group.runs[0]
         if run.foreign:
-            return next((row for row in self.rows if _same_name(row["name"], run.model)), None)
-        if run.experiments is None:
-            return None
-        variant = set(run.experiments) - set(self.base)
-        for row in self.rows:
-            if any(_is_variant(run.model_choice, variant, text) for text in row.get("experiment", [])) or (
-                not variant and row.get("model") == run.model_choice
-            ):
+            return next((row for row in self.rows if _letters(row["name"]) == _letters(run.model)), None)
+        variant = set(run.experiments or ()) - set(self.base)
+        for row in self.rows if run.experiments is not None else ():
+            if not variant and row.get("model") == run.model_choice:
                 return row
+            for names in (text.split(" + ") for text in row.get("experiment", [])):
+                if variant == set(names) and all(name.split("/")[0] == run.model_choice for name in names):
+                    return row
         return None
+
+    def pairs(self, data: ComparisonData) -> Iterator[tuple[dict[str, Any], SeedGroup | None]]:
+        """Rows and the groups that belong to them, in the order of the rows; None where there is none."""
+        found = [(self.row_of(group), group) for group in data.groups]
+        for row in self.rows:
+            for group in [group for other, group in found if other is row] or [None]:
+                yield row, group
+
+    def ours(self, data: ComparisonData) -> list[Column | None]:
+        """Our column for each of the table."""
+        known = {None: None, "training_hours": training_hours()} | data.columns
+        return [known[column.get("measured")] for column in self.columns]
 
 
 def read_published(name: str) -> PublishedTable:
-    """A table of `published/`.
-
-    Raises:
-        UserError: no such table; the known ones are named.
-    """
+    """A table of `published/`. Raises UserError, which names the known ones, where there is no such table."""
     if name not in KNOWN:
         raise UserError(f"published={name}: there is no such table; choose of {', '.join([AUTO, *KNOWN])}")
     # BaseLoader keeps numbers as text: 0.990 stays 0.990.
     return PublishedTable(name=name, **yaml.load((FOLDER / f"{name}.yaml").read_text(), yaml.BaseLoader))
 
 
-def add_fitting(tables: list[PublishedTable], groups: Sequence[SeedGroup]) -> tuple[list[PublishedTable], str]:
-    """The tables and those that `published=auto` stands for, and a note that says which."""
-    fitting, others = fitting_tables(groups)
+def add_fitting(tables: list[PublishedTable], data: ComparisonData) -> list[PublishedTable]:
+    """The tables and those that `published=auto` stands for, which is noted."""
+    fitting, others = fitting_tables(data.groups)
     given = [table.name for table in tables]
     tables = tables + [table for table in fitting if table.name not in given]
-    if not tables:
-        return [], "published=auto: no table of a paper that is at hand has a row for these runs"
-    note = f"published=auto chose {', '.join(table.name for table in tables)}"
-    return tables, note + (f"; rows for some of the runs have {', '.join(others)} as well" if others else "")
+    more = f"; rows for some of the runs have {', '.join(others)} as well" if others else ""
+    chosen = f"published=auto chose {', '.join(table.name for table in tables)}{more}"
+    data.notes.add(chosen if tables else "published=auto: no table of a paper that is at hand has a row for these runs")
+    return tables
 
 
 def fitting_tables(groups: Sequence[SeedGroup]) -> tuple[list[PublishedTable], list[str]]:
@@ -102,10 +115,39 @@ def fitting_tables(groups: Sequence[SeedGroup]) -> tuple[list[PublishedTable], l
     return chosen, [table.name for table in order if table not in chosen]
 
 
-def _is_variant(model: str, experiments: set[str], text: str) -> bool:
-    names = text.split(" + ")
-    return experiments == set(names) and all(name.split("/")[0] == model for name in names)
+def published_section(table: PublishedTable, data: ComparisonData) -> Section:
+    """Each published row with the groups of runs that belong to it. A row without runs has an empty measured side; one
+    with several groups is repeated. Which runs belong to no row is said below."""
+    ours, titles = table.ours(data), ["published as"]
+    for column, mine in zip(table.columns, ours):
+        titles += [f"{column['title']}, published", *([f"{mine.title}, measured"] if mine else [])]
+    shown = Table([*titles, "measured runs (seeds)"])
+    for row, group in table.pairs(data):
+        texts = [row["name"]]
+        for value, mine in zip(row["values"], ours, strict=True):
+            texts += [value, *([mine.text(group) if group else ""] if mine else [])]
+        shown.rows.append([Cell(text) for text in (*texts, f"{group.name}: {group.seeds}" if group else "")])
+    measured = "measured: subject {subject}, {frames} frames of {resolution} of the split {split}".format(**data.facts)
+    measured += f", on {data.facts['hardware']}" if data.facts["hardware"] else ""
+    remarks = [*table.caveats, f"{measured}; {COMPARE}"]
+    unmatched = [group.name for group in data.groups if table.row_of(group) is None]
+    if unmatched:
+        remarks.append(f"measured, but no row of this table: {some_of(unmatched, MAX_NAMED)}")
+    about = f"Published, not measured here: {table.source}."
+    return Section(f"Published beside measured: {table.title}", [about, shown, remarks])
 
 
-def _same_name(published: str, ours: str) -> bool:
-    return "".join(filter(str.isalnum, published.lower())) == "".join(filter(str.isalnum, ours.lower()))
+def published_csv(tables: Sequence[PublishedTable], data: ComparisonData) -> str:
+    """One line for each published number, with the mean and deviation measured here where there are some."""
+    rows = []
+    for table in tables:
+        for row, group in table.pairs(data):
+            for column, value, mine in zip(table.columns, row["values"], table.ours(data), strict=True):
+                found = (mine.summary(group) if mine and group else None) or (None, None)
+                names = [group and group.name, mine and mine.key]
+                rows.append([table.name, row["name"], column["title"], value, *names, *found])
+    return csv_text(["table", "row", "column", "published", "group", "measured", "measured_mean", "measured_std"], rows)
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))

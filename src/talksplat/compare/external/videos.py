@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from talksplat.compare.data import ComparisonData
 from talksplat.compare.external.frames import IMAGE_SUFFIXES
 from talksplat.compare.load.discover import FOREIGN, split_list
 from talksplat.compare.load.run import RunResult, read_run
@@ -30,11 +31,7 @@ REMARK = (
 
 
 def parse_foreign(text: str | None) -> dict[str, Path]:
-    """Videos by their name, of `Wav2Lip:video.mp4,SadTalker:folder`.
-
-    Raises:
-        UserError: not of this form, a name twice or unfit for a folder, or nothing at that path.
-    """
+    """Videos by their name, of `Wav2Lip:video.mp4,SadTalker:folder`. Raises UserError: not of this form, a name twice or unfit for a folder, or nothing at that path."""
     videos: dict[str, Path] = {}
     for part in split_list(text or "", lambda part: Path(part.partition(":")[2]).expanduser().exists()):
         name, separator, path = (piece.strip() for piece in part.partition(":"))
@@ -49,11 +46,8 @@ def parse_foreign(text: str | None) -> dict[str, Path]:
 
 
 def foreign_runs(videos: dict[str, Path], runs: Sequence[RunResult], out: Path) -> list[RunResult]:
-    """Results of foreign videos on the frames of these runs, measured or read from an earlier comparison in `out`.
-
-    Raises:
-        UserError: a video that does not fit the frames; a subject folder that is not there any more.
-    """
+    """Results of foreign videos on the frames of these runs, measured or read from an earlier comparison in `out`. Raises
+    UserError for a video that does not fit the frames, or a subject folder that is not there any more."""
     found, held_out = [], None
     ours = next((run for run in runs if not run.foreign), runs[0])
     for name, source in videos.items():
@@ -68,10 +62,11 @@ def foreign_runs(videos: dict[str, Path], runs: Sequence[RunResult], out: Path) 
     return found
 
 
-def foreign_remarks(runs: Sequence[RunResult]) -> list[str]:
-    """What is to be known about foreign videos in a table."""
-    names = ", ".join(run.name for run in runs if run.foreign)
-    return [f"{names}: {REMARK}"] if names else []
+def add_remark(data: ComparisonData) -> None:
+    """Note what is to be known about foreign videos in a table."""
+    names = ", ".join(run.name for run in data.runs if run.foreign)
+    if names:
+        data.notes.add(f"{names}: {REMARK}")
 
 
 def _is_measured(folder: Path, stamp: str, runs: Sequence[RunResult]) -> bool:

@@ -9,11 +9,8 @@ from talksplat.errors import UserError
 
 
 def check_comparable(runs: Sequence[RunResult]) -> None:
-    """Same subject, split, resolution, frames, head masks and meaning of each metric, among the runs that say so.
-
-    Raises:
-        UserError: two runs that differ, how many are like either, in what, and what to do.
-    """
+    """Same subject, split, resolution, frames, head masks and meaning of each metric, among the runs that say so. Raises
+    UserError, which names two runs that differ, how many are like either, in what, and what to do."""
     for key in ("subject", "split", "resolution"):
         _check_equal(runs, [run.metrics[key] for run in runs], key)
     _check_equal(runs, [run.frame_ids for run in runs], "frames", _span)

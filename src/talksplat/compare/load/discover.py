@@ -38,15 +38,11 @@ def split_list(text: str, exists: Callable[[str], bool]) -> list[str]:
 
 
 def find_runs(specs: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Run folders that are named, matched by a glob, or lie below a folder that is; each once, in this order.
+    """Run folders that are named, matched by a glob, or lie below a folder that is, each once, in this order; and which
+    others were left out, and why.
 
     Videos of other projects that a comparison measured count where they are named themselves, not where they lie below.
-
-    Returns:
-        the run folders; and which others were left out, and why.
-
-    Raises:
-        UserError: a name that holds no run, or no finished run among all.
+    Raises UserError for a name that holds no run, or where no finished run is among all.
     """
     found: dict[Path, Path] = {}
     left_out: list[str] = []
@@ -70,8 +66,6 @@ def find_runs(specs: Sequence[str]) -> tuple[list[Path], list[str]]:
 def run_names(runs: Sequence[Path]) -> list[str]:
     """Short distinct names: the folders' paths without what all have in common."""
     resolved = [run.resolve() for run in runs]
-    if len(resolved) == 1:
-        return [resolved[0].name]
     common = Path(os.path.commonpath([run.parent for run in resolved]))
     return [run.relative_to(common).as_posix() for run in resolved]
 
@@ -79,9 +73,7 @@ def run_names(runs: Sequence[Path]) -> list[str]:
 def paths_of(spec: str) -> list[Path]:
     """What a path or glob names."""
     path = Path(spec).expanduser()
-    if path.exists():
-        return [path]
-    return [Path(match) for match in sorted(glob.glob(str(path)))]
+    return [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path)))]
 
 
 def _runs_below(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from talksplat.compare.document import some_of
 from talksplat.compare.load.run import RunResult, is_relevant
 
 LABELLED = ("seed", "experiment", "model")  # overrides that a group's name tells in another way
@@ -72,7 +73,7 @@ def label_of(run: RunResult) -> str:
 
 def own_overrides(run: RunResult) -> list[str]:
     """Overrides of a run that its model and experiments do not tell."""
-    keys = {text: text.partition("=")[0].lstrip("+~") for text in run.chosen.get("overrides") or []}
+    keys = {text: text.partition("=")[0].lstrip("+~") for text in run.overrides}
     return [text for text, key in keys.items() if key not in LABELLED and is_relevant(key)]
 
 
@@ -92,5 +93,4 @@ def _setting_details(differing: dict[str, list[str]], index: int, run: RunResult
     texts = [f"{key}={differing[key][index]}" for key in told]
     if "stage.purpose" in differing:
         texts.insert(0, f"stage={run.stage}")
-    more = len(texts) - MAX_IN_NAME
-    return ", ".join(texts[:MAX_IN_NAME]) + (f" and {more} more" if more > 0 else "")
+    return some_of(texts, MAX_IN_NAME)

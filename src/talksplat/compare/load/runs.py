@@ -19,13 +19,8 @@ STATUS = "status.csv"  # of a sweep
 def read_runs(specs: Sequence[str]) -> tuple[list[RunResult], list[str]]:
     """Runs that can be read, under short names, and what was left out and why.
 
-    A run that is not finished, half-written or of another version is left out as long as another one remains.
-
-    Args:
-        specs: run folders, folders that hold some, or globs.
-
-    Raises:
-        UserError: no run remains; the reason of the first.
+    A run that is not finished, half-written or of another version is left out as long as another one remains; where none
+    does, UserError has the reason of the first. The specs are run folders, folders that hold some, or globs.
     """
     folders, left_out = find_runs(specs)
     runs: list[RunResult] = []

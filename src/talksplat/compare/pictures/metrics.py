@@ -25,18 +25,14 @@ INCHES = 12
 DPI = 110  # as wide as the page
 
 
-def plot_metrics(data: ComparisonData, path: Path) -> list[str]:
+def plot_metrics(data: ComparisonData, path: Path) -> None:
     """Each metric that some run has, a line for each group of runs: a dot for each seed and a tick at their mean. The axes
-    show the range of the values, as differences between variants are small beside the values themselves.
-
-    Returns:
-        which groups are left out, and why.
-    """
+    show the range of the values, as differences between variants are small compared with the values."""
     shown, words = pick(data, data.groups, MAX_LINES)
     runs = [run for group in shown for run in group.runs]
     columns = [c for c in data.metrics if any(c.value(run) is not None for run in runs)]
     if not columns:
-        return ["no plot of the metrics: no run has measured any"]
+        return data.notes.add("no plot of the metrics: no run has measured any")
     height = 1.0 + LINE_INCHES * len(shown)
     panels = FEW_PANELS if len(shown) <= MANY else MANY_PANELS
     rows = -(-len(columns) // panels)
@@ -52,7 +48,8 @@ def plot_metrics(data: ComparisonData, path: Path) -> list[str]:
     for axes in list(grid.flat)[len(columns) :]:
         axes.set_axis_off()
     save(figure, path, dpi=DPI)
-    return [f"{path.name} shows {words}"] if words else []
+    if words:
+        data.notes.add(f"{path.name} shows {words}")
 
 
 def _draw(axes: Axes, column: Column, groups: Sequence[SeedGroup], ticks: int) -> None:

@@ -34,13 +34,3 @@ def pick(data: ComparisonData, groups: Sequence[SeedGroup], limit: int) -> tuple
     best, worst = -(-limit // 2), limit // 2
     words = f"the {best} best and {worst} worst of {len(groups)} groups by {column.title}"
     return ranked[:best] + ranked[len(ranked) - worst :], words
-
-
-def together(left_out: dict[str, list[str]], what: str) -> list[str]:
-    """A line for each reason why names are left out of something: {reason: names}."""
-    return [f"{_listed(names)} {what}: {reason}" for reason, names in left_out.items()]
-
-
-def _listed(names: list[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more + (" are" if len(names) > 1 else " is")

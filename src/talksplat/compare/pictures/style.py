@@ -34,11 +34,7 @@ class GroupStyle:
     marker: str = "o"
     dash: str | tuple = "-"
     colored: bool = False
-
-    @property
-    def order(self) -> int:
-        """Position along the axis of depth."""
-        return 3 if self.colored else 1
+    order: int = 1
 
 
 class PlotStyle:
@@ -51,7 +47,7 @@ class PlotStyle:
 
     def __init__(self, data: ComparisonData) -> None:
         self.shown, self.words = pick(data, data.groups, len(COLORS))
-        styles = (GroupStyle(*kind, colored=True) for kind in zip(COLORS, MARKERS, DASHES))
+        styles = (GroupStyle(*kind, colored=True, order=3) for kind in zip(COLORS, MARKERS, DASHES))
         self._styles = {group.name: style for group, style in zip(self.shown, styles)}
 
     def of(self, group: SeedGroup) -> GroupStyle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -11,16 +12,8 @@ from jaxtyping import Float
 
 from talksplat.compare.columns import Column
 from talksplat.compare.data import ComparisonData
+from talksplat.compare.pictures import footage
 from talksplat.compare.pictures.captions import font_size, jpeg, title_line
-from talksplat.compare.pictures.clips import (
-    ERROR_MEANING,
-    Clip,
-    Frame,
-    absolute_error,
-    find_clips,
-    originals_of,
-    paint_error,
-)
 from talksplat.files import write_bytes
 from talksplat.subject_format.images import decode_image
 
@@ -31,33 +24,29 @@ GAP = 6
 APART = 5  # frames between two of a group: neighbours look alike
 CAPTION = (
     f"The worst frames of one run of each group, at least {APART} frames apart: original, rendering, error "
-    f"({ERROR_MEANING})."
+    f"({footage.ERROR_MEANING})."
 )
 NONE = "no picture of the worst frames:"
 
 
-def draw_worst_frames(data: ComparisonData, count: int, path: Path) -> list[str]:
+def draw_worst_frames(data: ComparisonData, count: int, path: Path) -> None:
     """For each of up to four groups the `count` worst frames: original, rendering, map of the error. A JPEG; not written
-    where there are no videos or no originals.
-
-    Returns:
-        what is left out, and why.
-    """
-    clips, notes = find_clips(data, MAX_CLIPS, path.name)
+    where there are no videos or no originals."""
+    clips = footage.find_clips(data, MAX_CLIPS, path.name)
     if not clips:
-        return [*notes, f"{NONE} no run has test/render.mp4"]
-    originals = originals_of([clip.run for clip in clips])
+        return data.notes.add(f"{NONE} no run has test/render.mp4")
+    originals = footage.originals_of([clip.run for clip in clips])
     if originals is None:
-        return [*notes, f"{NONE} the subject folder of the runs is not at dataset.root any more"]
-    ranked = next((name for name in RANKED_BY if all(name in _measured(clip) for clip in clips)), None)
+        return data.notes.add(f"{NONE} the subject folder of the runs is not at dataset.root any more")
+    measured = [{name for name, values in clip.run.per_frame.items() if np.isfinite(values).any()} for clip in clips]
+    ranked = next((name for name in RANKED_BY if all(name in names for names in measured)), None)
     if ranked is None:
-        return [*notes, f"{NONE} the runs share none of {', '.join(RANKED_BY)} for single frames"]
+        return data.notes.add(f"{NONE} the runs share none of {', '.join(RANKED_BY)} for single frames")
     columns = [column for column in data.columns.values() if column.metric in RANKED_BY]
     better = data.columns[ranked].better
     worst = [worst_positions(better * clip.run.per_frame[ranked], count) for clip in clips]
     blocks = [_block(clip, positions, originals, columns) for clip, positions in zip(clips, worst)]
     write_bytes(path, jpeg(_arrange(blocks)))
-    return notes
 
 
 def worst_positions(values: Float[np.ndarray, " frame"], count: int) -> list[int]:
@@ -69,18 +58,15 @@ def worst_positions(values: Float[np.ndarray, " frame"], count: int) -> list[int
     return chosen
 
 
-def _measured(clip: Clip) -> list[str]:
-    """Metrics that some frame has."""
-    return [name for name, values in clip.run.per_frame.items() if np.isfinite(values).any()]
-
-
-def _block(clip: Clip, positions: Sequence[int], originals: Sequence[Path], columns: Sequence[Column]) -> Frame:
+def _block(
+    clip: footage.Clip, positions: Sequence[int], originals: Sequence[Path], columns: Sequence[Column]
+) -> footage.Frame:
     """Name of a clip, and a row for each frame under its number and values."""
-    pictures = clip.frames_at(positions)
+    pictures = {i: frame for i, frame in enumerate(islice(clip.frames(), max(positions) + 1)) if i in positions}
     rows = [_line(clip.title, 3 * _cell(decode_image(originals[0])).shape[1], 1.2)]
     for position in (position for position in positions if position in pictures):
         original, rendering = decode_image(originals[position]), pictures[position]
-        parts = (original, rendering, paint_error(absolute_error(original, rendering)))
+        parts = (original, rendering, footage.paint_error(footage.absolute_error(original, rendering)))
         row = np.hstack([_cell(part) for part in parts])
         frame = clip.run.metrics["frames"][position]
         values = [f"{c.title} {c.format(frame[c.metric])}" for c in columns if frame.get(c.metric) is not None]
@@ -88,17 +74,17 @@ def _block(clip: Clip, positions: Sequence[int], originals: Sequence[Path], colu
     return np.vstack(rows)
 
 
-def _cell(picture: Frame) -> Frame:
+def _cell(picture: footage.Frame) -> footage.Frame:
     scale = CELL / max(picture.shape[:2])
     size = (round(scale * picture.shape[1]), round(scale * picture.shape[0]))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
 
 
-def _line(text: str, width: int, scale: float) -> Frame:
+def _line(text: str, width: int, scale: float) -> footage.Frame:
     return title_line(text, width, round(scale * font_size(CELL)))
 
 
-def _arrange(blocks: Sequence[Frame]) -> Frame:
+def _arrange(blocks: Sequence[footage.Frame]) -> footage.Frame:
     """One below the other, or two beside each other where there are more than one."""
     height = max(len(block) for block in blocks)
     filled = [np.pad(block, ((0, height - len(block)), (0, 0), (0, 0))) for block in blocks]

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from talksplat.compare.data import ComparisonData
-from talksplat.compare.document import Section
-from talksplat.compare.external.published import AUTO, add_fitting, read_published
-from talksplat.compare.external.published_section import published_csv, published_section
-from talksplat.compare.external.videos import foreign_remarks, foreign_runs, parse_foreign
+from talksplat.compare.document import HEAD, LOOKUP, NOTES, Section
+from talksplat.compare.external.published import AUTO, add_fitting, published_csv, published_section, read_published
+from talksplat.compare.external.videos import add_remark, foreign_runs, parse_foreign
 from talksplat.compare.load.discover import split_runs
 from talksplat.compare.load.runs import read_runs
 from talksplat.compare.pictures.draw import draw_pictures
-from talksplat.compare.report.about import definitions_section, facts, notes_section, origin_section, title_section
-from talksplat.compare.report.latex import latex_tables
-from talksplat.compare.report.templates import markdown, write_page
+from talksplat.compare.report.render import latex_tables, render
 from talksplat.compare.tables.differences import difference_section, differences_csv
 from talksplat.compare.tables.paired import differences
 from talksplat.compare.tables.results import result_sections, runs_csv, seeds_csv
@@ -27,14 +24,7 @@ from talksplat.files import write_text
 
 logger = logging.getLogger(__name__)
 MARKDOWN = "comparison.md"
-
-
-@dataclass
-class Comparison:
-    """What was compared, and what there is to say about it."""
-
-    data: ComparisonData
-    sections: list[Section]
+MAX_RUNS = 24  # whose origin is told
 
 
 def compare_runs(
@@ -46,20 +36,14 @@ def compare_runs(
     reference: str | None = None,
     foreign: str | None = None,
     worst_frames: int = 0,
-) -> Comparison:
+) -> ComparisonData:
     """Write a comparison into `out`: `comparison.md` and `table.tex` for reading; `comparison.csv`, `seeds.csv` (where runs
     differ in nothing but their seed), `differences.csv` and `published.csv` (where there are some) with all figures;
     pictures, `side_by_side.mp4`, and `comparison.html` with all of it.
 
     Args:
         runs: run folders, folders that hold some, or globs; text with commas is split.
-        out: folder for the results; made if need be.
-        overwrite: replace a comparison that is there.
-        video: whether to write the video.
-        published: names of published tables to set against the runs; "auto" for those that have rows for them.
-        reference: group or run that the others are compared with, frame by frame.
-        foreign: rendered videos of other projects to measure and compare as well, `NAME:PATH,NAME:PATH`.
-        worst_frames: held-out frames of each of a few groups to show in a picture; 0: none.
+        overwrite, video, published, reference, foreign, worst_frames: as in `conf/compare.yaml`.
 
     Raises:
         UserError: no such published table, no runs, runs that do not compare, a comparison is there already, a video
@@ -74,31 +58,55 @@ def compare_runs(
     if videos:
         data = replace(data, runs=[*data.runs, *foreign_runs(videos, data.runs, out)])
     found = differences(data)
-    notes = foreign_remarks(data.runs)
+    add_remark(data)
     if AUTO in published:
-        papers, note = add_fitting(papers, data.groups)
-        notes.append(note)
+        papers = add_fitting(papers, data)
     out.mkdir(parents=True, exist_ok=True)
-    pictures, left_out = draw_pictures(data, out, worst_frames, video)
-    notes = list(dict.fromkeys(notes + left_out))
-    for note in notes:
+    pictures = draw_pictures(data, out, worst_frames, video)
+    for note in data.notes.lines:
         logger.info("%s", note)
     results = [*result_sections(data), *([difference_section(data, found)] if found else [])]
     results += [published_section(paper, data) for paper in papers]
     looked_up = [settings_section(data), definitions_section(data), origin_section(data)]
-    sections = [title_section(data), *results, *looked_up, notes_section(notes)]
-    sections = [section for section in sections if section is not None]
+    notes = [Section("Notes", [data.notes.lines], NOTES)] if data.notes.lines else []
+    data.sections += [title_section(data), *results, *(section for section in looked_up if section), *notes]
     texts = {
         "comparison.csv": runs_csv(data),
         "seeds.csv": seeds_csv(data) if data.has_repeats else None,
         "differences.csv": differences_csv(found) if found else None,
         "published.csv": published_csv(papers, data) if papers else None,
-        "table.tex": latex_tables(sections),
-        MARKDOWN: markdown(sections),
+        "table.tex": latex_tables(data.sections),
+        MARKDOWN: render("comparison.md.j2", sections=data.sections),
+        "comparison.html": render("comparison.html.j2", data=data, pictures=pictures),
     }
     for name, text in texts.items():
         (out / name).unlink(missing_ok=True)
         if text is not None:
             write_text(out / name, text)
-    write_page(out / "comparison.html", facts(data), sections, pictures)
-    return Comparison(data, sections)
+    return data
+
+
+def title_section(data: ComparisonData) -> Section:
+    """Title, subject and frames, and what was left out."""
+    count = len(data.runs)
+    groups = f" in {len(data.groups)} groups" if len(data.groups) < count else ""
+    about = "Subject {subject}, split {split}, {frames} frames of {resolution}.".format(**data.facts)
+    best = " Best values are bold, the second best underlined." if count > 1 else ""
+    left_out = ["Left out or not finished:", data.left_out] if data.left_out else []
+    return Section(f"Comparison of {count} run{'s' if count > 1 else ''}{groups}", [about + best, *left_out], HEAD)
+
+
+def definitions_section(data: ComparisonData) -> Section:
+    """Each metric's definition."""
+    definitions = {name: text for run in reversed(data.runs) for name, text in run.metrics["definitions"].items()}
+    # A run that measured a metric says what it is better than one that did not.
+    for run in data.runs:
+        definitions |= {n: t for n, t in run.metrics["definitions"].items() if run.mean(n) is not None}
+    return Section("What the metrics mean", [[f"{name}: {text}" for name, text in definitions.items()]], LOOKUP)
+
+
+def origin_section(data: ComparisonData) -> Section:
+    """Command, commit, machine and folder of each run; of many runs the first ones."""
+    lines, more = [run.origin for run in data.runs[:MAX_RUNS]], len(data.runs) - MAX_RUNS
+    lines += [f"and {more} more: see comparison.csv"] if more > 0 else []
+    return Section("Where the runs come from", [lines], LOOKUP)

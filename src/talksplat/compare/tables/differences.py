@@ -11,12 +11,11 @@ from talksplat.compare.tables.paired import Difference, tested_columns
 from talksplat.compare.tables.results import csv_text
 
 MAX_GROUPS = 24  # more are for the CSV file
-SIGNS = {"better": "+", "worse": "−", "equal": "", "unknown": "?"}
-WORDS = {
-    "better": "better on these frames by more than chance over frames",
-    "worse": "worse on these frames by more than chance over frames",
-    "equal": "no difference can be told on these frames",
-    "unknown": "too few frames to tell a difference from chance",
+VERDICTS = {  # sign in the table, and words
+    "better": ("+", "better on these frames by more than chance over frames"),
+    "worse": ("−", "worse on these frames by more than chance over frames"),
+    "equal": ("", "no difference can be told on these frames"),
+    "unknown": ("?", "too few frames to tell a difference from chance"),
 }
 METHOD = [
     "A difference is the mean over frames of group less reference, each averaged over the seeds that both have. In brackets "
@@ -38,7 +37,9 @@ def difference_section(data: ComparisonData, found: Sequence[Difference]) -> Sec
         groups.setdefault(one.group, []).append(one)
     parts: list = [f"{len(groups)} groups are too many for this page: see differences.csv."]
     if len(groups) <= MAX_GROUPS:
-        parts = [_table(found, groups), [_statement(mine) for mine in groups.values()]]
+        titles = list(dict.fromkeys(one.column.title for one in found))
+        rows = [_row(mine, titles) for mine in groups.values()]
+        parts = [Table(["group", "frames", "seeds compared", *titles], rows), [_statement(m) for m in groups.values()]]
     parts += METHOD
     tested = tested_columns(data)
     untested = [column.title for column in data.metrics if column not in tested]
@@ -57,41 +58,32 @@ def differences_csv(found: Sequence[Difference]) -> str:
         row = [one.group, one.reference, one.column.key, better, one.frames, frames.block, frames.mean, frames.low]
         row += [frames.high, frames.p, one.corrected, len(one.per_seed), one.agreeing]
         row += [None] * 4 if seeds is None else [seeds.mean, seeds.low, seeds.high, seeds.p]
-        rows.append([*row, f"{WORDS[one.verdict]}; {_seed_words(one)}"])
+        rows.append([*row, f"{VERDICTS[one.verdict][1]}; {_seed_words(one)}"])
     return csv_text([*titles.split(), "seed_high", "seed_p", "verdict"], rows)
 
 
-def _table(found: Sequence[Difference], groups: dict[str, list[Difference]]) -> Table:
-    titles = list(dict.fromkeys(one.column.title for one in found))
-    table = Table(["group", "frames", "seeds compared", *titles])
-    for name, mine in groups.items():
-        least, most = min(one.frames for one in mine), max(one.frames for one in mine)
-        frames = str(least) if least == most else f"{least} to {most}"
-        of_title = {one.column.title: one for one in mine}
-        seeds = str(len(mine[0].per_seed) or "none")
-        table.rows.append([Cell(name), Cell(frames), Cell(seeds), *(_cell(of_title.get(title)) for title in titles)])
-    return table
-
-
-def _cell(one: Difference | None) -> Cell:
-    if one is None:
-        return Cell(NONE)
-    interval = one.over_frames
-    text = _signed(one, interval.mean)
-    if interval.low is not None:
-        text += f" [{_signed(one, interval.low)}, {_signed(one, interval.high)}]"
-    return Cell(f"{text} {SIGNS[one.verdict]}".rstrip())
+def _row(mine: Sequence[Difference], titles: Sequence[str]) -> list[Cell]:
+    least, most = min(one.frames for one in mine), max(one.frames for one in mine)
+    frames = str(least) if least == most else f"{least} to {most}"
+    texts = dict.fromkeys(titles, NONE)
+    for one in mine:
+        texts[one.column.title] = _signed(one, one.over_frames.mean)
+        if one.over_frames.low is not None:
+            low, high = _signed(one, one.over_frames.low), _signed(one, one.over_frames.high)
+            texts[one.column.title] += f" [{low}, {high}]"
+        texts[one.column.title] += f" {VERDICTS[one.verdict][0]}".rstrip()
+    seeds = str(len(mine[0].per_seed) or "none")
+    return [Cell(text) for text in (mine[0].group, frames, seeds, *texts.values())]
 
 
 def _statement(mine: Sequence[Difference]) -> str:
     frames = f"{min(one.frames for one in mine)}" + ("" if len({one.frames for one in mine}) == 1 else " or more")
     sentences = []
-    for verdict, words in WORDS.items():
-        listed = [
-            f"{one.column.title} {_signed(one, one.over_frames.mean)}{_agreement(one)}"
-            for one in mine
-            if one.verdict == verdict
-        ]
+    for verdict, (_, words) in VERDICTS.items():
+        listed = []
+        for one in (one for one in mine if one.verdict == verdict):
+            agreement = f" ({one.agreeing} of {len(one.per_seed)} seeds)" if len(one.per_seed) > 1 else ""
+            listed.append(f"{one.column.title} {_signed(one, one.over_frames.mean)}{agreement}")
         if listed:
             sentences.append(f"{words.replace('these', f'these {frames}')}: {', '.join(listed)}")
     return f"{mine[0].group} against {mine[0].reference}: {'; '.join(sentences)}. {_conclusion(mine)}"
@@ -108,16 +100,10 @@ def _conclusion(mine: Sequence[Difference]) -> str:
     return f"None of it is larger than chance over {len(mine[0].per_seed)} seeds as well."
 
 
-def _agreement(one: Difference) -> str:
-    return f" ({one.agreeing} of {len(one.per_seed)} seeds)" if len(one.per_seed) > 1 else ""
-
-
 def _seed_words(one: Difference) -> str:
     count = len(one.per_seed)
-    if count == 0:
-        return "no seed in common"
-    if count == 1:
-        return "one seed: nothing is known about other seeds"
+    if count < 2:
+        return "one seed: nothing is known about other seeds" if count else "no seed in common"
     inside = "larger than chance over seeds" if one.beyond_seeds else "no larger than chance over seeds"
     return f"{one.agreeing} of {count} seeds agree in sign, {inside}"
 

@@ -24,31 +24,20 @@ def marks(
         better: +1 where more is better, -1 where less is; 0 marks nothing.
         spreads: standard deviations over seeds, where known: values that differ by less share a mark.
     """
-    known = [index for index, value in enumerate(values) if value is not None]
+    spread = [deviation or 0 for deviation in spreads] or [0] * len(values)
     found: list[Mark] = [None] * len(values)
-    if better == 0 or len(values) < 2 or not known:
-        return found
-    spreads = spreads or [None] * len(values)
-    order = sorted(known, key=lambda index: -better * values[index])
-    leaders = _tied(order, values, texts, spreads)
-    rest = [index for index in order if index not in leaders]
-    for index in leaders:
-        found[index] = "best"
-    if len(values) > 2 and rest:
-        for index in _tied(rest, values, texts, spreads):
-            found[index] = "second"
+    left = sorted((i for i, value in enumerate(values) if value is not None), key=lambda i: -better * values[i])
+
+    def alike(i: int, first: int) -> bool:
+        near = abs(values[i] - values[first]) <= (spread[first] ** 2 + spread[i] ** 2) ** 0.5
+        return near or texts[i] == texts[first]
+
+    # Of two values the other needs no mark, and a single one is no best.
+    for mark in ("best", "second")[: len(values) - 1] if better else ():
+        for i in [i for i in left if alike(i, left[0])]:
+            found[i] = mark
+        left = [i for i in left if found[i] is None]
     return found
-
-
-def _tied(order: list[int], values, texts, spreads) -> set[int]:
-    """The first and what cannot be told from it."""
-    first = order[0]
-    tied = set()
-    for index in order:
-        spread = ((spreads[first] or 0) ** 2 + (spreads[index] or 0) ** 2) ** 0.5
-        if texts[index] == texts[first] or abs(values[index] - values[first]) <= spread:
-            tied.add(index)
-    return tied
 
 
 def ranks(values: Sequence[float], better: int) -> list[float]:

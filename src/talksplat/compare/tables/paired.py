@@ -20,10 +20,10 @@ class Difference:
     Args:
         frames: number of frames that all runs of both have measured.
         over_frames: mean difference and its interval over frames; its `p` is not corrected for the number of groups.
-        corrected: that probability, corrected for the number of groups (Holm); None where too few frames are there.
         per_seed: difference of each seed that both have; where the group is a foreign video, of each seed of the
             reference; empty where they have no seed in common.
         over_seeds: mean of these and its interval; None where there are none.
+        corrected: the probability over frames, corrected for the number of groups (Holm); None for too few frames.
     """
 
     column: Column
@@ -31,9 +31,9 @@ class Difference:
     reference: str
     frames: int
     over_frames: Interval
-    corrected: float | None
     per_seed: tuple[float, ...]
     over_seeds: Interval | None
+    corrected: float | None = None
 
     @property
     def gain(self) -> float:
@@ -63,10 +63,10 @@ class Difference:
 
 def differences(data: ComparisonData) -> list[Difference]:
     """Every other group against the reference, for each metric that has values per frame; metric by metric."""
-    pairs = [(group.name, *_pairs(group, data.reference)) for group in data.groups if group is not data.reference]
     found: list[Difference] = []
     for column in tested_columns(data):
-        row = [one for pair in pairs if (one := _difference(column, data.reference.name, *pair)) is not None]
+        row = [_difference(column, group, data.reference) for group in data.groups if group is not data.reference]
+        row = [one for one in row if one is not None]
         corrected = holm([one.over_frames.p for one in row])
         found += [replace(one, corrected=p) for one, p in zip(row, corrected)]
     return found
@@ -77,23 +77,9 @@ def tested_columns(data: ComparisonData) -> list[Column]:
     return [column for column in data.columns.values() if column.metric in data.runs[0].per_frame]
 
 
-def _pairs(group: SeedGroup, reference: SeedGroup) -> tuple[list[RunResult], list[RunResult], bool]:
-    """Runs of both with the same seeds, which are pairs; all runs of both where no seed is the same, which are none. A
-    foreign video has no seed: it makes a pair with each run of the other side."""
-    ours, theirs = ({run.seed: run for run in one.runs if run.seed is not None} for one in (group, reference))
-    common = [seed for seed in ours if seed in theirs]
-    if common:
-        return [ours[seed] for seed in common], [theirs[seed] for seed in common], True
-    if group.runs[0].foreign:
-        return [group.runs[0]] * len(reference.runs), list(reference.runs), True
-    if reference.runs[0].foreign:
-        return list(group.runs), [reference.runs[0]] * len(group.runs), True
-    return list(group.runs), list(reference.runs), False
-
-
-def _difference(
-    column: Column, reference: str, group: str, ours: list[RunResult], theirs: list[RunResult], paired: bool
-) -> Difference | None:
+def _difference(column: Column, group: SeedGroup, reference: SeedGroup) -> Difference | None:
+    """None where no frame was measured by all."""
+    ours, theirs, paired = _pairs(group, reference)
     absent = np.full(len(ours[0].frame_ids), np.nan)
     a, b = (np.stack([run.per_frame.get(column.metric, absent) for run in side]) for side in (ours, theirs))
     measured = np.isfinite(a).all(0) & np.isfinite(b).all(0)
@@ -103,4 +89,19 @@ def _difference(
     per_seed = a.mean(1) - b.mean(1) if paired else np.zeros(0)
     over_seeds = seed_interval(per_seed) if paired else None
     over_frames = frame_interval(a.mean(0) - b.mean(0))
-    return Difference(column, group, reference, a.shape[1], over_frames, None, tuple(per_seed.tolist()), over_seeds)
+    names = (group.name, reference.name)
+    return Difference(column, *names, a.shape[1], over_frames, tuple(per_seed.tolist()), over_seeds)
+
+
+def _pairs(group: SeedGroup, reference: SeedGroup) -> tuple[list[RunResult], list[RunResult], bool]:
+    """Runs of both with the same seeds, which are pairs; all runs of both where no seed is the same, which are none. A
+    foreign video has no seed: it makes a pair with each run of the other side."""
+    ours, theirs = ({run.seed: run for run in one.runs if run.seed is not None} for one in (group, reference))
+    common = [seed for seed in ours if seed in theirs]
+    if common:
+        return [ours[seed] for seed in common], [theirs[seed] for seed in common], True
+    if group.runs[0].foreign or reference.runs[0].foreign:
+        count = max(len(group.runs), len(reference.runs))
+        ours, theirs = (one.runs * (count // len(one.runs)) for one in (group, reference))
+        return ours, theirs, True
+    return group.runs, reference.runs, False

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from talksplat.compare.columns import Column
 from talksplat.compare.data import ComparisonData
-from talksplat.compare.document import Cell, Section, Table
+from talksplat.compare.document import Cell, Section, Table, some_of
 from talksplat.compare.load.groups import SeedGroup
 from talksplat.compare.tables.marks import RULE, Mark, marks, ranks
 
@@ -45,7 +45,9 @@ def seed_table(data: ComparisonData) -> Table:
     table = Table(["group", "seeds"], [[Cell(group.name), Cell(group.seeds)] for group in groups])
     repeated = [run.name for group in groups for run in group.repeated]
     if repeated:
-        table.remarks.append(f"left out, as they repeat settings and seed of another run: {some_of(repeated)}")
+        table.remarks.append(
+            f"left out, as they repeat settings and seed of another run: {some_of(repeated, MAX_NAMED)}"
+        )
     for column in _quantities(data):
         if any(column.value(run) is not None for run in data.grouped):
             _add_column(table, column, groups)
@@ -56,12 +58,6 @@ def seed_table(data: ComparisonData) -> Table:
     if len(groups) > 1:
         table.remarks.append(RULE)
     return table
-
-
-def some_of(names: Sequence[str]) -> str:
-    """Names with commas; of many the first ones and how many more."""
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more
 
 
 def csv_text(titles: Iterable[object], rows: Iterable[Iterable[object]]) -> str:

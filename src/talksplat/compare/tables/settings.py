@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from talksplat.compare.data import ComparisonData
-from talksplat.compare.document import LOOKUP, Cell, Section, Table
+from talksplat.compare.document import LOOKUP, Cell, Section, Table, some_of
 from talksplat.compare.load.groups import ABSENT, differing_settings, label_of, own_overrides
 from talksplat.compare.load.run import RunResult
 
@@ -24,7 +24,9 @@ def settings_section(data: ComparisonData) -> Section | None:
         named: dict[str, list[str]] = {}
         for group in groups:
             named.setdefault(group.runs[0].settings.get(key, ABSENT), []).append(group.name)
-        table.rows.append([Cell(key), Cell("; ".join(_value(*one) for one in named.items()))])
+        table.rows.append(
+            [Cell(key), Cell("; ".join(f"{value}: {some_of(names, MAX_GROUPS)}" for value, names in named.items()))]
+        )
     if len(keys) > MAX_SETTINGS:
         table.remarks.append(f"and {len(keys) - MAX_SETTINGS} more: compare the runs' config.yaml")
     about = "What the groups' models and experiments do not explain; seeds, paths and trackers aside."
@@ -50,9 +52,3 @@ def _differing_among(runs: Sequence[RunResult], kind: Callable[[RunResult], str]
     for run in runs:
         alike.setdefault(kind(run), []).append(run)
     return {key for same in alike.values() for key in differing_settings(same)}
-
-
-def _value(value: str, groups: Sequence[str]) -> str:
-    """Like `0.8: a, b, c and 3 more`."""
-    more = f" and {len(groups) - MAX_GROUPS} more" if len(groups) > MAX_GROUPS else ""
-    return f"{value}: {', '.join(groups[:MAX_GROUPS])}{more}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,7 @@ from jaxtyping import Float, UInt8
 from talksplat.compare.data import ComparisonData
 from talksplat.compare.load.groups import SeedGroup
 from talksplat.compare.load.run import RunResult
-from talksplat.compare.pictures.selection import pick, together
+from talksplat.compare.pictures.selection import pick
 from talksplat.errors import UserError
 from talksplat.media.video import probe, read_frames
 from talksplat.subject_format.images import decode_image, original_path
@@ -41,43 +40,34 @@ class Clip:
         # Encoders pad odd sizes by one pixel.
         return (frame[:height, :width] for frame in read_frames(video_path(self.run), self.fps))
 
-    def frames_at(self, positions: Sequence[int]) -> dict[int, Frame]:
-        """Some frames by their position in the video."""
-        frames = enumerate(islice(self.frames(), max(positions) + 1))
-        return {position: frame for position, frame in frames if position in positions}
-
 
 def video_path(run: RunResult) -> Path:
     """Where training leaves the held-out frames."""
     return run.path / "test" / "render.mp4"
 
 
-def find_clips(data: ComparisonData, limit: int, what: str) -> tuple[list[Clip], list[str]]:
+def find_clips(data: ComparisonData, limit: int, what: str) -> list[Clip]:
     """A clip for each group: of its first seed that has a video. Where all runs are one group, a clip for each of them.
-    Of more than `limit`, the best and the worst.
-
-    Args:
-        limit: most clips.
-        what: what they are for, in words, for the notes.
-
-    Returns:
-        the clips, and what was left out and why.
-    """
-    candidates, left_out = [], {}
-    for name, runs in _candidates(data.groups).items():
-        run = next((run for run in runs if video_path(run).is_file()), None)
-        if run is None:
-            left_out.setdefault("no test/render.mp4 in the run folder", []).append(name)
+    Of more than `limit`, the best and the worst. `what` they are for is for the notes on what was left out."""
+    groups, candidates = data.groups, []
+    if len(groups) == 1:
+        groups = [SeedGroup(run.name, [run]) for run in (*groups[0].runs, *groups[0].repeated)]
+    for group in groups:
+        runs = [run for run in group.runs if video_path(run).is_file()]
+        if runs:
+            candidates.append(SeedGroup(group.name, runs[:1]))
         else:
-            candidates.append(SeedGroup(name, [run]))
+            data.notes.leave_out(group.name, f"not in {what}", "no test/render.mp4 in the run folder")
     shown, words = pick(data, candidates, limit)
     clips = []
     for group in shown:
         try:
-            clips.append(_open(group.name, group.runs[0]))
+            clips.append(_open(group))
         except UserError as error:
-            left_out.setdefault(str(error), []).append(group.name)
-    return clips, together(left_out, f"not in {what}") + ([f"{what} shows {words} with a video"] if words else [])
+            data.notes.leave_out(group.name, f"not in {what}", str(error))
+    if words:
+        data.notes.add(f"{what} shows {words} with a video")
+    return clips
 
 
 def originals_of(runs: Sequence[RunResult]) -> list[Path] | None:
@@ -102,15 +92,9 @@ def paint_error(error: Float[np.ndarray, "height width"]) -> Frame:
     return table[(error * (255 / ERROR_HIGH)).round().clip(0, 255).astype(np.uint8)]
 
 
-def _candidates(groups: Sequence[SeedGroup]) -> dict[str, Sequence[RunResult]]:
-    """{group: its runs}; {run: itself} of the only group."""
-    if len(groups) > 1:
-        return {group.name: group.runs for group in groups}
-    return {run.name: [run] for group in groups for run in (*group.runs, *group.repeated)}
-
-
-def _open(title: str, run: RunResult) -> Clip:
+def _open(group: SeedGroup) -> Clip:
     """Raises UserError with what is wrong with the video."""
+    run = group.runs[0]
     info = probe(video_path(run))
     width, height = run.metrics["resolution"]
     # Encoders pad odd sizes by one pixel; anything else is another video.
@@ -118,4 +102,4 @@ def _open(title: str, run: RunResult) -> Clip:
         raise UserError(f"test/render.mp4 is {info.width}x{info.height}, the measured frames are {width}x{height}")
     if info.num_frames != len(run.frame_ids):
         raise UserError(f"test/render.mp4 has {info.num_frames} frames, {len(run.frame_ids)} were measured")
-    return Clip(title, run, info.fps, info.has_audio)
+    return Clip(group.name, run, info.fps, info.has_audio)
