@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from talksplat.compare.tables.differences import difference_section, differences_csv
-from talksplat.compare.tables.paired import differences
+from talksplat.compare.tables.differences import difference_section, differences, differences_csv
 from talksplat.errors import UserError
 from tests.compare.made_runs import chosen, data_of, markdown_page, seeded
 

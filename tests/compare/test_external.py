@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from talksplat.compare.external import measure
-from talksplat.compare.external.frames import frames_of, places
+from talksplat.compare.external.measure import frames_of, places
 from talksplat.compare.external.videos import parse_foreign
 from talksplat.compare.report.write import compare_runs
 from talksplat.data.datamodule import PortraitDataModule

@@ -11,9 +11,9 @@ import pytest
 
 from talksplat.compare.data import ComparisonData
 from talksplat.compare.document import HEAD, NOTES, Cell, Section, Table
-from talksplat.compare.pictures.captions import jpeg
-from talksplat.compare.pictures.draw import Picture
+from talksplat.compare.pictures.style import APART, ERROR_HIGH, jpeg
 from talksplat.compare.report import render
+from talksplat.compare.report.render import html_page
 from talksplat.compare.report.write import definitions_section, origin_section
 from talksplat.compare.tables.results import run_table, seed_table
 from talksplat.compare.tables.settings import settings_section
@@ -54,10 +54,9 @@ class Page(HTMLParser):
         return [text for tag, text in self.texts if tag in tags]
 
 
-def page_of(path: Path, data: ComparisonData, sections: list[Section], pictures: list[Picture] = ()) -> Page:
-    """The page of these sections."""
-    data = replace(data, sections=sections)
-    path.write_text(render.render("comparison.html.j2", data=data, pictures=pictures))
+def page_of(path: Path, data: ComparisonData, sections: list[Section], poster: bytes | None = None) -> Page:
+    """The page of these sections and of the pictures beside it."""
+    path.write_text(html_page(replace(data, sections=sections), path.parent, poster))
     return Page(path)
 
 
@@ -83,15 +82,12 @@ def made(tmp_path):
         Section("Notes", [[f"note {EVIL}"]], NOTES),
     ]
     sections += [settings_section(data), definitions_section(data), origin_section(data)]
-    image = tmp_path / "plot one.jpg"
-    image.write_bytes(JPEG)
-    film = tmp_path / "side by side.mp4"
-    film.write_bytes(b"film" * 1000)
+    (tmp_path / "worst_frames.jpg").write_bytes(JPEG)
+    (tmp_path / "side_by_side.mp4").write_bytes(b"film" * 1000)
     path = tmp_path / "comparison.html"
 
     def write() -> Page:
-        shown = Picture(film, "Side by side", "errors below", JPEG)
-        return page_of(path, data, sections, [Picture(image, f"Plot {EVIL}", f"caption {EVIL}"), shown])
+        return page_of(path, data, sections, JPEG)
 
     return write
 
@@ -107,12 +103,13 @@ def test_everything_is_in_the_file_and_nothing_is_run(made):
     assert all(image["alt"] for image in page.all("img"))
     (video,) = page.all("video")
     assert video["src"].startswith("data:video/mp4;base64,") and video["poster"].startswith("data:image/jpeg")
-    assert page.all("a") == [{"href": "side%20by%20side.mp4"}]
+    assert page.all("a") == [{"href": "side_by_side.mp4"}]
     texts = " ".join(text for _, text in page.texts)
     for words in (
         f"Of {EVIL}",
-        f"Plot {EVIL}",
-        f"caption {EVIL}",
+        "Worst frames",
+        f"at least {APART} frames apart",
+        f"brightest {ERROR_HIGH} of 255",
         f"note {EVIL}",
         f"caveat {EVIL}",
         f"train.py {EVIL}",
@@ -138,7 +135,7 @@ def test_tables_texts_and_what_is_folded(made):
 def test_a_large_video_is_linked_and_said_to_be(made, monkeypatch):
     monkeypatch.setattr(render, "MAX_VIDEO", 3999)
     page = made()
-    assert page.all("video")[0]["src"] == "side%20by%20side.mp4"
+    assert page.all("video")[0]["src"] == "side_by_side.mp4"
     assert "too large to be part of this page" in " ".join(text for _, text in page.texts)
 
 

@@ -26,8 +26,12 @@ def test_a_row_for_each_group_with_mean_deviation_and_the_best_mean(tmp_path):
     table = seed_table(data)
     assert [cell.text for cell in cells(table, "seeds")] == ["2 (0, 1)", "1 (0)"]
     assert [cell.text for cell in cells(table, "PSNR")] == ["21.00 ± 1.41", "21.50"]
-    assert [cell.best for cell in cells(table, "PSNR")] == [True, True], "21.5 is no farther from 21 ± 1.41 than that"
-    assert [cell.best for cell in cells(table, "head PSNR")] == [True, True], "what looks the same is marked the same"
+    assert [cell.mark == "best" for cell in cells(table, "PSNR")] == [True, True], (
+        "21.5 is no farther from 21 ± 1.41 than that"
+    )
+    assert [cell.mark == "best" for cell in cells(table, "head PSNR")] == [True, True], (
+        "what looks the same is marked the same"
+    )
     assert [cell.text for cell in cells(table, "LMD (px)")] == ["n/a", "2.000"]
     text = markdown_of(table)
     assert f"[{cells(table, 'LMD (px)')[0].note}] LMD (px): no face (r2)" in text
@@ -54,7 +58,7 @@ def test_times_of_different_machines_are_not_averaged(tmp_path):
     data = data_of(tmp_path, seeded(0), seeded(1, info__host="there"), seeded(2, **LIP))
     table = seed_table(data)
     assert [cell.text for cell in cells(table, "FPS")] == ["n/a", "50.0"]
-    assert not any(cell.best for cell in cells(table, "FPS"))
+    assert not any(cell.mark == "best" for cell in cells(table, "FPS"))
     assert "FPS: the group's runs had different hardware" in markdown_of(table)
 
 
@@ -122,3 +126,13 @@ def test_groups_of_older_runs_are_named_by_settings_and_never_alike(tmp_path):
     many = [{"config__loss": {f"l{i}": 1 for i in range(9)} | {"z": z}} for z in range(3)]
     found = names(tmp_path / "b", {"config__loss": {}}, *many)
     assert len(set(found)) == 4, found
+
+
+def test_videos_of_other_projects_share_a_footnote_that_names_none(tmp_path):
+    foreign = ({"config": {"foreign": {"name": name}}, "info": {}} for name in ("Wav2Lip", "SadTalker"))
+    data = data_of(tmp_path, seeded(0), *foreign)
+    for run in data.runs[1:]:
+        run.name = run.model
+    table = seed_table(data)
+    assert [cell.note for cell in cells(table, "training (s)")] == [None, 1, 1]
+    assert table.notes[:1] == ["a video of another project tells neither how it was trained nor what it costs"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from talksplat.compare.document import Notes
-from talksplat.compare.pictures.selection import pick, ranking_column
 from tests.compare.made_runs import data_of
 
 
@@ -16,19 +15,19 @@ def names(groups) -> list[str]:
 
 def test_of_too_many_the_best_and_the_worst(tmp_path):
     data = variants(tmp_path, *({"metrics__mean__psnr_head": value} for value in (3, 9, 1, None, 5, 7)))
-    shown, words = pick(data, data.groups, 3)
+    shown, words = data.pick(data.groups, 3)
     assert names(shown) == ["r1", "r5", "r2"] and words == "the 2 best and 1 worst of 6 groups by head PSNR"
-    assert pick(data, data.groups, 6) == (data.groups, "")
-    assert names(pick(data, data.groups, 1)[0]) == ["r1"]
+    assert data.pick(data.groups, 6) == (data.groups, "")
+    assert names(data.pick(data.groups, 1)[0]) == ["r1"]
 
 
 def test_ranked_by_what_there_is(tmp_path):
     only = {"metrics__mean": {"lpips": 0.2}}
     data = variants(tmp_path / "a", only, {"metrics__mean": {"lpips": 0.1}}, only)
-    assert ranking_column(data, data.groups).key == "lpips" and names(pick(data, data.groups, 1)[0]) == ["r1"]
+    assert data.ranking_column(data.groups).key == "lpips" and names(data.pick(data.groups, 1)[0]) == ["r1"]
     data = variants(tmp_path / "b", *[{"metrics__mean": {}}] * 3)
-    assert ranking_column(data, data.groups) is None
-    assert pick(data, data.groups, 2) == (data.groups[:2], "the first 2 of 3 groups")
+    assert data.ranking_column(data.groups) is None
+    assert data.pick(data.groups, 2) == (data.groups[:2], "the first 2 of 3 groups")
 
 
 def test_a_line_for_each_reason():

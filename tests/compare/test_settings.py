@@ -46,3 +46,11 @@ def test_many_groups_and_settings_stay_readable(tmp_path):
     assert len(table.rows) == 20 and "and 10 more" in markdown_of(table)
     same = [of("a", config__loss={"x": n % 2}, config__model={"n": n}) for n in range(10)]
     assert "and 2 more; 1: " in rows(tmp_path / "same", *same)["loss.x"]
+
+
+def test_another_checkpoint_than_the_last_is_a_setting_with_its_value(tmp_path):
+    stage = {"purpose": "quick", "order": ["coarse", "fine"], "stages": {"fine": {"steps": 30}}}
+    at = [of("a", config__stage=stage, metrics__checkpoint={"stage": "fine", "step": step}) for step in (30, 20)]
+    found = rows(tmp_path, of("a", config__stage=stage), seeded(1, **at[0]), at[1])
+    last, early = "a (checkpoint measured=-)", 'a (checkpoint measured="fine 20")'
+    assert found == {"checkpoint measured": f'-: {last}; "fine 20": {early}'}

@@ -6,9 +6,9 @@ import io
 import pytest
 from rich.console import Console
 
+from talksplat.compare.__main__ import rich_table
 from talksplat.compare.data import ComparisonData
-from talksplat.compare.load.comparability import check_comparable
-from talksplat.compare.report.terminal import rich_table
+from talksplat.compare.load.runs import check_comparable
 from talksplat.compare.tables.results import run_table, runs_csv
 from talksplat.errors import UserError
 from talksplat.metrics.definitions import metric_definitions
@@ -28,10 +28,12 @@ def test_values_best_ones_and_footnotes(tmp_path):
     )
     table = run_table(data)
     assert [cell.text for cell in cells(table, "PSNR")] == ["20.00", "21.00", "n/a"]
-    assert [cell.best for cell in cells(table, "PSNR")] == [False, True, False]
-    assert [cell.best for cell in cells(table, "LPIPS (AlexNet)")] == [True, False, True], "less is better, ties share"
+    assert [cell.mark == "best" for cell in cells(table, "PSNR")] == [False, True, False]
+    assert [cell.mark == "best" for cell in cells(table, "LPIPS (AlexNet)")] == [True, False, True], (
+        "less is better, ties share"
+    )
     assert [cell.text for cell in cells(table, "training (s)")] == ["40", "20", "40"]
-    assert [cell.best for cell in cells(table, "training (s)")] == [False, True, False]
+    assert [cell.mark == "best" for cell in cells(table, "training (s)")] == [False, True, False]
     assert [cell.text for cell in cells(table, "model")] == ["GaussianTalker"] * 3
     assert [cell.text for cell in cells(table, "stage")] == ["quick"] * 3
     assert [cell.mark for cell in cells(table, "PSNR")] == ["second", "best", None]
@@ -50,7 +52,7 @@ def test_values_best_ones_and_footnotes(tmp_path):
 
 def test_times_on_different_machines_are_not_ranked(tmp_path):
     data = data_of(tmp_path, {}, {"info__host": "there", "metrics__fps": 500.0})
-    assert not any(cell.best for cell in cells(run_table(data), "FPS"))
+    assert not any(cell.mark == "best" for cell in cells(run_table(data), "FPS"))
 
 
 def test_csv_has_full_precision_and_empty_cells(tmp_path):
@@ -136,7 +138,7 @@ def test_training_frames_have_columns_of_their_own_without_a_rank(tmp_path):
     title = "mouth PSNR, training frames"
     data = data_of(tmp_path, {"metrics__train": {"mean": {"psnr_mouth": 31.5}}}, {})
     found = cells(run_table(data), title)
-    assert [cell.text for cell in found] == ["31.50", "n/a"] and not any(cell.best for cell in found)
+    assert [cell.text for cell in found] == ["31.50", "n/a"] and not any(cell.mark == "best" for cell in found)
     assert title not in run_table(ComparisonData(data.runs[1:])).titles
 
 

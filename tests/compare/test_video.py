@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from talksplat.compare.data import ComparisonData
-from talksplat.compare.pictures.footage import ERROR_HIGH, absolute_error, find_clips, paint_error
+from talksplat.compare.pictures.footage import absolute_error, find_clips, paint_error
+from talksplat.compare.pictures.style import APART, ERROR_HIGH
 from talksplat.compare.pictures.video import MAX_WIDTH, poster_of, write_side_by_side
-from talksplat.compare.pictures.worst_frames import APART, CELL, draw_worst_frames, worst_positions
+from talksplat.compare.pictures.worst_frames import CELL, draw_worst_frames, worst_positions
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.sound import read_audio
 from talksplat.media.video import probe, read_frames

@@ -11,14 +11,17 @@ import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table as RichTable
 
-from talksplat.compare.document import RESULT
-from talksplat.compare.report.terminal import print_section
+from talksplat.compare.document import RESULT, Cell, Section, Table
 from talksplat.compare.report.write import compare_runs
 from talksplat.config import CONF_DIR, compose
 from talksplat.errors import UserError, exits_cleanly
 
+MAX_ROWS = 24
+MAX_BESIDE = 4  # rows that stand next to each other, as columns
 TEXTS = ("runs", "out", "published", "reference", "foreign")
 
 
@@ -37,6 +40,41 @@ def compare(config: DictConfig) -> None:
         if section.kind == RESULT:
             print_section(console, section)
     console.print(f"written to {config.out}", soft_wrap=True)
+
+
+def print_section(console: Console, section: Section) -> None:
+    """What stands above a table, the table, and lists; a table of many rows is left to the files."""
+    console.print(f"\n{section.title}", markup=False, soft_wrap=True)
+    explained = False
+    for part in section.parts:
+        if isinstance(part, Table):
+            explained = True  # what is said about a table's making is in the file
+            long = len(part.rows) > MAX_ROWS
+            console.print(f"{len(part.rows)} rows: see the files" if long else rich_table(part))
+        elif isinstance(part, list):
+            console.print("\n".join(f"- {line}" for line in part), markup=False, soft_wrap=True)
+        elif not explained:
+            console.print(part, markup=False, soft_wrap=True)
+
+
+def rich_table(table: Table) -> Group:
+    """A table for 100 columns: rows stand next to each other, a few at a time."""
+    blocks = []
+    for start in range(0, len(table.rows), MAX_BESIDE):
+        rows = [[_rich_cell(cell) for cell in row] for row in table.rows[start : start + MAX_BESIDE]]
+        first, *lines = zip(map(escape, table.titles), *rows)
+        block = RichTable()
+        for index, title in enumerate(first):
+            block.add_column(title, justify="right" if index else "left", no_wrap=not index, overflow="fold")
+        for line in lines:
+            block.add_row(*line)
+        blocks.append(block)
+    return Group(*blocks, *map(escape, table.below))
+
+
+def _rich_cell(cell: Cell) -> str:
+    style = {"best": "bold", "second": "underline"}.get(cell.mark)
+    return f"[{style}]{escape(cell.plain)}[/{style}]" if style else escape(cell.plain)
 
 
 def overrides_of(arguments: list[str]) -> list[str]:

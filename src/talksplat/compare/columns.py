@@ -103,17 +103,12 @@ def columns_of(runs: Sequence[RunResult]) -> dict[str, Column]:
         Column("Gaussians", lambda run: run.metrics.get("num_gaussians"), 0),
         Column("network parameters", lambda run: _noted(run, "parameters", "networks"), 0),
         Column("parameters", lambda run: _sum(run.metrics.get("parameters")), 0),
-        Column("size (MB)", lambda run: _scaled(run.metrics.get("size_bytes"), 1e6), 2, -1),
+        Column("size (MB)", lambda run: _noted(run, "size_bytes", unit=1e6), 2, -1),
         Column("training (s)", lambda run: _sum(run.info.get("timings")), 0, -1, timed=True),
         Column("FPS", lambda run: run.metrics.get("fps"), 1, +1, timed=True),
         Column("hardware", lambda run: run.hardware),
     ]
     return {column.key: column for column in columns}
-
-
-def training_hours() -> Column:
-    """Time of training as papers print it."""
-    return Column("training (h)", lambda run: _scaled(_sum(run.info.get("timings")), 3600), 2, timed=True)
 
 
 def lpips_net(runs: Sequence[RunResult]) -> str:
@@ -129,18 +124,14 @@ def _metric(title: str, name: str, digits: int, better: int) -> Column:
     return Column(title, lambda run: run.mean(name), digits, better, metric=name)
 
 
-def _noted(run: RunResult, *keys: str) -> float | None:
+def _noted(run: RunResult, *keys: str, unit: float | None = None) -> float | None:
     """An entry of `metrics.json`."""
     value = run.metrics
     for key in keys:
         value = (value or {}).get(key)
-    return value
+    return value / unit if unit and value is not None else value
 
 
 def _sum(parts: dict[str, float] | None) -> float | None:
     """Sum of what a run noted; None where it noted nothing."""
     return sum(parts.values()) if parts else None
-
-
-def _scaled(value: float | None, unit: float) -> float | None:
-    return None if value is None else value / unit

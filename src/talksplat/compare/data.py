@@ -8,10 +8,12 @@ from functools import cached_property
 
 from talksplat.compare.columns import Column, columns_of
 from talksplat.compare.document import Notes, Section
-from talksplat.compare.load.comparability import check_comparable
 from talksplat.compare.load.groups import SeedGroup, seed_groups
 from talksplat.compare.load.run import RunResult
+from talksplat.compare.load.runs import check_comparable
 from talksplat.errors import UserError
+
+RANKED_BY = ("psnr_head", "psnr", "lpips")  # the first of these that a group has
 
 
 @dataclass(eq=False)
@@ -83,3 +85,23 @@ class ComparisonData:
             "resolution": "x".join(map(str, metrics["resolution"])),
             "hardware": ", ".join(dict.fromkeys(run.hardware for run in self.runs if run.hardware)),
         }
+
+    def ranking_column(self, groups: Sequence[SeedGroup]) -> Column | None:
+        """What groups are ranked by; None where they have none of it."""
+        columns = (self.columns[name] for name in RANKED_BY)
+        return next((c for c in columns if any(c.mean(group) is not None for group in groups)), None)
+
+    def pick(self, groups: Sequence[SeedGroup], limit: int) -> tuple[list[SeedGroup], str]:
+        """All groups in their order, or the best and the worst `limit` of them from best to worst; and words that say which
+        they are, empty where all are shown."""
+        if len(groups) <= limit:
+            return list(groups), ""
+        column = self.ranking_column(groups)
+        if column is None:
+            return list(groups[:limit]), f"the first {limit} of {len(groups)} groups"
+        known = [group for group in groups if column.mean(group) is not None]
+        ranked = sorted(known, key=lambda group: -column.better * column.mean(group))
+        ranked += [group for group in groups if group not in known][: max(limit - len(ranked), 0)]
+        best, worst = -(-limit // 2), limit // 2
+        words = f"the {best} best and {worst} worst of {len(groups)} groups by {column.title}"
+        return ranked[:best] + ranked[len(ranked) - worst :], words

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
-from talksplat.compare.tables.marks import Mark
-
+Mark = Literal["best", "second"] | None
 HEAD, RESULT, LOOKUP, NOTES = "head", "result", "lookup", "notes"  # kinds of sections
 MAX_NAMED = 6  # in a note
 
 
-def some_of(names: Sequence[str], most: int) -> str:
+def some_of(names: Sequence[str], most: int = 12) -> str:
     """Names with commas; of many the first ones and how many more."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
@@ -23,11 +23,6 @@ class Cell:
     text: str
     mark: Mark = None
     note: int | None = None
-
-    @property
-    def best(self) -> bool:
-        """Whether it is marked as the best of its column."""
-        return self.mark == "best"
 
     @property
     def plain(self) -> str:

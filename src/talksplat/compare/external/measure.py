@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from omegaconf import OmegaConf
 
 from talksplat import __version__
-from talksplat.compare.external.frames import frames_of
+from talksplat.compare.external.videos import IMAGE_SUFFIXES
 from talksplat.compare.load.run import RunResult
 from talksplat.data.frame_store import FrameStore
 from talksplat.errors import UserError
 from talksplat.files import write_json, write_text
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.sound import read_audio
+from talksplat.media.video import probe, read_frames
 from talksplat.media.video_writer import VideoWriter
 from talksplat.metrics.suite import MetricSuite
 from talksplat.provenance import git_state
+from talksplat.subject_format.images import decode_image
 from talksplat.subject_format.subject import read_subject
 
 BATCH = 4
@@ -32,14 +37,8 @@ CRF = 12  # as the runs' own videos
 
 
 class HeldOutFrames:
-    """The frames that a run was measured on, read from its subject folder; those alone are decoded.
-
-    Args:
-        run: says where the folder is, what was measured and how.
-
-    Raises:
-        UserError: the folder is not there any more, or has other frames by now.
-    """
+    """The frames that a run was measured on, read from its subject folder; those alone are decoded. Raises UserError where the
+    folder is not there any more, or has other frames by now."""
 
     def __init__(self, run: RunResult) -> None:
         self.run = run
@@ -81,11 +80,8 @@ class HeldOutFrames:
 
 
 def measure_video(name: str, source: Path, stamp: str, held_out: HeldOutFrames, folder: Path) -> None:
-    """Measure a video and write it as a run folder; an older one of this name is replaced when all is done.
-
-    Raises:
-        UserError: the video does not fit the frames.
-    """
+    """Measure a video and write it as a run folder; an older one of this name is replaced when all is done. Raises UserError for
+    a video that does not fit the frames."""
     subject, run = held_out.subject, held_out.run
     frames = frames_of(source, subject.frame_ids.tolist(), held_out.clip_ids, subject.width, subject.height)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -109,3 +105,80 @@ def measure_video(name: str, source: Path, stamp: str, held_out: HeldOutFrames, 
         with contextlib.suppress(OSError):  # nothing stays of a comparison that was refused
             folder.parent.rmdir()
             folder.parent.parent.rmdir()
+
+
+def frames_of(
+    source: Path, frame_ids: Sequence[int], clip_ids: Sequence[int], width: int, height: int
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """Frames of an MP4 file or a folder of numbered images, one for each of `frame_ids`, in this order; `clip_ids` are those of
+    all frames of the subject.
+
+    As many as `frame_ids`: taken in their order. As many as the whole clip: those of the split are cut out. More images than
+    the split, numbered by frame: found by their number. One row or column more than width and height is cut off: encoders pad
+    odd sizes. Raises UserError for another number of frames, another size, or what cannot be read, when reading comes to it.
+    """
+    found = _from_folder(source, frame_ids, clip_ids) if source.is_dir() else _from_video(source, frame_ids, clip_ids)
+    for path, picture in found:
+        tall, wide = picture.shape[:2]
+        if not (0 <= wide - width <= 1 and 0 <= tall - height <= 1):
+            raise UserError(
+                f"{path} is {wide}x{tall}, but the runs are {width}x{height}: rescale it so that the face covers the same "
+                f"pixels, e.g. ffmpeg -i IN -vf scale={width}:{height}:flags=lanczos -crf 12 OUT"
+            )
+        yield picture[:height, :width]
+
+
+def places(count: int, frame_ids: Sequence[int], clip_ids: Sequence[int], source: Path) -> list[int]:
+    """Positions of the split's frames among `count` frames in their order."""
+    if count == len(frame_ids):
+        return list(range(count))
+    if count == len(clip_ids):
+        position = {frame_id: place for place, frame_id in enumerate(clip_ids)}
+        return [position[frame_id] for frame_id in frame_ids]
+    if count == max(clip_ids) + 1:  # the whole video, with the frames that the subject left out
+        return list(frame_ids)
+    raise UserError(
+        f"{source} has {count} frames, but the split has {len(frame_ids)} ({frame_ids[0]} to {frame_ids[-1]}) and the whole "
+        f"clip {len(clip_ids)}: render one of the two, at the clip's frame rate"
+    )
+
+
+def _from_video(source: Path, frame_ids: Sequence[int], clip_ids: Sequence[int]) -> Iterator[tuple[Path, np.ndarray]]:
+    info = probe(source)
+    wanted = set(places(info.num_frames, frame_ids, clip_ids, source))
+    for index, picture in enumerate(islice(read_frames(source, info.fps), max(wanted) + 1)):
+        if index in wanted:
+            wanted.remove(index)
+            yield source, picture
+    if wanted:
+        raise UserError(
+            f"{source} says that it has {info.num_frames} frames, but {len(wanted)} of those that belong to the split cannot be "
+            "decoded: it is cut off, or its frame rate varies; write it again at a constant rate"
+        )
+
+
+def _from_folder(source: Path, frame_ids: Sequence[int], clip_ids: Sequence[int]) -> Iterator[tuple[Path, np.ndarray]]:
+    numbered = _numbered(source)
+    chosen = [numbered[frame_id] for frame_id in frame_ids if frame_id in numbered]
+    if len(numbered) in (len(frame_ids), len(clip_ids)) or len(chosen) < len(frame_ids):
+        paths = [numbered[number] for number in sorted(numbered)]
+        chosen = [paths[place] for place in places(len(paths), frame_ids, clip_ids, source)]
+    return ((path, decode_image(path)) for path in chosen)
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    """Images by the last number in their name."""
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            digits = re.findall(r"\d+", path.stem)
+            if not digits:
+                raise UserError(f"{path} has no number: name the images by their frame, e.g. 00012.png")
+            if int(digits[-1]) in found:
+                raise UserError(f"{path} and {found[int(digits[-1])].name} have the same number: leave one of them out")
+            found[int(digits[-1])] = path
+    if not found:
+        raise UserError(
+            f"{folder} has no images ({', '.join(IMAGE_SUFFIXES)}): give a folder of numbered images or an MP4 file"
+        )
+    return found

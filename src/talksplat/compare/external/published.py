@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from talksplat.compare.columns import Column, training_hours
+from talksplat.compare.columns import Column
 from talksplat.compare.data import ComparisonData
 from talksplat.compare.document import Cell, Section, Table, some_of
 from talksplat.compare.load.groups import SeedGroup
-from talksplat.compare.tables.results import MAX_NAMED, csv_text
+from talksplat.compare.tables.results import csv_text
 from talksplat.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "published"
@@ -73,7 +73,9 @@ class PublishedTable:
 
     def ours(self, data: ComparisonData) -> list[Column | None]:
         """Our column for each of the table."""
-        known = {None: None, "training_hours": training_hours()} | data.columns
+        seconds = data.columns["training"].value
+        hours = Column("training (h)", lambda run: seconds(run) and seconds(run) / 3600, 2, timed=True)
+        known = {None: None, "training_hours": hours} | data.columns
         return [known[column.get("measured")] for column in self.columns]
 
 
@@ -132,7 +134,7 @@ def published_section(table: PublishedTable, data: ComparisonData) -> Section:
     remarks = [*table.caveats, f"{measured}; {COMPARE}"]
     unmatched = [group.name for group in data.groups if table.row_of(group) is None]
     if unmatched:
-        remarks.append(f"measured, but no row of this table: {some_of(unmatched, MAX_NAMED)}")
+        remarks.append(f"measured, but no row of this table: {some_of(unmatched)}")
     about = f"Published, not measured here: {table.source}."
     return Section(f"Published beside measured: {table.title}", [about, shown, remarks])
 

@@ -14,15 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from talksplat.compare.data import ComparisonData
-from talksplat.compare.external.frames import IMAGE_SUFFIXES
 from talksplat.compare.load.discover import FOREIGN, split_list
 from talksplat.compare.load.run import RunResult, read_run
 from talksplat.errors import UserError
 
 logger = logging.getLogger(__name__)
 NAME = re.compile(r"[\w.+-][\w.+ -]*")
-
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 REMARK = (
     "rendered by another project, measured here, on the same frames and by the same code as the runs. Its composite PSNR "
     "compares with our training target, the head over the backdrop that was made for it: a method that renders whole frames "
@@ -60,13 +58,6 @@ def foreign_runs(videos: dict[str, Path], runs: Sequence[RunResult], out: Path) 
             measure_video(name, source, stamp, held_out, folder)
         found.append(read_run(folder, name))
     return found
-
-
-def add_remark(data: ComparisonData) -> None:
-    """Note what is to be known about foreign videos in a table."""
-    names = ", ".join(run.name for run in data.runs if run.foreign)
-    if names:
-        data.notes.add(f"{names}: {REMARK}")
 
 
 def _is_measured(folder: Path, stamp: str, runs: Sequence[RunResult]) -> bool:

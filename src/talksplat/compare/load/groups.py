@@ -40,16 +40,12 @@ def seed_groups(runs: Sequence[RunResult]) -> list[SeedGroup]:
     groups: dict[frozenset, list[RunResult]] = {}
     for run in runs:
         groups.setdefault(frozenset(run.settings.items() - {("seed", run.settings.get("seed"))}), []).append(run)
-    names = _names([group[0] for group in groups.values()])
-    return [_one_for_each_seed(name, group) for name, group in zip(names, groups.values())]
-
-
-def _one_for_each_seed(name: str, runs: list[RunResult]) -> SeedGroup:
-    first: dict[int | None, RunResult] = {}
-    for run in runs:
-        first.setdefault(run.seed, run)
-    kept = sorted(first.values(), key=lambda run: run.seed or 0)
-    return SeedGroup(name, kept, [run for run in runs if run not in kept])
+    found = []
+    for name, alike in zip(_names([alike[0] for alike in groups.values()]), groups.values()):
+        one_each = {run.seed: run for run in reversed(alike)}.values()
+        kept = sorted(one_each, key=lambda run: run.seed or 0)
+        found.append(SeedGroup(name, kept, [run for run in alike if run not in kept]))
+    return found
 
 
 def _names(runs: list[RunResult]) -> list[str]:

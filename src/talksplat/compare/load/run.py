@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ METRIC_KEYS = dict(split=str, subject=str, resolution=list, definitions=dict, me
 INCIDENTAL = ("run_dir", "paths", "tracker", "resume", "dry_run", "trainer", "chosen")
 TELLING = ("trainer.devices", "trainer.precision")
 # libyaml's reader is ten times as fast; 200 runs have 70,000 lines of configuration.
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_parse = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+_parse_once = cache(_parse)
 TOP_SETTING = re.compile(r"^(?=\w)", re.MULTILINE)
 
 
@@ -33,8 +34,7 @@ class RunResult:
     """A run folder, read. What a run did not note is None.
 
     Attributes:
-        foreign: whether this is a video of another project that was measured here.
-        commit: of the code that made the run.
+        foreign: whether this is a video of another project that was measured here; commit: of the code that made the run.
         model, model_choice: class of the model (name of a foreign method), and choice of the group `model` where it is noted.
         experiments, overrides: that the configuration was made of, in their order.
         stage: preset of the stages; its purpose begins with its name.
@@ -116,11 +116,7 @@ def is_relevant(key: str) -> bool:
 
 
 def read_run(path: Path, name: str) -> RunResult:
-    """Read a run folder.
-
-    Raises:
-        UserError: a file of it is missing, cut off, damaged or of another version.
-    """
+    """Read a run folder. Raises UserError where a file of it is missing, cut off, damaged or of another version."""
     info = _read(path / "run_info.json", json.loads) if (path / "run_info.json").is_file() else {}
     metrics = _read(path / "metrics.json", json.loads)
     wrong = [
@@ -141,15 +137,10 @@ def parse_yaml(text: str) -> Any:
     """What a YAML file holds. The runs of a sweep share most of their settings: each distinct text of a top-level setting is
     parsed once, and its value is shared."""
     try:
-        parts = [_parse_part(part) for part in TOP_SETTING.split(text) if part]
-        return {key: item for part in parts for key, item in part.items()} or yaml.load(text, YAML_LOADER)
+        parts = [_parse_once(part) for part in TOP_SETTING.split(text) if part]
+        return {key: item for part in parts for key, item in part.items()} or _parse(text)
     except (yaml.YAMLError, AttributeError):  # damaged, settings that refer to each other, or no settings at all
-        return yaml.load(text, YAML_LOADER)
-
-
-@cache
-def _parse_part(text: str) -> Any:
-    return yaml.load(text, YAML_LOADER)
+        return _parse(text)
 
 
 def flatten(value: Any, path: str = "") -> dict[str, Any]:

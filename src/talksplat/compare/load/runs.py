@@ -1,11 +1,11 @@
-"""The runs that a comparison is asked for; what cannot be used is left out and named."""
+"""The runs that a comparison is asked for, and whether they compare; what cannot be used is left out and named."""
 
 from __future__ import annotations
 
 import csv
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from talksplat.compare.load.discover import find_runs, run_names
@@ -66,17 +66,52 @@ def unfinished_jobs(folders: Iterable[Path]) -> list[str]:
 
 
 def _jobs_of(path: Path) -> list[str]:
+    unknown = "whether jobs of this sweep failed is not known"
+    lines = []
     try:
         with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-            if not {"job", "state"} <= set(reader.fieldnames or ()):
-                return [f"{path} has no columns job and state: whether jobs of this sweep failed is not known"]
+            for row in csv.DictReader(file):
+                if row["state"] != "done":
+                    error = " ".join((row.get("error") or "").split())
+                    more = f" ({error})" if error else ""
+                    lines.append(f"job {row['job']} of {path.parent.name}: {row['state']}{more}")
+    except KeyError:
+        return [f"{path} has no columns job and state: {unknown}"]
     except (OSError, ValueError, csv.Error) as error:
-        return [f"{path} cannot be read ({error}): whether jobs of this sweep failed is not known"]
-    lines = []
-    for row in rows:
-        if row["state"] != "done":
-            error = " ".join((row.get("error") or "").split())
-            lines.append(f"job {row['job']} of {path.parent.name}: {row['state']}" + (f" ({error})" if error else ""))
+        return [f"{path} cannot be read ({error}): {unknown}"]
     return lines
+
+
+def check_comparable(runs: Sequence[RunResult]) -> None:
+    """Same subject, split, resolution, frames, head masks and meaning of each metric, among the runs that say so. Raises
+    UserError, which names two runs that differ, how many are like either, in what, and what to do."""
+    for key in ("subject", "split", "resolution"):
+        _check_equal(runs, [run.metrics[key] for run in runs], key)
+    _check_equal(runs, [run.frame_ids for run in runs], "frames", _span)
+    _check_equal(runs, [(run.info.get("subject") or {}).get("head_masks") for run in runs], "folder of the head masks")
+    for name in dict.fromkeys(name for run in runs for name in run.metrics["definitions"]):
+        measured = [run for run in runs if run.mean(name) is not None]  # "n/a" compares with anything
+        _check_equal(measured, [run.metrics["definitions"].get(name) for run in measured], f"meaning of {name}")
+    _check_equal(runs, [(run.metrics.get("aligned") or {}).get("steps") for run in runs], "evaluation.align_steps")
+
+
+def _check_equal(
+    runs: Sequence[RunResult], values: Sequence[object], what: str, text: Callable[..., str] = repr
+) -> None:
+    """Refuse values that differ; None is unknown and equals anything."""
+    alike: dict[str, list[tuple[str, object]]] = {}
+    for run, value in zip(runs, values):
+        if value is not None:
+            alike.setdefault(repr(value), []).append((run.name, value))
+    if len(alike) < 2:
+        return
+    ours, theirs = list(alike.values())[:2]
+    names = [kind[0][0] + (f" (with {len(kind) - 1} like it)" if len(kind) > 1 else "") for kind in (ours, theirs)]
+    raise UserError(
+        f"runs {names[0]} and {names[1]} do not compare: {what} is {text(ours[0][1])} in the first and "
+        f"{text(theirs[0][1])} in the second; leave one of them out of runs=, or measure both alike"
+    )
+
+
+def _span(ids: Sequence[int]) -> str:
+    return f"{len(ids)} frames, {ids[0]} to {ids[-1]}" if ids else "no frames"

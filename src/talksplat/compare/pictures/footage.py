@@ -14,14 +14,11 @@ from jaxtyping import Float, UInt8
 from talksplat.compare.data import ComparisonData
 from talksplat.compare.load.groups import SeedGroup
 from talksplat.compare.load.run import RunResult
-from talksplat.compare.pictures.selection import pick
+from talksplat.compare.pictures.style import ERROR_HIGH
 from talksplat.errors import UserError
 from talksplat.media.video import probe, read_frames
 from talksplat.subject_format.images import decode_image, original_path
 
-ERROR_HIGH = 64  # of 255: the brightest colour; larger errors have it as well
-ERROR_PALETTE = "magma"
-ERROR_MEANING = f"absolute error, mean of red, green and blue: black 0, brightest {ERROR_HIGH} of 255 and more"
 Frame = UInt8[np.ndarray, "height width 3"]
 
 
@@ -34,10 +31,20 @@ class Clip:
     fps: float
     has_audio: bool
 
+    @classmethod
+    def open(cls, title: str, run: RunResult) -> Clip:
+        """Raises UserError with what is wrong with the video."""
+        info, (width, height) = probe(video_path(run)), run.metrics["resolution"]
+        # Encoders pad odd sizes by one pixel; anything else is another video.
+        if not (0 <= info.height - height <= 1 and 0 <= info.width - width <= 1):
+            raise UserError(f"test/render.mp4 is {info.width}x{info.height}, the measured frames are {width}x{height}")
+        if info.num_frames != len(run.frame_ids):
+            raise UserError(f"test/render.mp4 has {info.num_frames} frames, {len(run.frame_ids)} were measured")
+        return cls(title, run, info.fps, info.has_audio)
+
     def frames(self) -> Iterator[Frame]:
         """All frames, in the order of the run's frame numbers."""
         width, height = self.run.metrics["resolution"]
-        # Encoders pad odd sizes by one pixel.
         return (frame[:height, :width] for frame in read_frames(video_path(self.run), self.fps))
 
 
@@ -58,11 +65,11 @@ def find_clips(data: ComparisonData, limit: int, what: str) -> list[Clip]:
             candidates.append(SeedGroup(group.name, runs[:1]))
         else:
             data.notes.leave_out(group.name, f"not in {what}", "no test/render.mp4 in the run folder")
-    shown, words = pick(data, candidates, limit)
+    shown, words = data.pick(candidates, limit)
     clips = []
     for group in shown:
         try:
-            clips.append(_open(group))
+            clips.append(Clip.open(group.name, group.runs[0]))
         except UserError as error:
             data.notes.leave_out(group.name, f"not in {what}", str(error))
     if words:
@@ -87,19 +94,6 @@ def absolute_error(original: Frame, rendering: Frame) -> Float[np.ndarray, "heig
 
 
 def paint_error(error: Float[np.ndarray, "height width"]) -> Frame:
-    """Colours of an error, on a scale that is the same in all pictures (`ERROR_MEANING`)."""
-    table = (matplotlib.colormaps[ERROR_PALETTE](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)
+    """Colours of an error, on a scale that is the same in all pictures."""
+    table = (matplotlib.colormaps["magma"](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)
     return table[(error * (255 / ERROR_HIGH)).round().clip(0, 255).astype(np.uint8)]
-
-
-def _open(group: SeedGroup) -> Clip:
-    """Raises UserError with what is wrong with the video."""
-    run = group.runs[0]
-    info = probe(video_path(run))
-    width, height = run.metrics["resolution"]
-    # Encoders pad odd sizes by one pixel; anything else is another video.
-    if not (0 <= info.height - height <= 1 and 0 <= info.width - width <= 1):
-        raise UserError(f"test/render.mp4 is {info.width}x{info.height}, the measured frames are {width}x{height}")
-    if info.num_frames != len(run.frame_ids):
-        raise UserError(f"test/render.mp4 has {info.num_frames} frames, {len(run.frame_ids)} were measured")
-    return Clip(group.name, run, info.fps, info.has_audio)

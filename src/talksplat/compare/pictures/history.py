@@ -63,12 +63,8 @@ def plot_history(data: ComparisonData, style: PlotStyle, path: Path) -> None:
 
 
 def read_curve(run: Path, name: str = HELD_OUT) -> Curve:
-    """Rows named `STAGE/name` of a run folder's `metrics.csv`. Times of steps between two rows that have one are
-    interpolated; points after the last known time are dropped.
-
-    Raises:
-        NoHistory: no file, no such rows, or no times.
-    """
+    """Rows named `STAGE/name` of a run folder's `metrics.csv`. Times of steps between two rows that have one are interpolated;
+    points after the last known time are dropped. Raises NoHistory where there is no file, no such row, or no time."""
     try:
         text = (run / "metrics.csv").read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:

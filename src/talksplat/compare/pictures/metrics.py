@@ -13,9 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from talksplat.compare.columns import Column
 from talksplat.compare.data import ComparisonData
 from talksplat.compare.load.groups import SeedGroup
-from talksplat.compare.pictures.captions import shorten
-from talksplat.compare.pictures.selection import pick
-from talksplat.compare.pictures.style import COLORS, save
+from talksplat.compare.pictures.style import COLORS, save, shorten
 
 LINE_INCHES = 0.22
 FEW_PANELS, MANY_PANELS = 3, 5  # beside each other
@@ -28,7 +26,7 @@ DPI = 110  # as wide as the page
 def plot_metrics(data: ComparisonData, path: Path) -> None:
     """Each metric that some run has, a line for each group of runs: a dot for each seed and a tick at their mean. The axes
     show the range of the values, as differences between variants are small compared with the values."""
-    shown, words = pick(data, data.groups, MAX_LINES)
+    shown, words = data.pick(data.groups, MAX_LINES)
     runs = [run for group in shown for run in group.runs]
     columns = [c for c in data.metrics if any(c.value(run) is not None for run in runs)]
     if not columns:

@@ -1,21 +1,24 @@
-"""What plots have in common: colours, legends, files."""
+"""What pictures have in common: colours, legends, letters, files."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import matplotlib
+import numpy as np
+from jaxtyping import UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image, ImageDraw, ImageFont
 
 from talksplat.compare.data import ComparisonData
 from talksplat.compare.load.groups import SeedGroup
-from talksplat.compare.pictures.captions import shorten
-from talksplat.compare.pictures.selection import pick
-from talksplat.files import write_bytes
+from talksplat.files import replacing
 
 WIDTH, DPI = 6.6, 160  # inches: half a page on a screen, a column in print
 # Okabe and Ito's colours, which colour-blind people tell apart, without the yellow that white paper swallows. Markers and
@@ -24,6 +27,11 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 GREY = "#B0B0B0"
+ERROR_HIGH = 64  # of 255: an error that has the brightest colour in maps, as larger ones have
+ELLIPSIS = "…"
+MAX_NAME = 48  # letters of a name in a legend
+JPEG_QUALITY = 88
+APART = 5  # frames between two of the worst of a group: neighbours look alike
 
 
 @dataclass(frozen=True)
@@ -38,15 +46,10 @@ class GroupStyle:
 
 
 class PlotStyle:
-    """The same style for a group in all plots. At most seven groups have a colour: all, or the best and the worst ones.
-
-    Attributes:
-        shown: groups in colour, in the order of the legend.
-        words: which are in colour; empty where all are.
-    """
+    """The same style for a group in all plots. At most seven groups, `shown`, have a colour: all, or the best and the worst."""
 
     def __init__(self, data: ComparisonData) -> None:
-        self.shown, self.words = pick(data, data.groups, len(COLORS))
+        self.shown, _ = data.pick(data.groups, len(COLORS))
         styles = (GroupStyle(*kind, colored=True, order=3) for kind in zip(COLORS, MARKERS, DASHES))
         self._styles = {group.name: style for group, style in zip(self.shown, styles)}
 
@@ -77,9 +80,8 @@ def below(figure: Figure, handles: Sequence[Line2D], **more: float) -> None:
 
 def save(figure: Figure, path: Path, dpi: int = DPI) -> None:
     """Write a PNG, whole or not at all."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=dpi, format="png")
-    write_bytes(path, buffer.getvalue())
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, format="png")
 
 
 def plain(axes: Axes) -> None:
@@ -87,3 +89,53 @@ def plain(axes: Axes) -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
+
+
+def shorten(text: str, fits: Callable[[str], bool] = lambda text: len(text) <= MAX_NAME) -> str:
+    """The text, or as much of its two ends as fits around an ellipsis; only the ellipsis where nothing does."""
+    if fits(text):
+        return text
+    for kept in range(len(text) - 1, 0, -1):
+        candidate = text[: (kept + 1) // 2] + ELLIPSIS + text[len(text) - kept // 2 :]
+        if fits(candidate):
+            return candidate
+    return ELLIPSIS
+
+
+def font_size(width: int) -> int:
+    """Size of letters, in pixels, in pictures of this width."""
+    return min(max(width // 20, 10), 22)
+
+
+def title_height(size: int) -> int:
+    """Height of a line of text, in pixels; even, as video wants it."""
+    return 2 * round(0.85 * size)
+
+
+def write_text(image: UInt8[np.ndarray, "height width 3"], text: str, left: int, top: int, size: int) -> None:
+    """White letters into the image, in one line that ends before its right side."""
+    font = _font(size)
+    text = shorten(text, lambda part: left + font.getlength(part) <= image.shape[1] - 2)
+    picture = Image.fromarray(image)
+    ImageDraw.Draw(picture).text((left, top), text, (255, 255, 255), font)
+    image[:] = np.asarray(picture)
+
+
+def title_line(text: str, width: int, size: int) -> UInt8[np.ndarray, "height width 3"]:
+    """White text on black, as high as `title_height` says."""
+    line = np.zeros((title_height(size), width, 3), np.uint8)
+    write_text(line, text, 4, round(0.2 * size), size)
+    return line
+
+
+def jpeg(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    """A file small enough to become part of a page."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # Comes with matplotlib on every machine, and has letters that OpenCV's fonts lack.
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)

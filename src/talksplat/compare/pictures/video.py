@@ -13,15 +13,13 @@ from jaxtyping import Float
 from talksplat.compare.data import ComparisonData
 from talksplat.compare.load.groups import SeedGroup
 from talksplat.compare.pictures import footage
-from talksplat.compare.pictures.captions import font_size, jpeg, title_height, title_line, write_text
-from talksplat.compare.pictures.selection import ranking_column
+from talksplat.compare.pictures.style import ERROR_HIGH, font_size, jpeg, title_height, title_line, write_text
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.sound import read_audio
 from talksplat.media.video import probe, read_frames
 from talksplat.media.video_writer import VideoWriter
 from talksplat.subject_format.images import decode_image
 
-CAPTION = f"One run of each group beside the original; below, their errors ({footage.ERROR_MEANING})."
 MAX_CLIPS = 6
 MAX_WIDTH = 3840  # pixels; wider pictures do not play everywhere
 
@@ -67,7 +65,7 @@ class _Layout:
         letters = font_size(self.cell[0])
         self.width = columns * self.cell[0]
         self.height = (title_height(letters) + self.cell[1]) * (1 + with_original)
-        ranked = ranking_column(data, [SeedGroup(clip.title, [clip.run]) for clip in clips])
+        ranked = data.ranking_column([SeedGroup(clip.title, [clip.run]) for clip in clips])
         values = [f"{ranked.title} {ranked.format(ranked.value(clip.run))}" if ranked else "" for clip in clips]
         titles = ["original"] * with_original + [clip.title for clip in clips]
         lines = (titles, ["absolute error", *values])
@@ -96,9 +94,9 @@ def _scale(width: int, height: int, letters: int) -> footage.Frame:
     for number, text in enumerate(("mean of red, green, blue", "of 0 to 255")):
         write_text(cell, text, margin, top + number * line, letters)
     bar = cell[top + 2 * line : top + 3 * line, margin : width - margin]
-    bar[:] = footage.paint_error(np.linspace(0, footage.ERROR_HIGH, bar.shape[1], dtype=np.float32))[None]
+    bar[:] = footage.paint_error(np.linspace(0, ERROR_HIGH, bar.shape[1], dtype=np.float32))[None]
     write_text(cell, "0", margin, top + 3 * line, letters)
-    write_text(cell, f"≥{footage.ERROR_HIGH}", width - margin - 2 * letters, top + 3 * line, letters)
+    write_text(cell, f"≥{ERROR_HIGH}", width - margin - 2 * letters, top + 3 * line, letters)
     return cell
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from talksplat.compare.columns import Column
 from talksplat.compare.data import ComparisonData
 from talksplat.compare.pictures import footage
-from talksplat.compare.pictures.captions import font_size, jpeg, title_line
+from talksplat.compare.pictures.style import APART, font_size, jpeg, title_line
 from talksplat.files import write_bytes
 from talksplat.subject_format.images import decode_image
 
@@ -21,11 +21,6 @@ RANKED_BY = ("psnr_head", "lpips", "psnr")  # the first that all clips have for 
 MAX_CLIPS = 4
 CELL = 288  # pixels a side at most
 GAP = 6
-APART = 5  # frames between two of a group: neighbours look alike
-CAPTION = (
-    f"The worst frames of one run of each group, at least {APART} frames apart: original, rendering, error "
-    f"({footage.ERROR_MEANING})."
-)
 NONE = "no picture of the worst frames:"
 
 
@@ -63,14 +58,15 @@ def _block(
 ) -> footage.Frame:
     """Name of a clip, and a row for each frame under its number and values."""
     pictures = {i: frame for i, frame in enumerate(islice(clip.frames(), max(positions) + 1)) if i in positions}
-    rows = [_line(clip.title, 3 * _cell(decode_image(originals[0])).shape[1], 1.2)]
+    letters = font_size(CELL)
+    rows = [title_line(clip.title, 3 * _cell(decode_image(originals[0])).shape[1], round(1.2 * letters))]
     for position in (position for position in positions if position in pictures):
         original, rendering = decode_image(originals[position]), pictures[position]
         parts = (original, rendering, footage.paint_error(footage.absolute_error(original, rendering)))
         row = np.hstack([_cell(part) for part in parts])
         frame = clip.run.metrics["frames"][position]
         values = [f"{c.title} {c.format(frame[c.metric])}" for c in columns if frame.get(c.metric) is not None]
-        rows += [_line(f"frame {frame['frame_id']}: {', '.join(values)}", row.shape[1], 0.9), row]
+        rows += [title_line(f"frame {frame['frame_id']}: {', '.join(values)}", row.shape[1], round(0.9 * letters)), row]
     return np.vstack(rows)
 
 
@@ -78,10 +74,6 @@ def _cell(picture: footage.Frame) -> footage.Frame:
     scale = CELL / max(picture.shape[:2])
     size = (round(scale * picture.shape[1]), round(scale * picture.shape[0]))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
-
-
-def _line(text: str, width: int, scale: float) -> footage.Frame:
-    return title_line(text, width, round(scale * font_size(CELL)))
 
 
 def _arrange(blocks: Sequence[footage.Frame]) -> footage.Frame:

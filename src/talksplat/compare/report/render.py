@@ -13,7 +13,9 @@ from markupsafe import Markup
 from markupsafe import escape as escape_html
 
 from talksplat.compare.columns import NONE
-from talksplat.compare.document import RESULT, Cell, Section, Table
+from talksplat.compare.data import ComparisonData
+from talksplat.compare.document import RESULT, Section, Table
+from talksplat.compare.pictures.style import APART, COLORS, ERROR_HIGH
 
 NUMBER, EMPTY = re.compile(r"[-−+±.]?\d"), ("", "-", NONE)
 MAX_VIDEO = 16e6  # bytes; base64 makes a third more of them, and pages beyond some 25 MB are slow to open and to send
@@ -39,8 +41,16 @@ def render(template: str, **values: Any) -> str:
         keep_trailing_newline=".html" not in template,
         **(TEX if ".tex" in template else {}),
     )
-    environment.filters |= {"kinds": _kinds, "code": _with_code, "markdown": _markdown, "base64": _base64}
-    return environment.get_template(template).render(values, max_video=MAX_VIDEO)
+    environment.filters |= {"kinds": _kinds, "code": _with_code, "tex": escape, "base64": base64.b64encode}
+    return environment.get_template(template).render(values)
+
+
+def html_page(data: ComparisonData, out: Path, poster: bytes | None) -> str:
+    """One page that needs no other file and no network: sections, the pictures that are in `out`, and what one looks up, behind
+    a click each. The video is part of it, behind its poster, unless it is too large, in which case the page links to it."""
+    limits = {"error_high": ERROR_HIGH, "apart": APART, "max_video": MAX_VIDEO}
+    words = data.pick(data.groups, len(COLORS))[1]
+    return render("comparison.html.j2", data=data, out=out, poster=poster, words=words, **limits)
 
 
 def latex_tables(sections: Sequence[Section]) -> str:
@@ -56,32 +66,21 @@ def escape(text: str) -> str:
 
 
 def _latex_of(section: Section) -> Iterator[dict[str, Any]]:
+    """Tables with their captions and labels; columns without any value are left out, and with them their footnotes."""
     name, number, above = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-"), 0, [section.title]
     for part in section.parts:
         if isinstance(part, Table):
+            columns = zip(part.titles, *part.rows)
+            kept = [column for column in columns if any(cell.text != NONE for cell in column[1:])]
+            titles, *rows = zip(*kept)
+            used = sorted({cell.note for row in rows for cell in row if cell.note is not None})
+            numbers = {note: number for number, note in enumerate(used, 1)}
             label = f"{name}-{number}" if number else name
-            yield {"caption": escape(". ".join(above)), "label": label, **_latex_contents(part)}
+            texts = {"caption": ". ".join(above), "label": label, "titles": titles, "remarks": part.remarks}
+            yield {**texts, "rows": rows, "numbers": numbers, "notes": part.notes}
             number, above = number + 1, [section.title]
         elif isinstance(part, str):
             above.append(part)
-
-
-def _latex_contents(table: Table) -> dict[str, list]:
-    """Titles, cells and lines below; columns without any value are left out, and with them their footnotes."""
-    kept = [place for place in range(len(table.titles)) if any(row[place].text != NONE for row in table.rows)]
-    rows = [[row[place] for place in kept] for row in table.rows]
-    used = sorted({cell.note for row in rows for cell in row if cell.note is not None})
-    numbers = {note: f"$^{{{number}}}$" for number, note in enumerate(used, 1)}
-    commands = {"best": r"\textbf{%s}", "second": r"\underline{%s}"}
-    return {
-        "titles": [escape(table.titles[place]) for place in kept],
-        "rows": [
-            [commands.get(cell.mark, "%s") % escape(cell.text) + numbers.get(cell.note, "") for cell in row]
-            for row in rows
-        ],
-        "below": [f"{numbers[note]} {escape(table.notes[note - 1])}" for note in used]
-        + [escape(r) for r in table.remarks],
-    }
 
 
 def _kinds(table: Table) -> list[str]:
@@ -92,13 +91,4 @@ def _kinds(table: Table) -> list[str]:
 
 def _with_code(text: str) -> Markup:
     """Escaped text; `code` in backticks is set as such."""
-    return Markup(re.sub(r"`(.*?)`", r"<code>\1</code>", str(escape_html(text))))
-
-
-def _markdown(cell: Cell) -> str:
-    text = cell.plain.replace("|", "\\|")
-    return {"best": f"**{text}**", "second": f"<u>{text}</u>"}.get(cell.mark, text)
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    return Markup(re.sub(r"(?s)`(.*?)`", r"<code>\1</code>", str(escape_html(text))))

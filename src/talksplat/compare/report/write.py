@@ -10,13 +10,12 @@ from pathlib import Path
 from talksplat.compare.data import ComparisonData
 from talksplat.compare.document import HEAD, LOOKUP, NOTES, Section
 from talksplat.compare.external.published import AUTO, add_fitting, published_csv, published_section, read_published
-from talksplat.compare.external.videos import add_remark, foreign_runs, parse_foreign
+from talksplat.compare.external.videos import REMARK, foreign_runs, parse_foreign
 from talksplat.compare.load.discover import split_runs
 from talksplat.compare.load.runs import read_runs
 from talksplat.compare.pictures.draw import draw_pictures
-from talksplat.compare.report.render import latex_tables, render
-from talksplat.compare.tables.differences import difference_section, differences_csv
-from talksplat.compare.tables.paired import differences
+from talksplat.compare.report.render import html_page, latex_tables, render
+from talksplat.compare.tables.differences import difference_section, differences, differences_csv
 from talksplat.compare.tables.results import result_sections, runs_csv, seeds_csv
 from talksplat.compare.tables.settings import settings_section
 from talksplat.errors import UserError
@@ -39,15 +38,10 @@ def compare_runs(
 ) -> ComparisonData:
     """Write a comparison into `out`: `comparison.md` and `table.tex` for reading; `comparison.csv`, `seeds.csv` (where runs
     differ in nothing but their seed), `differences.csv` and `published.csv` (where there are some) with all figures;
-    pictures, `side_by_side.mp4`, and `comparison.html` with all of it.
+    pictures, `side_by_side.mp4`, and `comparison.html` with all of it. The arguments are the settings of `conf/compare.yaml`.
 
-    Args:
-        runs: run folders, folders that hold some, or globs; text with commas is split.
-        overwrite, video, published, reference, foreign, worst_frames: as in `conf/compare.yaml`.
-
-    Raises:
-        UserError: no such published table, no runs, runs that do not compare, a comparison is there already, a video
-            of another project that does not fit.
+    Raises UserError for an unknown published table, no runs, runs that do not compare, a comparison that is there already, and a
+    video of another project that does not fit.
     """
     if (out / MARKDOWN).exists() and not overwrite:
         raise UserError(f"{out / MARKDOWN} is there already: give another out=FOLDER, or overwrite=true")
@@ -58,11 +52,13 @@ def compare_runs(
     if videos:
         data = replace(data, runs=[*data.runs, *foreign_runs(videos, data.runs, out)])
     found = differences(data)
-    add_remark(data)
+    rendered = [run.name for run in data.runs if run.foreign]
+    if rendered:
+        data.notes.add(f"{', '.join(rendered)}: {REMARK}")
     if AUTO in published:
         papers = add_fitting(papers, data)
     out.mkdir(parents=True, exist_ok=True)
-    pictures = draw_pictures(data, out, worst_frames, video)
+    poster = draw_pictures(data, out, worst_frames, video)
     for note in data.notes.lines:
         logger.info("%s", note)
     results = [*result_sections(data), *([difference_section(data, found)] if found else [])]
@@ -76,12 +72,13 @@ def compare_runs(
         "differences.csv": differences_csv(found) if found else None,
         "published.csv": published_csv(papers, data) if papers else None,
         "table.tex": latex_tables(data.sections),
-        MARKDOWN: render("comparison.md.j2", sections=data.sections),
-        "comparison.html": render("comparison.html.j2", data=data, pictures=pictures),
+        "comparison.html": html_page(data, out, poster),
+        MARKDOWN: render("comparison.md.j2", sections=data.sections),  # the last: it says that a comparison is there
     }
     for name, text in texts.items():
-        (out / name).unlink(missing_ok=True)
-        if text is not None:
+        if text is None:
+            (out / name).unlink(missing_ok=True)
+        else:
             write_text(out / name, text)
     return data
 

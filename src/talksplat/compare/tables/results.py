@@ -8,13 +8,17 @@ from collections.abc import Iterable, Sequence
 
 from talksplat.compare.columns import Column
 from talksplat.compare.data import ComparisonData
-from talksplat.compare.document import Cell, Section, Table, some_of
+from talksplat.compare.document import Cell, Mark, Section, Table, some_of
 from talksplat.compare.load.groups import SeedGroup
-from talksplat.compare.tables.marks import RULE, Mark, marks, ranks
 
 MAX_RUNS = 12  # more are for the CSV file: nobody reads a table of 200 lines
-MAX_NAMED = 12  # runs in a remark
+MAX_REASONS = 12  # in a remark
 RANK = "average rank"
+RULE = (
+    "bold: the best mean, and every mean that is no farther from it than one standard deviation of the difference between "
+    "two runs with different seeds (the root of the sum of both groups' squared deviations; a group of one seed counts as "
+    "without any); underlined: the next best"
+)
 
 
 def result_sections(data: ComparisonData) -> list[Section]:
@@ -45,15 +49,13 @@ def seed_table(data: ComparisonData) -> Table:
     table = Table(["group", "seeds"], [[Cell(group.name), Cell(group.seeds)] for group in groups])
     repeated = [run.name for group in groups for run in group.repeated]
     if repeated:
-        table.remarks.append(
-            f"left out, as they repeat settings and seed of another run: {some_of(repeated, MAX_NAMED)}"
-        )
+        table.remarks.append(f"left out, as they repeat settings and seed of another run: {some_of(repeated)}")
     for column in _quantities(data):
         if any(column.value(run) is not None for run in data.grouped):
             _add_column(table, column, groups)
         else:
             reasons = dict.fromkeys(column.reason(run).removeprefix(f"{column.title}: ") for run in data.grouped)
-            table.remarks.append(f"{column.title} is left out: {'; '.join(list(reasons)[:MAX_NAMED])}")
+            table.remarks.append(f"{column.title} is left out: {'; '.join(list(reasons)[:MAX_REASONS])}")
     _add_ranks(table, _quantities(data), groups)
     if len(groups) > 1:
         table.remarks.append(RULE)
@@ -129,3 +131,30 @@ def _add_ranks(table: Table, columns: Sequence[Column], groups: Sequence[SeedGro
         f"{RANK}: mean of the ranks (1: best) in {', '.join(ranked)}, each counted once, so that what is measured in several "
         "ways weighs more; it knows nothing of spread"
     )
+
+
+def marks(
+    values: Sequence[float | None], texts: Sequence[str], better: int, spreads: Sequence[float | None] = ()
+) -> list[Mark]:
+    """Marks of a column of means, of which None is not ranked; `better` is +1 where more is better, -1 where less is, and 0
+    marks nothing. What is printed alike, and what differs by less than its standard deviations, shares a mark."""
+    spread = [deviation or 0 for deviation in spreads] or [0] * len(values)
+    found: list[Mark] = [None] * len(values)
+    left = sorted((i for i, value in enumerate(values) if value is not None), key=lambda i: -better * values[i])
+
+    def alike(i: int, first: int) -> bool:
+        near = abs(values[i] - values[first]) <= (spread[first] ** 2 + spread[i] ** 2) ** 0.5
+        return near or texts[i] == texts[first]
+
+    # Of two values the other needs no mark, and a single one is no best.
+    for mark in ("best", "second")[: len(values) - 1] if better else ():
+        for i in [i for i in left if alike(i, left[0])]:
+            found[i] = mark
+        left = [i for i in left if found[i] is None]
+    return found
+
+
+def ranks(values: Sequence[float], better: int) -> list[float]:
+    """Ranks from 1 (best); equal values share the mean of their places."""
+    ordered = sorted(values, key=lambda value: -better * value)
+    return [ordered.index(value) + (ordered.count(value) + 1) / 2 for value in values]

@@ -24,9 +24,8 @@ def settings_section(data: ComparisonData) -> Section | None:
         named: dict[str, list[str]] = {}
         for group in groups:
             named.setdefault(group.runs[0].settings.get(key, ABSENT), []).append(group.name)
-        table.rows.append(
-            [Cell(key), Cell("; ".join(f"{value}: {some_of(names, MAX_GROUPS)}" for value, names in named.items()))]
-        )
+        texts = (f"{value}: {some_of(names, MAX_GROUPS)}" for value, names in named.items())
+        table.rows.append([Cell(key), Cell("; ".join(texts))])
     if len(keys) > MAX_SETTINGS:
         table.remarks.append(f"and {len(keys) - MAX_SETTINGS} more: compare the runs' config.yaml")
     about = "What the groups' models and experiments do not explain; seeds, paths and trackers aside."
