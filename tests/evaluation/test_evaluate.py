@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from talksplat.checkpoint import read_checkpoint
-from talksplat.compare.groups import seed_groups
-from talksplat.compare.run_result import read_run
+from talksplat.compare.load.groups import seed_groups
+from talksplat.compare.load.run import read_run
 from talksplat.config import compose
 from talksplat.errors import UserError
 from talksplat.evaluate import main
