@@ -125,3 +125,8 @@ def test_jobs_of_a_sweep_of_an_older_version(tmp_path) -> None:
         "audio:\n  extractor:\n    _target_: talksplat.preprocess.audio_features.MelFeatures\n"
     )
     assert folder.config("job").audio.extractor["_target_"] == "talksplat.audio.MelFeatures"
+
+
+def test_losses_wait_for_no_other_process() -> None:
+    """A loss of one process is a number of its batch: what it shares with others comes with the batch."""
+    assert "parallel" not in graph()["losses"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from talksplat.compare.significance import LEVEL, frame_interval
+from talksplat.compare.tables.significance import LEVEL, frame_interval
 
 TRIALS = 1000
 WARM_UP = 200

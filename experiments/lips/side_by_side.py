@@ -15,9 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from talksplat.compare.captions import font_size, jpeg, title_line
-from talksplat.compare.clips import originals_of, video_path
-from talksplat.compare.run_result import RunResult, read_run
+from talksplat.compare.load.run import RunResult, read_run
+from talksplat.compare.pictures.footage import originals_of, video_path
+from talksplat.compare.pictures.style import font_size, jpeg, title_line
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.sound import read_audio
 from talksplat.media.video import probe, read_frames

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from talksplat.compare.find import find_runs
-from talksplat.compare.run_result import RunResult, read_run
+from talksplat.compare.load.discover import find_runs
+from talksplat.compare.load.run import RunResult, read_run
 from talksplat.errors import UserError
 
 

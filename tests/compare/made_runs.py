@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from talksplat.compare.run_result import RunResult, read_run
+from talksplat.compare.data import ComparisonData
+from talksplat.compare.document import Section, Table
+from talksplat.compare.load.run import RunResult, read_run
+from talksplat.compare.report.render import render
 from talksplat.media.sound import write_wav
 from talksplat.media.video_writer import VideoWriter
 from talksplat.subject_format.images import encode_image
@@ -70,6 +73,21 @@ def make_run(folder: Path, **changes) -> Path:
 def runs_of(folder: Path, *changes: dict) -> list[RunResult]:
     """Runs r0, r1, ... below a folder, read."""
     return [read_run(make_run(folder / f"r{i}", **change), f"r{i}") for i, change in enumerate(changes)]
+
+
+def data_of(folder: Path, *changes: dict) -> ComparisonData:
+    """The same, as they are compared."""
+    return ComparisonData(runs_of(folder, *changes))
+
+
+def markdown_page(section: Section) -> str:
+    """A section as the page has it."""
+    return render("comparison.md.j2", sections=[section])
+
+
+def markdown_of(table: Table) -> str:
+    """A table as the page has it."""
+    return markdown_page(Section("", [table]))
 
 
 def chosen(model: str, *experiments: str, overrides: tuple[str, ...] = ()) -> dict:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from talksplat.compare.captions import font_size, jpeg, shorten, title_height, title_line
+from talksplat.compare.pictures.style import font_size, jpeg, shorten, title_height, title_line
 
 
 def test_long_names_are_shortened_in_the_middle():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from talksplat.compare.history import Curve, NoHistory, mean_curve, read_curve
+from talksplat.compare.pictures.history import Curve, NoHistory, mean_curve, read_curve
 from tests.compare.made_runs import add_history
 
 

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import re
 
-from talksplat.compare.latex import escape, latex_table, latex_tables
-from talksplat.compare.run_table import build_table
-from talksplat.compare.sections import Section
-from talksplat.compare.table import Cell, ComparisonTable
-from tests.compare.made_runs import runs_of
+from talksplat.compare.document import Cell, Section, Table
+from talksplat.compare.report.render import escape, latex_tables
+from talksplat.compare.tables.results import run_table
+from tests.compare.made_runs import data_of
 
 
 def check_structure(text):
@@ -46,8 +45,8 @@ def test_a_table_of_runs(tmp_path):
         "info__host": "gpu_01 & co",
         "metrics__reasons": {"ssim": "50 % {broken} #1"},
     }
-    runs = runs_of(tmp_path, {}, {**awkward, "metrics__mean__ssim": None}, {"metrics__mean__psnr": 21.0})
-    text = latex_tables([Section("Runs of r_0", [build_table(runs)])])
+    data = data_of(tmp_path, {}, {**awkward, "metrics__mean__ssim": None}, {"metrics__mean__psnr": 21.0})
+    text = latex_tables([Section("Runs of r_0", [run_table(data)])])
     check_structure(text)
     assert r"\textbf{22.00}" in text and r"\underline{21.00}" in text and r"\caption{Runs of r\_0}" in text
     assert r"gpu\_01 \& co" in text and r"$^{1}$ SSIM: 50 \% \{broken\} \#1" in text and "n/a$^{1}$" in text
@@ -55,9 +54,9 @@ def test_a_table_of_runs(tmp_path):
 
 
 def test_what_stands_above_a_table_is_in_its_caption():
-    table = ComparisonTable(["row", "PSNR"], [[Cell("GaussianTalker*"), Cell("36.0 ± 0.1", "best")]], remarks=["a_b"])
+    table = Table(["row", "PSNR"], [[Cell("GaussianTalker*"), Cell("36.0 ± 0.1", "best")]], remarks=["a_b"])
     text = latex_tables([Section("T1", ["Published, not measured here: EGSTalker.", table, ["left out"], table])])
     check_structure(text)
     assert r"\caption{T1. Published, not measured here: EGSTalker.}" in text and r"\textbf{36.0 $\pm$ 0.1}" in text
     assert r"\label{tab:t1}" in text and r"\label{tab:t1-1}" in text
-    assert latex_table(table, "x", "y").count(r"\toprule") == 1
+    assert text.count(r"\toprule") == 2

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from talksplat.compare.marks import marks, ranks
+from talksplat.compare.tables.results import marks, ranks
 
 
 def marked(values, better=+1, spreads=()):

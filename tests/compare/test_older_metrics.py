@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from talksplat.compare.agreement import check_comparable
 from talksplat.compare.columns import columns_of
-from talksplat.compare.run_result import read_run
-from talksplat.compare.run_table import build_table, csv_text
+from talksplat.compare.data import ComparisonData
+from talksplat.compare.load.run import read_run
+from talksplat.compare.tables.results import run_table, runs_csv
 from talksplat.errors import UserError
-from tests.compare.made_runs import make_run, runs_of
+from tests.compare.made_runs import data_of, make_run, markdown_of, runs_of
 from tests.helpers.metrics import metric_definitions
 
 FOLDER = Path(__file__).parent / "older"
@@ -20,9 +20,9 @@ FOLDER = Path(__file__).parent / "older"
 
 def test_columns_texts_and_ranks_are_as_they_were(tmp_path):
     metrics = json.loads((FOLDER / "metrics.json").read_text())
-    runs = [read_run(make_run(tmp_path / name, metrics=metrics), name) for name in "ab"]
-    text = build_table(runs, ranked=True).markdown() + "\n" + csv_text(runs).splitlines()[0] + "\n"
-    assert text == (FOLDER / "table.txt").read_text()
+    data = ComparisonData([read_run(make_run(tmp_path / name, metrics=metrics), name) for name in "ab"])
+    text = markdown_of(run_table(data, ranked=True)) + "\n" + runs_csv(data).splitlines()[0] + "\n"
+    assert text.split()[1:] == (FOLDER / "table.txt").read_text().split()
 
 
 def test_the_metrics_mean_what_they_meant():
@@ -32,13 +32,12 @@ def test_the_metrics_mean_what_they_meant():
 def test_a_column_is_what_the_run_says_of_its_metric(tmp_path):
     note = {"title": "sharpness", "unit": "", "digits": 1, "direction": "neither"}
     new = {"metrics__metrics": {"sharp": note}, "metrics__mean": {"sharp": 2.345, "psnr": 20.0}}
-    runs = runs_of(tmp_path, {}, new)
-    check_comparable(runs)
-    titles = [column.title for column in columns_of(runs) if column.metric]
+    data = data_of(tmp_path, {}, new)
+    titles = [column.title for column in data.columns.values() if column.metric]
     assert titles[0] == "PSNR" and titles[-2:] == ["lip-gap correlation", "sharpness"]
-    row = build_table(runs).rows[1]
-    assert row[build_table(runs).titles.index("sharpness")].text == "2.3"
-    assert not row[build_table(runs).titles.index("sharpness")].mark
+    sharp = data.columns["sharp"]
+    assert sharp.format(sharp.value(data.runs[1])) == "2.3" and not sharp.may_rank(data.runs) and sharp.direction == ""
+    assert " 2.3 |" in markdown_of(run_table(data))
 
 
 def test_lpips_is_called_by_the_net_of_a_run_that_measured_it(tmp_path):
@@ -48,7 +47,9 @@ def test_lpips_is_called_by_the_net_of_a_run_that_measured_it(tmp_path):
     for number, (changes, title) in enumerate(
         [([off, {}], "LPIPS (AlexNet)"), ([off, vgg], "LPIPS (VGG16)"), ([off, off], "LPIPS (off)")]
     ):
-        columns = {column.metric: column.title for column in columns_of(runs_of(tmp_path / str(number), *changes))}
+        columns = {
+            column.metric: column.title for column in columns_of(runs_of(tmp_path / str(number), *changes)).values()
+        }
         assert columns["lpips"] == title
 
 

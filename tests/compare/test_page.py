@@ -2,25 +2,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from talksplat.compare import page as page_module
-from talksplat.compare.captions import jpeg
-from talksplat.compare.groups import seed_groups
-from talksplat.compare.origin_sections import definitions_section, origin_section
-from talksplat.compare.page import write_page
-from talksplat.compare.page_sections import page_about
-from talksplat.compare.pictures import Film, Picture
-from talksplat.compare.run_table import build_table
-from talksplat.compare.sections import Section
-from talksplat.compare.seeds import build_seed_table
-from talksplat.compare.settings_section import settings_section
-from talksplat.compare.table import Cell, ComparisonTable
-from tests.compare.made_runs import chosen, runs_of, seeded
+from talksplat.compare.data import ComparisonData
+from talksplat.compare.document import HEAD, NOTES, Cell, Section, Table
+from talksplat.compare.pictures.style import APART, ERROR_HIGH, jpeg
+from talksplat.compare.report import render
+from talksplat.compare.report.render import html_page
+from talksplat.compare.report.write import definitions_section, origin_section
+from talksplat.compare.tables.results import run_table, seed_table
+from talksplat.compare.tables.settings import settings_section
+from tests.compare.made_runs import chosen, data_of, seeded
 
 EVIL = '<script>alert("&")</script>'
 JPEG = jpeg(np.zeros((8, 8, 3), np.uint8))
@@ -57,40 +54,40 @@ class Page(HTMLParser):
         return [text for tag, text in self.texts if tag in tags]
 
 
+def page_of(path: Path, data: ComparisonData, sections: list[Section], poster: bytes | None = None) -> Page:
+    """The page of these sections and of the pictures beside it."""
+    path.write_text(html_page(replace(data, sections=sections), path.parent, poster))
+    return Page(path)
+
+
 @pytest.fixture
 def made(tmp_path):
     """A page of four runs in two groups, with names that are code."""
     command = {"info__command": f"train.py {EVIL}", "config__chosen": chosen("gaussiantalker", EVIL)}
-    runs = runs_of(
+    data = data_of(
         tmp_path,
         *(
             seeded(i % 2, metrics__mean__psnr=20.0 + i, config__loss={"lip": {"weight": i // 2}}, **command)
             for i in range(4)
         ),
     )
-    for run in runs:
+    for run in data.runs:
         run.name = EVIL + run.name
-    groups = seed_groups(runs)
-    published = ComparisonTable(["row", "PSNR"], [[Cell("a|b"), Cell("21")]])
+    published = Table(["row", "PSNR"], [[Cell("a|b"), Cell("21")]])
     sections = [
-        Section("Over seeds", [build_seed_table(groups)]),
-        Section("Runs", [build_table(runs)]),
+        Section(f"Of {EVIL}", ["said above"], HEAD),
+        Section("Over seeds", [seed_table(data)]),
+        Section("Runs", [run_table(data)]),
         Section(f"Published {EVIL}", ["From `train.py <b>`.", published, [f"caveat {EVIL}"]]),
-        Section("Notes", [[f"note {EVIL}"]]),
+        Section("Notes", [[f"note {EVIL}"]], NOTES),
     ]
-    folded = [settings_section(groups), definitions_section(runs), origin_section(runs)]
-    image = tmp_path / "plot one.jpg"
-    image.write_bytes(JPEG)
-    film = tmp_path / "side by side.mp4"
-    film.write_bytes(b"film" * 1000)
+    sections += [settings_section(data), definitions_section(data), origin_section(data)]
+    (tmp_path / "worst_frames.jpg").write_bytes(JPEG)
+    (tmp_path / "side_by_side.mp4").write_bytes(b"film" * 1000)
     path = tmp_path / "comparison.html"
 
     def write() -> Page:
-        pictures = [Picture(image, f"Plot {EVIL}", f"caption {EVIL}")]
-        about = page_about(runs, groups)
-        shown = Film(film, "Side by side", "errors below", JPEG)
-        write_page(path, f"Of {EVIL}", about, sections, folded, pictures, shown)
-        return Page(path)
+        return page_of(path, data, sections, JPEG)
 
     return write
 
@@ -106,12 +103,13 @@ def test_everything_is_in_the_file_and_nothing_is_run(made):
     assert all(image["alt"] for image in page.all("img"))
     (video,) = page.all("video")
     assert video["src"].startswith("data:video/mp4;base64,") and video["poster"].startswith("data:image/jpeg")
-    assert page.all("a") == [{"href": "side%20by%20side.mp4"}]
+    assert page.all("a") == [{"href": "side_by_side.mp4"}]
     texts = " ".join(text for _, text in page.texts)
     for words in (
         f"Of {EVIL}",
-        f"Plot {EVIL}",
-        f"caption {EVIL}",
+        "Worst frames",
+        f"at least {APART} frames apart",
+        f"brightest {ERROR_HIGH} of 255",
         f"note {EVIL}",
         f"caveat {EVIL}",
         f"train.py {EVIL}",
@@ -135,20 +133,20 @@ def test_tables_texts_and_what_is_folded(made):
 
 
 def test_a_large_video_is_linked_and_said_to_be(made, monkeypatch):
-    monkeypatch.setattr(page_module, "MAX_VIDEO", 3999)
+    monkeypatch.setattr(render, "MAX_VIDEO", 3999)
     page = made()
-    assert page.all("video")[0]["src"] == "side%20by%20side.mp4"
+    assert page.all("video")[0]["src"] == "side_by_side.mp4"
     assert "too large to be part of this page" in " ".join(text for _, text in page.texts)
 
 
 def test_second_best_values_are_marked_where_a_table_has_them(tmp_path):
     second = Cell("−19", "second")
-    table = ComparisonTable(
+    table = Table(
         ["run", "PSNR", "note"], [[Cell("a"), Cell("20", "best"), Cell("n/a", note=1)], [Cell("b"), second, Cell("x")]]
     )
     table.note("no value")
-    write_page(tmp_path / "x.html", "t", [], [Section("Runs", [table, "A sentence.", ["one", "two"]])], [], [])
-    page = Page(tmp_path / "x.html")
+    sections = [Section("t", kind=HEAD), Section("Runs", [table, "A sentence.", ["one", "two"]])]
+    page = page_of(tmp_path / "x.html", data_of(tmp_path, {}), sections)
     assert [cell["class"] for cell in page.all("td")] == ["number best", "text", "number second", "text"]
     assert "n/a [1]" in page.within("td") and "[1] no value" in page.within("p")
     assert page.within("li") == ["one", "two"] and "A sentence." in page.within("p")
@@ -157,14 +155,13 @@ def test_second_best_values_are_marked_where_a_table_has_them(tmp_path):
 
 def test_two_hundred_runs_make_a_page_that_opens(tmp_path):
     changes = ({"config__loss": {"lip": {"weight": i}}} for i in range(200))
-    runs = runs_of(tmp_path, *changes)
-    groups = seed_groups(runs)
-    sections, folded = [Section("Runs", [build_table(runs)])], [settings_section(groups)]
-    write_page(tmp_path / "x.html", "t", page_about(runs, groups), sections, folded, [])
-    assert len(Page(tmp_path / "x.html").all("tr")) > 200 and (tmp_path / "x.html").stat().st_size < 2e6
+    data = data_of(tmp_path, *changes)
+    sections = [Section("t", kind=HEAD), Section("Runs", [run_table(data)]), settings_section(data)]
+    page = page_of(tmp_path / "x.html", data, sections)
+    assert len(page.all("tr")) > 200 and (tmp_path / "x.html").stat().st_size < 2e6
 
 
 def test_pages_without_videos_load_no_decoder():
-    code = "import sys, talksplat.compare.report; print({'torch', 'av', 'cv2', 'pandas'} & set(sys.modules))"
+    code = "import sys, talksplat.compare.report.write; print({'torch', 'av', 'cv2', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -6,20 +6,21 @@ import io
 import pytest
 import yaml
 
-from talksplat.compare.columns import columns_of
-from talksplat.compare.groups import seed_groups
-from talksplat.compare.published_rows import FOLDER, fitting_tables, read_published
-from talksplat.compare.published_section import published_csv, published_section
+from talksplat.compare.external.published import (
+    KNOWN,
+    fitting_tables,
+    published_csv,
+    published_section,
+    read_published,
+)
 from talksplat.config import CONF_DIR
 from talksplat.errors import UserError
-from tests.compare.made_runs import chosen, runs_of, seeded
-
-NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+from tests.compare.made_runs import chosen, data_of, markdown_page, seeded
 
 
 def section(table, tmp_path, *changes):
     """Rows of the Markdown table by their first cell, and the text."""
-    text = published_section(read_published(table), seed_groups(runs_of(tmp_path, *changes))).markdown()
+    text = markdown_page(published_section(read_published(table), data_of(tmp_path, *changes)))
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     titles, rows = lines[0], [line for line in lines[2:]]
     return [dict(zip(titles, row, strict=True)) for row in rows], text
@@ -31,10 +32,10 @@ def variant(name, *experiments, seed=0, **changes):
     return seeded(seed, **made, **changes)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", KNOWN)
 def test_every_table_is_whole(name, tmp_path):
     table = read_published(name)
-    keys = {column.key for column in columns_of(runs_of(tmp_path, {}))} | {"training_hours"}
+    keys = data_of(tmp_path, {}).columns.keys() | {"training_hours"}
     assert table.title and table.source and table.caveats
     assert {column["measured"] for column in table.columns if "measured" in column} <= keys
     for row in table.rows:
@@ -128,7 +129,7 @@ def sweep_of(path):
     ],
 )
 def test_auto_finds_the_paper_s_table_of_each_sweep(tmp_path, sweep, table, rows):
-    groups = seed_groups(runs_of(tmp_path, *sweep_of(sweep)))
+    groups = data_of(tmp_path, *sweep_of(sweep)).groups
     chosen_tables, others = fitting_tables(groups)
     assert [found.name for found in chosen_tables] == ([table] if table else [])
     assert sum(chosen_tables[0].row_of(group) is not None for group in groups) == rows if table else not others
@@ -142,16 +143,15 @@ def test_a_foreign_video_stands_in_the_rows_of_its_name(tmp_path):
     assert (
         by_name["Wav2Lip"]["PSNR, measured"] == "31.00" and by_name["Wav2Lip"]["measured runs (seeds)"] == "wav2lip: -"
     )
-    groups = seed_groups(runs_of(tmp_path / "auto", variant("gaussiantalker"), foreign))
+    groups = data_of(tmp_path / "auto", variant("gaussiantalker"), foreign).groups
     assert [table.name for table in fitting_tables(groups)[0]] == ["gaussiantalker_self_driven"]
 
 
 def test_csv_has_a_line_for_each_published_number(tmp_path):
-    groups = seed_groups(
-        runs_of(tmp_path, *(variant("egstalker", seed=s, metrics__mean__psnr_composite=30.0 + s) for s in (0, 2)))
-    )
+    changes = (variant("egstalker", seed=s, metrics__mean__psnr_composite=30.0 + s) for s in (0, 2))
+    data = data_of(tmp_path, *changes)
     table = read_published("egstalker_t3")
-    rows = list(csv.DictReader(io.StringIO(published_csv([table], groups))))
+    rows = list(csv.DictReader(io.StringIO(published_csv([table], data))))
     assert len(rows) == len(table.rows) * len(table.columns)
     full = next(row for row in rows if row["row"] == "full" and row["column"] == "PSNR")
     assert (full["published"], full["group"], full["measured"]) == ("36.070", "egstalker", "psnr_composite")

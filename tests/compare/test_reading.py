@@ -7,9 +7,9 @@ import json
 import pytest
 import yaml
 
-from talksplat.compare.reading import read_runs
-from talksplat.compare.report import compare_runs
-from talksplat.compare.run_result import parse_yaml
+from talksplat.compare.load.run import parse_yaml
+from talksplat.compare.load.runs import read_runs
+from talksplat.compare.report.write import compare_runs
 from talksplat.errors import UserError
 from tests.compare.made_runs import make_run
 from tests.helpers.metrics import metric_definitions

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from talksplat.compare.significance import block_length, frame_interval, holm, seed_interval
+from talksplat.compare.tables.significance import block_length, frame_interval, holm, seed_interval
 
 
 def walk(rng, count, correlation):

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from talksplat.compare.clips import ERROR_HIGH, absolute_error, find_clips, paint_error
-from talksplat.compare.columns import columns_of
-from talksplat.compare.groups import seed_groups
-from talksplat.compare.video import MAX_WIDTH, poster_of, write_side_by_side
-from talksplat.compare.worst_frames import APART, CELL, draw_worst_frames, worst_positions
+from talksplat.compare.data import ComparisonData
+from talksplat.compare.pictures.footage import absolute_error, find_clips, paint_error
+from talksplat.compare.pictures.style import APART, ERROR_HIGH
+from talksplat.compare.pictures.video import MAX_WIDTH, poster_of, write_side_by_side
+from talksplat.compare.pictures.worst_frames import CELL, draw_worst_frames, worst_positions
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.sound import read_audio
 from talksplat.media.video import probe, read_frames
@@ -31,6 +31,12 @@ def film(run, pictures, fps: float = 25) -> None:
             writer.write(one)
 
 
+def noted(write, data: ComparisonData, *arguments) -> str:
+    """What a picture or video has to say on what it leaves out."""
+    write(data, *arguments)
+    return "\n".join(data.notes.lines)
+
+
 def variant(i: int, root, **changes) -> dict:
     return {"config__loss": {"lip": {"weight": i}}, "config__dataset": {"root": str(root)}, **changes}
 
@@ -46,16 +52,17 @@ def compared(tmp_path):
     runs = runs_of(tmp_path / "runs", *changes)
     for level, run in zip((40, 90, -60), runs):
         film(run, [np.clip(one.astype(int) + level, 0, 255).astype(np.uint8) for one in originals.values()])
-    return seed_groups(runs)
+    return ComparisonData(runs)
 
 
 def test_original_renderings_and_errors_with_the_sound_of_the_clip(compared, tmp_path):
     path = tmp_path / "side.mp4"
-    assert write_side_by_side(compared, path) == []
+    write_side_by_side(compared, path)
+    assert compared.notes.lines == []
     shown, info = list(read_frames(path)), probe(path)
     assert len(shown) == len(FRAMES) and info.width == 3 * SIZE and info.height % 2 == 0
     bar = info.height // 2 - SIZE
-    videos = [list(read_frames(group.runs[0].path / "test" / "render.mp4")) for group in compared]
+    videos = [list(read_frames(group.runs[0].path / "test" / "render.mp4")) for group in compared.groups]
     inner = np.s_[4:-4, 4:-4]
 
     def cell(frame, row, column):
@@ -86,8 +93,9 @@ def test_runs_of_one_group_are_shown_each(tmp_path):
     runs = runs_of(tmp_path, seeded(0), seeded(1), seeded(1))
     for run in runs:
         add_video(run.path, 100)
-    clips, notes = find_clips(seed_groups(runs), 6, "x.mp4")
-    assert [clip.title for clip in clips] == ["r0", "r1", "r2"] and notes == []
+    data = ComparisonData(runs)
+    clips = find_clips(data, 6, "x.mp4")
+    assert [clip.title for clip in clips] == ["r0", "r1", "r2"] and data.notes.lines == []
 
 
 def test_what_cannot_be_shown_is_said(tmp_path):
@@ -98,15 +106,18 @@ def test_what_cannot_be_shown_is_said(tmp_path):
     add_video(runs[3].path, 100)
     (runs[3].path / "test" / "render.mp4").write_bytes(b"no video")
     path = tmp_path / "side.mp4"
-    text = "\n".join(write_side_by_side(seed_groups(runs), path))
+    text = noted(write_side_by_side, ComparisonData(runs), path)
     for words in ("has 3 frames, 4 were measured", "is 32x32", "cannot be read as a video", "no test/render.mp4"):
         assert words in text
     assert "no original and no errors" in text and "no sound" in text
     info = probe(path)
     assert info.width == SIZE and info.height < 2 * SIZE and not info.has_audio
-    assert "no picture of the worst frames" in draw_worst_frames(seed_groups(runs), 2, tmp_path / "w.jpg")[-1]
-    only = seed_groups(runs[4:])
-    assert "no video" in write_side_by_side(only, tmp_path / "none.mp4")[-1] and not (tmp_path / "none.mp4").exists()
+    assert "no picture of the worst frames" in noted(draw_worst_frames, ComparisonData(runs), 2, tmp_path / "w.jpg")
+    only = ComparisonData(runs[4:])
+    assert (
+        "no video: no run has" in noted(write_side_by_side, only, tmp_path / "none.mp4")
+        and not (tmp_path / "none.mp4").exists()
+    )
 
 
 def test_six_groups_at_most_and_a_width_that_plays(tmp_path):
@@ -118,10 +129,11 @@ def test_six_groups_at_most_and_a_width_that_plays(tmp_path):
     for run in runs:
         film(run, [np.full((size, size, 3), 16, np.uint8)])
     path = tmp_path / "side.mp4"
-    notes = write_side_by_side(seed_groups(runs), path)
+    data = ComparisonData(runs)
+    write_side_by_side(data, path)
     info = probe(path)
     assert info.width <= MAX_WIDTH < info.width + 14 and info.width % 14 == 0
-    assert notes[0] == "side.mp4 shows the 3 best and 3 worst of 7 groups by head PSNR with a video"
+    assert data.notes.lines[0] == "side.mp4 shows the 3 best and 3 worst of 7 groups by head PSNR with a video"
     frame = next(read_frames(path))
     cell = info.width // 7
     expected = paint_error(np.full((1, 1), 16, np.float32))[0, 0]
@@ -129,28 +141,26 @@ def test_six_groups_at_most_and_a_width_that_plays(tmp_path):
     assert poster_of(path).startswith(b"\xff\xd8")
 
 
-def test_worst_frames_are_apart(tmp_path):
-    columns = {column.metric: column for column in columns_of(runs_of(tmp_path, {}))}
-    psnr, lpips = columns["psnr"], columns["lpips"]
-    frames = [{"psnr": value, "lpips": value} for value in [9.0, 8, 1, 0, 2, 9, 9, 9, 3, None, 9, 5]]
-    frames[9] = {"psnr": None}
+def test_worst_frames_are_apart():
+    values = np.array([9.0, 8, 1, 0, 2, 9, 9, 9, 3, np.nan, 9, 5])
     assert APART == 5
-    assert worst_positions(frames, psnr, 3) == [3, 8]
-    assert worst_positions(frames, lpips, 2) == [0, 5]
-    assert worst_positions([], psnr, 3) == []
+    assert worst_positions(values, 3) == [3, 8]
+    assert worst_positions(-values, 2) == [0, 5], "where less is better"
+    assert worst_positions(values[:0], 3) == []
 
 
 def test_worst_frames_show_original_rendering_and_error(compared, tmp_path):
-    for group in compared:
+    for group in compared.groups:
         for run in group.runs:
             for frame, value in zip(run.metrics["frames"], (20.0, 19.0, 12.0, 18.0)):
                 frame["psnr_head"] = value
     path = tmp_path / "worst.jpg"
-    assert draw_worst_frames(compared, 1, path) == []
+    draw_worst_frames(compared, 1, path)
+    assert compared.notes.lines == []
     image = decode_image(path)
     assert image.shape[1] == 2 * 3 * CELL + 6
     row = image[-CELL:].astype(int)
-    for block, group in enumerate(compared):
+    for block, group in enumerate(compared.groups):
         rendering = list(read_frames(group.runs[0].path / "test" / "render.mp4"))[2]
         error = paint_error(absolute_error(picture(22), rendering))
         for column, wanted in enumerate((picture(22), rendering, error)):

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from talksplat.checkpoint import read_checkpoint
-from talksplat.compare.groups import seed_groups
-from talksplat.compare.run_result import read_run
+from talksplat.compare.load.groups import seed_groups
+from talksplat.compare.load.run import read_run
 from talksplat.config import compose
 from talksplat.errors import UserError
 from talksplat.evaluate import main
@@ -123,7 +123,7 @@ def test_features_of_another_model(run: Path) -> None:
     data = type("Data", (), {"subject": type("S", (), {"audio_fingerprint": np.zeros(8), "root": "there"})})
     checkpoint["talksplat"]["subject"]["audio_fingerprint"] = torch.ones(8)
     with pytest.raises(UserError, match="features of another model"):
-        again.check_features(data, checkpoint, "mel")
+        again.check_features(data, checkpoint["talksplat"]["subject"], "mel")
 
 
 def test_a_failure_leaves_nothing(run: Path, tmp_path: Path, monkeypatch) -> None:

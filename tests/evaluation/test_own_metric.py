@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from talksplat.compare.report import compare_runs
+from talksplat.compare.report.write import compare_runs
 from talksplat.config import compose
 from talksplat.errors import UserError
 from talksplat.evaluate import main

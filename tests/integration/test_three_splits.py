@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from talksplat.compare.report import compare_runs
+from talksplat.compare.report.write import compare_runs
 from talksplat.config import compose
 from talksplat.config.moved import without_paper_split
 from talksplat.errors import UserError

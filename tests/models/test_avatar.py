@@ -48,7 +48,7 @@ def test_layers_lie_one_after_another():
 
 
 def test_together_sorts_by_depth_and_over_by_order():
-    light, dark = layer(0.0, color=1.5), layer(0.0, 40, color=-1.5)
+    light, dark = layer(0.0, color=1.5), layer(0.003, 40, color=-1.5)
     by_depth = drawn(Avatar({"light": light, "dark": dark}))[0].image
     swapped = drawn(Avatar({"dark": dark, "light": light}))[0].image
     assert torch.allclose(by_depth, swapped, atol=1e-5)

@@ -150,6 +150,7 @@ def test_a_real_clip_becomes_a_subject(tmp_path):
     frames = [frame for _, frame in zip(range(55), read_frames(source))]
     clip = write_clip(tmp_path / "clip.mp4", frames, read_audio(source)[: 55 * 640])
     manifest = preprocessor().run(clip, tmp_path / "subject")
+    assert manifest["subject"] == "subject"  # its name, not its place on this machine
     track = manifest["track"]
     assert np.mean(track["rigid_error_px"]) < 1.2  # at 256 pixels
     assert not any(step["cached"] for step in manifest["steps"])

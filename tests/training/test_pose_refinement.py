@@ -84,6 +84,21 @@ def test_gradients_reach_the_corrections_and_the_penalty_pulls_them_back():
     assert poses.penalty().item() < 0.7 * before
 
 
+def test_corrections_bend_between_consecutive_frames_only():
+    viewmats = make_conditions(12, seed=1).viewmats
+    ids = torch.cat([torch.arange(6), torch.arange(100, 106)])
+    poses = PoseRefinement(weight=0.0, smoothness=1.0)
+    poses.setup(ids, viewmats, torch.arange(12))
+    assert poses.consecutive.tolist() == [True] * 4 + [False] * 2 + [True] * 4
+    poses.gauge.zero_()
+    with torch.no_grad():
+        poses.deltas[6:] += 1.0  # two stretches, each without a bend
+    assert poses.penalty() == 0
+    with torch.no_grad():
+        poses.deltas[3] += 1.0
+    assert poses.penalty() > 0
+
+
 def test_negative_weights_are_refused():
     with pytest.raises(UserError, match="pose_refinement"):
         PoseRefinement(weight=-1.0)

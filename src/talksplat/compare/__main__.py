@@ -11,53 +11,70 @@ import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table as RichTable
 
-from talksplat.compare.report import compare_runs
-from talksplat.compare.sections import Section
-from talksplat.compare.table import ComparisonTable
+from talksplat.compare.document import RESULT, Cell, Section, Table
+from talksplat.compare.report.write import compare_runs
 from talksplat.config import CONF_DIR, compose
 from talksplat.errors import UserError, exits_cleanly
 
-TEXTS = ("runs", "out", "published", "reference", "foreign")
 MAX_ROWS = 24
+MAX_BESIDE = 4  # rows that stand next to each other, as columns
+TEXTS = ("runs", "out", "published", "reference", "foreign")
 
 
 def compare(config: DictConfig) -> None:
     """Compare as configured and print the tables."""
     if not config.runs or not (isinstance(config.runs, str) or OmegaConf.is_list(config.runs)):
         raise UserError(f"runs={config.runs}: give run folders, e.g. runs=outputs/a,outputs/b")
-    published = [name.strip() for name in (config.published or "").split(",") if name.strip()]
-    out = Path(config.out).expanduser()
-    done = compare_runs(
+    data = compare_runs(
         config.runs,
-        out,
-        config.overwrite,
-        config.video,
-        published,
-        config.reference,
-        config.foreign,
-        config.worst_frames,
+        Path(config.out).expanduser(),
+        published=[name.strip() for name in (config.published or "").split(",") if name.strip()],
+        **{name: config[name] for name in ("overwrite", "video", "reference", "foreign", "worst_frames")},
     )
     console = Console(highlight=False)
-    for section in done.tables:
-        print_section(console, section)
+    for section in data.sections:
+        if section.kind == RESULT:
+            print_section(console, section)
     console.print(f"written to {config.out}", soft_wrap=True)
 
 
 def print_section(console: Console, section: Section) -> None:
-    """A section for a terminal: what stands above a table, the table, and lists; a table of many rows is left to the files."""
+    """What stands above a table, the table, and lists; a table of many rows is left to the files."""
     console.print(f"\n{section.title}", markup=False, soft_wrap=True)
     explained = False
     for part in section.parts:
-        if isinstance(part, ComparisonTable):
+        if isinstance(part, Table):
             explained = True  # what is said about a table's making is in the file
             long = len(part.rows) > MAX_ROWS
-            console.print(f"{len(part.rows)} rows: see the files" if long else part.rich())
+            console.print(f"{len(part.rows)} rows: see the files" if long else rich_table(part))
         elif isinstance(part, list):
             console.print("\n".join(f"- {line}" for line in part), markup=False, soft_wrap=True)
         elif not explained:
             console.print(part, markup=False, soft_wrap=True)
+
+
+def rich_table(table: Table) -> Group:
+    """A table for 100 columns: rows stand next to each other, a few at a time."""
+    blocks = []
+    for start in range(0, len(table.rows), MAX_BESIDE):
+        rows = [[_rich_cell(cell) for cell in row] for row in table.rows[start : start + MAX_BESIDE]]
+        first, *lines = zip(map(escape, table.titles), *rows)
+        block = RichTable()
+        for index, title in enumerate(first):
+            block.add_column(title, justify="right" if index else "left", no_wrap=not index, overflow="fold")
+        for line in lines:
+            block.add_row(*line)
+        blocks.append(block)
+    return Group(*blocks, *map(escape, table.below))
+
+
+def _rich_cell(cell: Cell) -> str:
+    style = {"best": "bold", "second": "underline"}.get(cell.mark)
+    return f"[{style}]{escape(cell.plain)}[/{style}]" if style else escape(cell.plain)
 
 
 def overrides_of(arguments: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from talksplat.compare.run_result import RunResult
+from talksplat.compare.load.run import RunResult
 
 BETTER = {"higher": +1, "lower": -1, "neither": 0}
 

@@ -1,0 +1,1 @@
+"""Results of other projects: their rendered videos and the tables of their papers."""

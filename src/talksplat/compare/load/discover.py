@@ -1,0 +1,85 @@
+"""Finds run folders."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from talksplat.errors import UserError
+
+METRICS = "metrics.json"
+MEND = (
+    "a run folder has metrics.json and config.yaml; they are written when training is over, and an interrupted run goes on "
+    "with resume=true"
+)
+FOREIGN = "foreign"  # folder of a comparison with the videos of other projects that it measured
+
+
+def split_runs(text: str) -> list[str]:
+    """Parts of `a,b,c`. A comma inside a name that exists stays: sweeps make folders like `seed=0,model=x`."""
+    return split_list(text, lambda part: bool(paths_of(part)))
+
+
+def split_list(text: str, exists: Callable[[str], bool]) -> list[str]:
+    """Parts of `a,b,c`; those that belong together according to `exists` are not torn apart."""
+    text = text.strip().removeprefix("[").removesuffix("]")
+    pieces, parts = text.split(","), []
+    while pieces:
+        for count in range(len(pieces), 0, -1):
+            candidate = ",".join(pieces[:count]).strip().strip("'\"")
+            if count == 1 or exists(candidate):
+                break
+        if candidate:
+            parts.append(candidate)
+        pieces = pieces[count:]
+    return parts
+
+
+def find_runs(specs: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Run folders that are named, matched by a glob, or lie below a folder that is, each once, in this order; and which
+    others were left out, and why.
+
+    Videos of other projects that a comparison measured count where they are named themselves, not where they lie below.
+    Raises UserError for a name that holds no run, or where no finished run is among all.
+    """
+    found: dict[Path, Path] = {}
+    left_out: list[str] = []
+    for spec in specs:
+        paths = paths_of(spec)
+        if not paths:
+            raise UserError(f"runs={spec}: there is no such folder; give run folders, folders with runs, or a glob")
+        runs = [run for path in paths for run in _runs_below(path)]
+        if not runs:
+            raise UserError(f"runs={spec}: no run in it ({MEND})")
+        for run in runs:
+            if (run / METRICS).is_file():
+                found.setdefault(run.resolve(), run)
+            else:
+                left_out.append(f"{run}: it is not finished (no {METRICS})")
+    if not found:
+        raise UserError(f"runs={','.join(specs)}: no finished run in it ({MEND})")
+    return list(found.values()), list(dict.fromkeys(left_out))
+
+
+def run_names(runs: Sequence[Path]) -> list[str]:
+    """Short distinct names: the folders' paths without what all have in common."""
+    resolved = [run.resolve() for run in runs]
+    common = Path(os.path.commonpath([run.parent for run in resolved]))
+    return [run.relative_to(common).as_posix() for run in resolved]
+
+
+def paths_of(spec: str) -> list[Path]:
+    """What a path or glob names."""
+    path = Path(spec).expanduser()
+    return [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path)))]
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    if (folder / "config.yaml").is_file():
+        return [folder]
+    if not folder.is_dir():
+        return []
+    children = sorted(child for child in folder.iterdir() if child.is_dir() and child.name[:1] != ".")
+    return [run for child in children if child.name != FOREIGN for run in _runs_below(child)]

@@ -1,0 +1,1 @@
+"""Plots, pictures and the video of a comparison."""

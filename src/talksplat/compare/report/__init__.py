@@ -1,0 +1,1 @@
+"""Sections of a comparison, and the files that hold them."""
