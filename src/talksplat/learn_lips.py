@@ -34,7 +34,7 @@ def learn_lips(config: DictConfig, console: Console) -> LipPrior:
     """Learn, write and describe the prior. Raises UserError before any work for unusable input."""
     out = Path(config.out).expanduser()
     if out.exists():
-        raise UserError(f"{out} is there already: remove it, or give another out=")
+        raise UserError(f"{out} exists already: remove it, or give another out=")
     if config.audio.extractor is None:
         raise UserError(f"audio={config.audio.name} features cannot be computed here: use audio=whisper or audio=mel")
     subjects = config.subjects

@@ -1,4 +1,4 @@
-"""The typed bundles that pass between rooms.
+"""Typed tensor bundles that are passed between packages.
 
 Axis words: frame (B), gaussian (N), height, width, context (audio windows around a frame), window (feature rows in one
 audio window), feature (width of the audio feature). Images are RGB; stored as uint8, in [0, 1] as float. World = head
@@ -77,12 +77,12 @@ class FrameBatch(TensorBundle):
 
     @property
     def background(self) -> Float[Tensor, "frame height width 3"]:
-        """What the head is drawn over, in [0, 1]."""
+        """Background without the head, in [0, 1]."""
         return self.background_u8.float() / 255
 
     @property
     def head_alpha(self) -> Float[Tensor, "frame height width"]:
-        """How much of each pixel the head covers, in [0, 1]."""
+        """Head coverage of each pixel, in [0, 1]."""
         return self.head_mask.float() if self.head_alpha_u8 is None else self.head_alpha_u8.float() / 255
 
     @property
@@ -92,7 +92,7 @@ class FrameBatch(TensorBundle):
 
     @property
     def target(self) -> Float[Tensor, "frame height width 3"]:
-        """What a perfect head layer gives over the background.
+        """Image of a perfect head layer over the background.
 
         With a hard mask, the original's head pixels over the background (GaussianTalker section 1.9: ori*M + BG*(1-M)).
         With a soft one, the colour nearest to the original that some head colour F in [0, 1] can give as

@@ -48,7 +48,7 @@ def test_the_same_checkpoint_and_frames_give_the_same_numbers(run: Path, tmp_pat
     assert metrics["size_bytes"] == trained["size_bytes"] and metrics["num_gaussians"] == trained["num_gaussians"]
     assert metrics["checkpoint"]["stage"] == "fine" and metrics["checkpoint"]["step"] == 8
     assert {path.name for path in (out / "test").iterdir()} == {"render.mp4", "grid.png"}
-    with pytest.raises(UserError, match="last_test is there already, and nothing is overwritten"):
+    with pytest.raises(UserError, match="last_test exists already, and nothing is overwritten"):
         evaluate(asked(run))
     read = read_run(out, "again")
     assert read.mean("psnr") == metrics["mean"]["psnr"] and read.seed == 0
@@ -137,7 +137,7 @@ def test_a_failure_leaves_nothing(run: Path, tmp_path: Path, monkeypatch) -> Non
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "keep.txt").touch()
     for out in ("gone/../mine", "mine"):
-        with pytest.raises(UserError, match="mine is there already"):
+        with pytest.raises(UserError, match="mine exists already"):
             evaluate(asked(run, f"out={tmp_path / out}"))
     with pytest.raises(UserError, match="cannot be used"):
         evaluate(asked(run, f"out={tmp_path / ('x' * 300)}"))

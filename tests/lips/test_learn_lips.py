@@ -46,7 +46,7 @@ def test_a_prior_of_folders(folders, tmp_path, capsys):
     assert set(prior.scores["b+c"]["sound_late_ms"]) == {"b", "c"}
     assert "drawn heads, free" in prior.card and "a 5 s" in prior.card and str(a.parent) not in prior.card
     status, text = run(capsys, f"subjects=[{a},{b}]", f"out={out}", "audio=mel")
-    assert status == 2 and "is there already" in text
+    assert status == 2 and "exists already" in text
 
 
 def test_frames_are_at_their_numbers(folders):

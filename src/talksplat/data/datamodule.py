@@ -168,7 +168,7 @@ class PortraitDataModule(pl.LightningDataModule):
             yield self.store.batch(chunk, device)
 
     def describe(self) -> dict:
-        """What was read, for `run_info.json`."""
+        """Description of the subject, for `run_info.json`."""
         subject = self.subject
         return {
             "root": str(subject.root),

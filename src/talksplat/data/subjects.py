@@ -91,7 +91,7 @@ class SubjectCollection:
             yield of_subject(batch, name)
 
     def describe(self) -> dict[str, Any]:
-        """What was read, for `run_info.json`: the first subject, and all by name."""
+        """Description of the subjects, for `run_info.json`: the first, and all by name."""
         each = {name: portrait.describe() for name, portrait in self.portraits.items()}
         return {**next(iter(each.values())), "subjects": each}
 

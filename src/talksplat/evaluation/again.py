@@ -128,7 +128,7 @@ def output_folder(config: DictConfig) -> Path:
         parts += [*([] if config.subject is None else [Path(config.subject).expanduser().resolve().name])]
         out = run / "evaluation" / "_".join(parts)
     if out.exists():
-        raise UserError(f"{out} is there already, and nothing is overwritten: give another out=FOLDER, or remove it")
+        raise UserError(f"{out} exists already, and nothing is overwritten: give another out=FOLDER, or remove it")
     return out
 
 

@@ -66,7 +66,7 @@ def _moves(scores: dict[str, dict[str, Any]], moved: dict[str, int]) -> dict[str
 
 
 def score(prior: LipPrior, clips: list[LipClip], moved: dict[str, int]) -> dict[str, Any]:
-    """How well a prior predicts a person, as JSON: seconds, correlation of each target, and how late each clip's sound is,
+    """Scores of a prior on a person, as JSON: seconds, correlation of each target, and how late each clip's sound is,
     with the rows by which it was `moved`."""
     lips = lip_numbers(np.concatenate([clip.measures for clip in clips]), prior.lip_basis)
     predicted = np.concatenate([prior.at_rows(clip.rows, ROWS_PER_FRAME * clip.frames) for clip in clips])

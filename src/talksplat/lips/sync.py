@@ -83,7 +83,7 @@ def _scores(moments: Float[np.ndarray, "*set lag number 6"]) -> Float[np.ndarray
 
 
 def _vertex(values: np.ndarray, index: int) -> float:
-    """Where the parabola through a peak and its neighbours is highest, in steps from the peak."""
+    """Vertex of the parabola through a peak and its neighbours, in steps from the peak."""
     if not 0 < index < len(values) - 1:
         return 0.0
     left, middle, right = values[index - 1 : index + 2]

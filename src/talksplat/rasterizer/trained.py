@@ -20,11 +20,11 @@ def trained_rasterizer(settings: DictConfig, device: torch.device) -> Rasterizer
 
     Args:
         settings: `rasterizer` of the run's configuration.
-        device: that draws; gsplat needs CUDA, so elsewhere another one with its settings stands in.
+        device: of the rendering; gsplat needs CUDA, so elsewhere another rasteriser with its settings is used.
     """
     torch.set_float32_matmul_precision("high")  # as `TrainerSettings.apply`
     rasterizer = instantiate(settings)
     if isinstance(rasterizer, GsplatRasterizer) and device.type != "cuda":
         rasterizer = AutoRasterizer(near_plane=rasterizer.near_plane, eps2d=rasterizer.eps2d)
-        logger.warning("trained with gsplat, which needs CUDA: drawn by %s here", type(rasterizer.cpu).__name__)
+        logger.warning("trained with gsplat, which needs CUDA: rendering with %s here", type(rasterizer.cpu).__name__)
     return rasterizer

@@ -60,7 +60,7 @@ def fading(before: Gaussians, after: Gaussians) -> Float[Tensor, "frame gaussian
 
 
 def recolouring(before: Gaussians, after: Gaussians) -> Float[Tensor, "frame gaussian"]:
-    """Root mean square over R, G and B of the change of the colour as it is drawn, so 1 from black to white. Includes
+    """Root mean square over R, G and B of the change of the rendered colour, 1 from black to white. Includes
     the change by the new viewing direction when the mean moves."""
     return (after.colors - before.colors).square().mean(-1).sqrt()
 

@@ -45,7 +45,7 @@ TEETH = _points(
     (207, 209, 211, 213, 215, 217, 218, 222, 222.6, 223.2, 228, 229, 231.5, 232.2, 234, 235.2, 236.2),
     (143.6, 145.8, 146.9, 147.6, 148.3, 148.4, 149, 149.4, 149, 149.5, 149.5, 149, 149, 148, 147.1, 146.3, 145),
 )
-# Skin between jaw and collar, carried on behind the jaw, narrower there so that it never shows beside it
+# Skin between jaw and collar, carried on behind the jaw, narrower there so that it is never visible next to it
 NECK = _points(
     (188.2, 186.2, 186, 187, 190, 194.5, 205, 215, 224, 232, 240, 247, 252, 254, 255, 257.3, 257),
     (143, 158, 172, 177, 181, 184.6, 185.6, 187.4, 189.3, 190.8, 190.8, 188.4, 186, 181, 172, 163, 146),
@@ -121,7 +121,7 @@ def segment(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     jaw = landmarks[list(JAW), :2].copy()
     beside = jaw[:, 1] < np.where(
         jaw[:, 0] < 226, 147, 158
-    )  # beside these points is backdrop, which `person` leaves out
+    )  # outside of these points is backdrop, which `person` excludes
     jaw[beside, 0] += 4 * np.sign(jaw[beside, 0] - 226)
     above = np.concatenate([[(140, 0), (140, 140), (170, 140)], jaw[2:-2], [(272, 150), (310, 150), (310, 0)]])
     head = person & _polygon(above, shape)

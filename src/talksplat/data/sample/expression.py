@@ -1,4 +1,4 @@
-"""How the surface of the face moves when the mouth does.
+"""Motion of the face's surface with the mouth.
 
 A displacement is linear in two signals: `rest + opening * open + rounding * round`. `rest` takes the photograph's
 smile to closed, relaxed lips; `open` lowers the jaw; `round` narrows and protrudes the lips. Each is given at the
@@ -109,7 +109,7 @@ class MouthMotion:
         shares = (*JAW_SHARES, CHIN_SHARE, *JAW_SHARES[::-1])
         for index, share in zip(JAW, shares):
             outward = landmarks[index] - middle
-            for factor in (1.0, 1.25):  # the mesh goes on beyond the outline and must move with it
+            for factor in (1.0, 1.25):  # the mesh extends beyond the outline and must move with it
                 add(middle + factor * outward, value(share, -share * 1.5, 0.0))
 
     def __call__(

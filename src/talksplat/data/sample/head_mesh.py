@@ -25,7 +25,7 @@ SILHOUETTE_DEPTH = 46.0  # depth of the hair's outline: a little behind the ears
 DEEPEST = 52.0  # what lies beyond the outline must not swing out when the head turns
 SPACING = 2.6  # photo pixels between vertices
 EDGE_SPACING = 0.7  # along the lips
-MARGIN = 4.0  # photo pixels that the mesh goes on beyond the head's outline; texture alpha is zero there
+MARGIN = 4.0  # photo pixels that the mesh extends beyond the head's outline; texture alpha is zero there
 FLIP = np.array([1.0, -1.0, -1.0])
 
 

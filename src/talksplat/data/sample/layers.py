@@ -46,7 +46,7 @@ class Layer:
     appears: float = 0.0  # signal up to which the layer fades in
 
     def weight(self, signal: float) -> float:
-        """How much of the layer is shown."""
+        """Opacity of the layer."""
         return min(max(signal / self.appears, 0.0), 1.0) if self.appears else 1.0
 
 

@@ -15,7 +15,7 @@ from talksplat.data.sample.subject import SampleSubject
 from talksplat.errors import UserError
 from talksplat.subject_format.writer import SubjectWriter
 
-GENERATOR_VERSION = 1  # of the pictures and signals: raise it with any change that alters them
+GENERATOR_VERSION = 1  # of the images and signals: increase it with any change that alters them
 SHUT_AU45 = 2.0  # OpenFace intensity of a shut eye
 
 logger = logging.getLogger(__name__)

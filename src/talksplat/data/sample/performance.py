@@ -1,4 +1,4 @@
-"""What the sample says and does: speech, mouth signals computed from its sound, blinks and head poses."""
+"""Performance of the sample: speech, mouth signals computed from its sound, blinks and head poses."""
 
 from __future__ import annotations
 

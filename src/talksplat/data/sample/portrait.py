@@ -27,7 +27,7 @@ BACKDROP_MARGIN = 7  # texture pixels around the head that still carry stray hai
 
 @dataclass(frozen=True)
 class Annotation:
-    """What `annotate.py` stored. Polylines and landmarks in photo pixels; landmark z grows away from the viewer."""
+    """Annotation stored by `annotate.py`. Polylines and landmarks in photo pixels; landmark z grows away from the viewer."""
 
     landmarks: Float[np.ndarray, "478 3"]
     rotation: Float[np.ndarray, "3 3"]  # head to camera in OpenGL axes
@@ -46,7 +46,7 @@ class Portrait:
     photo: UInt8[np.ndarray, "height width 3"]
     head: Float[np.ndarray, "height width 4"]  # straight colour 0..255 carried on past the outline, alpha 0..1
     backdrop: UInt8[np.ndarray, "height width 3"]  # behind everybody
-    torso: UInt8[np.ndarray, "height width 3"]  # with a neck that goes on behind the jaw
+    torso: UInt8[np.ndarray, "height width 3"]  # with a neck that continues behind the jaw
     torso_mask: Bool[np.ndarray, "height width"]
 
 

@@ -1,4 +1,4 @@
-"""Which pixels a Gaussian can reach: its box, and the rows it crosses within one tile.
+"""Screen footprint of a Gaussian: its box, and the rows it crosses within one tile.
 
 A pixel is reached when o exp(-sigma) >= 1/255, i.e. when A dx^2 + 2 B dx dy + C dy^2 <= t with t = 2 ln(255 o). Rows
 outside this ellipse are left out of the tile loop, which changes nothing in the image. The ellipse is taken 1 % too

@@ -1,4 +1,4 @@
-"""How the kernels are compiled, cached and run: flags, cache folder, threading layer, thread count."""
+"""Compilation, cache and execution of the kernels: flags, cache folder, threading layer, thread count."""
 
 from __future__ import annotations
 
