@@ -90,6 +90,7 @@ def test_the_overview_says_what_each_stage_trains(model):
     plan = StagePlan(["fine"], {"fine": stage(train=["face.*"], deforms={"face": ["means"]})}, True, "")
     text = overview(plan, model, ParameterTable(model), "mel", 1)
     assert "GaussianTalker on audio=mel" in text and "subject subject: Gaussians of face 60" in text
-    assert "face: deformed means; density control: none" in text
+    assert "face: deformed: means; density control: none" in text
     lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    assert "idle" in lines["face.canonical"]  # the explicit attributes count in mode deform
     assert "frozen" in lines["shared.tokens"] and "0.00016 to 1.6e-06" in lines["face.means"]

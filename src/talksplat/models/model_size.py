@@ -22,22 +22,27 @@ def model_size(model: Avatar, mode: str) -> dict[str, Any]:
         {"parameters": {"networks": tri-plane and networks, "gaussians": N times the parameters of each},
         "size_bytes": bytes of these and of the buffers, as in a state dict}
     """
-    dead: dict[int, Any] = {}
-    of_gaussians: dict[int, Any] = {}
-    for layer in model.layers.values():
-        of_gaussians |= _tensors(layer.gaussians)
-        dead |= _tensors(nn.ModuleList(_unused_modules(layer, mode)))
-        if mode in PREDICTED_MODES:
-            dead |= {id(layer.gaussians.params[name]): None for name in _predicted(layer)}
-    if not any(layer.deforms(mode) for layer in model.layers.values()):
-        dead |= _tensors(model.shared)
-    live = {key: tensor for key, tensor in _tensors(model).items() if key not in dead}
+    unused = unused_tensors(model, mode)
+    of_gaussians = {key for layer in model.layers.values() for key in _tensors(layer.gaussians)}
+    live = {key: tensor for key, tensor in _tensors(model).items() if key not in unused}
     counts = {"networks": 0, "gaussians": 0}
     for key, tensor in live.items():
         if isinstance(tensor, nn.Parameter):
             counts["gaussians" if key in of_gaussians else "networks"] += tensor.numel()
     size = sum(tensor.numel() * tensor.element_size() for tensor in live.values())
     return {"parameters": counts, "size_bytes": size}
+
+
+def unused_tensors(model: Avatar, mode: str) -> set[int]:
+    """Identities of the parameters and buffers that take no part in drawing in `mode`, of the subject in place."""
+    unused: set[int] = set()
+    for layer in model.layers.values():
+        unused |= _tensors(nn.ModuleList(_unused_modules(layer, mode))).keys()
+        if mode in PREDICTED_MODES:
+            unused |= {id(layer.gaussians.params[name]) for name in _predicted(layer)}
+    if not any(layer.deforms(mode) for layer in model.layers.values()):
+        unused |= _tensors(model.shared).keys()
+    return unused
 
 
 def _unused_modules(layer: GaussianLayer, mode: str) -> list[nn.Module]:

@@ -45,8 +45,8 @@ def _line(layer: str, stage: Stage, model: Avatar) -> str:
     part = model.layers[layer]
     if not part.deforms(stage.mode):
         return f"  {layer}: not deformed; density control: {density}"
-    deformed = "all that its deformation moves" if part.deformed is None else ", ".join(part.deformed)
-    return f"  {layer}: deformed {deformed}; density control: {density}"
+    deformed = "all attributes of its deformation" if part.deformed is None else ", ".join(part.deformed)
+    return f"  {layer}: deformed: {deformed}; density control: {density}"
 
 
 def _table(table: ParameterTable, stage: Stage) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -10,6 +10,7 @@ from torch import nn
 
 from talksplat.errors import UserError
 from talksplat.models.avatar import Avatar
+from talksplat.models.model_size import unused_tensors
 from talksplat.models.subject_states import personal_names
 from talksplat.training.stage import Stage
 
@@ -134,18 +135,16 @@ def unfreeze_audio_layers(model: Avatar, count: int) -> None:
 
 
 def rows(table: ParameterTable, stage: Stage) -> Iterator[tuple[str, str, str, int]]:
-    """Rows of a stage for display: part (first two words of the names), kind, rate, number of values."""
+    """Lines of a stage for people: part (the first two words of the names), kind, rate, numbers. What takes no part in the
+    stage's mode has no gradient, and so is idle whatever its rate."""
     trained = {id(entry.parameter) for entry in table.apply(stage)}
+    idle = unused_tensors(table.model, stage.mode)
     sums: dict[tuple[str, str, str], int] = {}
     for entry in table.entries():
         part = ".".join(entry.name.split(".")[:2])
         rate = stage.learning_rates.text(entry.kind, entry.name) if id(entry.parameter) in trained else "frozen"
+        rate = "idle" if rate != "frozen" and id(entry.parameter) in idle else rate
         key = (part if entry.subject is None else f"{entry.subject}: {part}", entry.kind, rate)
         sums[key] = sums.get(key, 0) + entry.parameter.numel()
     for (part, kind, rate), count in sums.items():
         yield part, kind, rate, count
-
-
-def names_of(entries: Sequence[Entry]) -> list[str]:
-    """Names of entries, each once."""
-    return list(dict.fromkeys(entry.name for entry in entries))
