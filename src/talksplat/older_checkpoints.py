@@ -24,7 +24,7 @@ PREFIXES = {
 def renamed(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The checkpoint with today's names, changed in place."""
     entry = checkpoint["talksplat"]
-    if "layers" in entry:
+    if "layers" in entry or "num_gaussians" not in entry:
         return checkpoint
     entry["layers"] = {FIRST: {FACE: entry["num_gaussians"]}}
     state = checkpoint["state_dict"]

@@ -25,7 +25,7 @@ from tests.helpers.tiny_subject import write_tiny_subject
 FRAMES, NEW_FRAMES = 12, 5
 STEPS = ["stage.stages.coarse.steps=2", "stage.stages.fine.steps=2", "trainer.preview_every=null"]
 STEPS += ["stage.stages.coarse.density=null", "evaluation.train_frames=1", "trainer.log_every=1"]
-BACKBONE = "model.tokens.sources.audio.encoder.backbone."
+BACKBONE = "model.shared.tokens.sources.audio.encoder.backbone."
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -135,7 +135,7 @@ def test_features_as_other_projects_store_them(folder: Path, tmp_path: Path) -> 
         np.save(clip / config.audio.files[0], np.zeros((FRAMES - 5, *shape)))
         with pytest.raises(UserError, match=f"has {FRAMES - 5} rows but the last video frame is number {FRAMES - 1}"):
             TrainingRun(config, tmp_path / group)
-    with pytest.raises(UserError, match=r"model.tokens.audio.encoder.window is 16, but audio=hubert has window=2"):
+    with pytest.raises(UserError, match=r"model.tokens.audio.encoder.window is 16, but audio.window is 2"):
         compose("train", train_settings(clip, "audio=hubert", "model.tokens.audio.encoder.window=16"))
 
 

@@ -60,7 +60,7 @@ def test_every_choice_takes_steps(choice: str, stage: str, tiny_subject: Path, t
     assert (count(run_dir, stage) == START) == (choice == "none")
     last = weights(read_checkpoint(run_dir / "last.ckpt"))
     assert all(torch.isfinite(value).all() for value in last.values() if value.is_floating_point())
-    assert len(last["model.gaussians.params.means"]) == count(run_dir, "fine")
+    assert len(last["model.layers.face.gaussians.params.means"]) == count(run_dir, "fine")
     if choice == "mcmc":
         assert count(run_dir, stage) == 430, "the cap"
 
@@ -71,7 +71,7 @@ def test_opacity_reset_and_absolute_gradients_train(tiny_subject: Path, tmp_path
     run_config = config(tiny_subject, "coarse", "adaptive", *extra, "rasterizer=torch", "stage.order=[coarse]")
     run_dir = trained(run_config, tmp_path / "run")
     assert count(run_dir, "coarse") > START
-    opacities = weights(read_checkpoint(run_dir / "last.ckpt"))["model.gaussians.params.opacities"].sigmoid()
+    opacities = weights(read_checkpoint(run_dir / "last.ckpt"))["model.layers.face.gaussians.params.opacities"].sigmoid()
     assert opacities.max() < 0.05, "from 0.1 to 0.01 at step 5, and six steps up from there"
 
 

@@ -105,7 +105,7 @@ def test_training_and_new_speech_carry_them(subject: Path, tmp_path: Path):
     config = small_config(subject, *QUICK, EXPRESSION, f"dataset.action_units={UNITS}")
     train(config, tmp_path / "run")
     checkpoint = read_checkpoint(tmp_path / "run" / "last.ckpt")
-    name = "model.tokens.networks.expression.2.weight"
+    name = "model.shared.tokens.networks.expression.2.weight"
     assert checkpoint["state_dict"][name].shape == (64, 64)
     entry = checkpoint["talksplat"]["subject"]
     clip = open_source_clip(entry, config.audio, None)

@@ -47,9 +47,9 @@ def test_refused_by_another_model(theirs, ours, checkpoints, tiny_subject, tmp_p
 
 def test_refused_by_the_same_model_of_other_parts(checkpoints, tiny_subject, tmp_path):
     for override, entry in (
-        ("model.tokens.network.order=2", "tokens.networks.audio.0.coefficients"),
-        ("model/attention=mha", "cross_attention.layers.0.mixer.agents.bias"),
-        ("model/deformation=kan", "deformation.heads.hidden.base"),
+        ("model.tokens.network.order=2", "shared.tokens.networks.audio.0.coefficients"),
+        ("model/attention=mha", "layers.face.deformation.cross_attention.layers.0.mixer.agents.bias"),
+        ("model/deformation=kan", "layers.face.deformation.heads.heads.hidden.base"),
     ):
         config = small_config(tiny_subject, "model=egstalker", override, f"checkpoint={checkpoints['egstalker']}")
         with pytest.raises(UserError, match=rf"other settings than this run's \({entry}"):
