@@ -71,7 +71,9 @@ def test_opacity_reset_and_absolute_gradients_train(tiny_subject: Path, tmp_path
     run_config = config(tiny_subject, "coarse", "adaptive", *extra, "rasterizer=torch", "stage.order=[coarse]")
     run_dir = trained(run_config, tmp_path / "run")
     assert count(run_dir, "coarse") > START
-    opacities = weights(read_checkpoint(run_dir / "last.ckpt"))["model.layers.face.gaussians.params.opacities"].sigmoid()
+    opacities = weights(read_checkpoint(run_dir / "last.ckpt"))[
+        "model.layers.face.gaussians.params.opacities"
+    ].sigmoid()
     assert opacities.max() < 0.05, "from 0.1 to 0.01 at step 5, and six steps up from there"
 
 

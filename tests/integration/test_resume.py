@@ -183,7 +183,9 @@ def test_ctrl_c_in_the_last_step_of_a_stage_does_not_begin_the_next(
 def test_checkpoints_hold_no_code(uninterrupted: Path) -> None:
     checkpoint = torch.load(uninterrupted / "last.ckpt", weights_only=True)
     assert checkpoint["talksplat"]["stage"] == "fine"
-    assert checkpoint["talksplat"]["num_gaussians"] == len(checkpoint["state_dict"]["model.layers.face.gaussians.params.means"])
+    assert checkpoint["talksplat"]["num_gaussians"] == len(
+        checkpoint["state_dict"]["model.layers.face.gaussians.params.means"]
+    )
 
 
 def test_density_control_changed_the_number(uninterrupted: Path) -> None:
