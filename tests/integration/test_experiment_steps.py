@@ -95,6 +95,8 @@ def test_few_seconds(tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.Mon
 def moving(run: TrainingRun) -> list[str]:
     """What the stages of a run must change."""
     modes = {stage.mode for _, stage in run.plan}
-    parts = ["gaussians.params.means", "triplane", "cross_attention", "deformation.heads"]
+    face = "layers.face"
+    parts = [f"{face}.gaussians.params.means", f"{face}.triplane"]
+    parts += [f"{face}.deformation.cross_attention", f"{face}.deformation.heads"]
     parts += [f"shared.tokens.networks.{name}" for name in run.model.shared["tokens"].networks]
-    return parts + (["canonical"] if modes != {"deform"} and run.model.face.canonical.factors else [])
+    return parts + ([f"{face}.canonical"] if modes != {"deform"} and run.model.face.canonical.factors else [])

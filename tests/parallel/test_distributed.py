@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim import Adam
 
-from talksplat.losses.pixel import LipLoss
+from talksplat.losses.pixel import LipLoss, box_mask
 from talksplat.parallel.distributed import (
     all_reduce,
     check_equal,
@@ -97,7 +97,9 @@ def test_lip_loss_weighs_all_boxes_alike(tmp_path: Path) -> None:
 
         def loss(chosen: slice, boxes: torch.Tensor = boxes) -> np.ndarray:
             part = image[chosen].clone().requires_grad_()
+            pixels = box_mask(boxes[chosen], 8, 8).sum().float()
             batch = FrameBatch(
+                lip_pixels=mean_over_processes(pixels),  # as a training step does
                 frame_ids=torch.arange(len(part)),
                 original_u8=frames[chosen],
                 background_u8=frames[chosen],

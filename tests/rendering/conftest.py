@@ -26,7 +26,7 @@ def write_checkpoint(path: Path, subject: Path, mode: str = "deform", *overrides
     with torch.no_grad():
         model.gaussians.params["opacities"].fill_(3.0)
         for name, parameter in model.named_parameters():
-            if "deformation" in name and parameter.ndim == 2:
+            if "deformation.heads" in name and parameter.ndim == 2:
                 parameter.normal_(0, 0.05)
     entry = {
         "format": FORMAT,

@@ -167,8 +167,8 @@ if yaml.safe_load((folder / "configs" / f"{name}.yaml").read_text())["dataset"][
         folder, caplog_start = SweepFolder(tmp_path / split), len(caplog.records)
         folder.path.mkdir()
         settings = [*SPACE, f"dataset.split={split}"]
-        plan = Plan("train.py", settings, str(tmp_path), {"commit": None}, "2026")
-        Search(SAMPLER, PRUNER, n_trials=2, n_jobs=2).run(Sweep(folder, settings, ProcessLauncher(), False, plan))
+        spec = SweepSpec("train.py", settings, str(tmp_path), {"commit": None}, "2026")
+        Search(SAMPLER, PRUNER, n_trials=2, n_jobs=2).run(Sweep(folder, spec, ProcessLauncher()))
         study = optuna.load_study(study_name=STUDY, storage=open_storage(folder.path / "study.journal"))
         best[split] = study.best_value
         warned = [record for record in caplog.records[caplog_start:] if "dataset.split=three" in record.getMessage()]
