@@ -134,7 +134,7 @@ def test_a_failing_target_warns_once_and_is_tried_again(tmp_path: Path, caplog: 
     for _ in range(3):
         backup._copy(run_dir)
     (warning,) = warnings_of(caplog)
-    assert str(nas) in warning and "training goes on" in warning
+    assert str(nas) in warning and "training continues" in warning
     nas.unlink()
     backup._copy(run_dir)
     assert (nas / "run" / "last.ckpt").read_text() == "newest"

@@ -104,5 +104,5 @@ def test_upright_phone_video_of_odd_size_at_60_frames_a_second_with_a_faint_long
     assert np.mean(manifest["track"]["rigid_error_px"]) < 1
     failed = {check["name"] for check in manifest["checks"] if check["good"] is False}
     assert {"length", "sound"} <= failed and "frame rate" not in failed
-    assert any("goes on" in note for note in manifest["notes"])
+    assert any("longer than the picture" in note for note in manifest["notes"])
     assert np.load(tmp_path / "subject" / "aud_mel.npy").shape[0] == 60

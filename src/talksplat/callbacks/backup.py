@@ -99,7 +99,7 @@ class Backup:
             if kind not in self._warned:
                 self._warned.add(kind)
                 logger.warning(
-                    "backup to %s failed (%s); training goes on, and it is tried again", self.target, self._failure
+                    "backup to %s failed (%s); training continues, and it is tried again", self.target, self._failure
                 )
             return
         if self._failure is not None:

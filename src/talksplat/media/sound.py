@@ -93,7 +93,7 @@ def fit_to_length(samples: np.ndarray, seconds: float, rate: int = SAMPLE_RATE) 
     difference = (len(samples) - wanted) / rate
     fitted = samples[:wanted] if difference > 0 else np.pad(samples, (0, wanted - len(samples)))
     if difference > NOTED_DIFFERENCE:
-        return fitted, f"the sound goes on {difference:.2f} s after the picture has ended: the rest is left out"
+        return fitted, f"the sound lasts {difference:.2f} s longer than the picture: the rest is left out"
     if difference < -NOTED_DIFFERENCE:
         return fitted, (
             f"the sound ends {-difference:.2f} s before the picture: the rest is filled with silence, where lips that move "

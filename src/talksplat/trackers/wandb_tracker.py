@@ -203,7 +203,7 @@ class WandbTracker(Tracker):
     def _warn(self, what: str, error: Exception) -> None:
         if what not in self._failures:
             self._failures.add(what)
-            text = "wandb failed at %s (%s): the run goes on without it; metrics.csv and metrics.json are whole"
+            text = "wandb failed at %s (%s): the run continues without it; metrics.csv and metrics.json are whole"
             logger.warning(text, what, _first_line(error))
 
 
