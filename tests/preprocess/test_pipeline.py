@@ -181,8 +181,15 @@ def test_a_real_clip_becomes_a_subject(tmp_path):
         clip, tmp_path / "third", work=tmp_path / "subject.work"
     )
     assert [step["name"] for step in other["steps"] if step["cached"]] == ["faces", "sync", "features_mel", "frames"]
-    moved = preprocessor(sound_shift_ms=120).run(clip, tmp_path / "moved", work=tmp_path / "subject.work")
+    moved = preprocessor(sound_shift_ms=120, composites=True).run(
+        clip, tmp_path / "moved", work=tmp_path / "subject.work"
+    )
     assert (manifest["sound_shift_ms"], moved["sound_shift_ms"]) == (0, 120)  # 2.2 s are too short for auto
+    torso = cv2.imread(str(tmp_path / "moved" / "torso_imgs" / "20.png"), cv2.IMREAD_UNCHANGED)[..., 3] > 0
+    edge, composite = torso & (labels == Label.BACKGROUND), cv2.imread(str(tmp_path / "moved" / "gt_imgs" / "20.jpg"))
+    assert edge.any()
+    difference = np.abs(composite[..., ::-1].astype(int) - frame["original"])
+    assert difference[edge].mean() < 4, "composites show as much of the torso as torso images"
     before, after = (read_audio(tmp_path / name / "aud.wav") for name in ("subject", "moved"))
     assert len(before) == len(after) and np.array_equal(after[:-1920], before[1920:])
     imported = preprocessor(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from talksplat.preprocess.plates import background_plate, fill_hole, fill_smoothly
-from talksplat.preprocess.torso_plate import torso_image
+from talksplat.preprocess.torso_plate import torso_edge, torso_image
 from talksplat.subject_format.labels import Label
 
 
@@ -114,3 +115,63 @@ def test_a_neck_cut_in_two_by_the_chin_is_closed():
 
 def test_no_torso_is_a_transparent_image():
     assert not torso_image(scene(), np.full((96, 96), Label.HEAD, np.uint8)).any()
+
+
+COAT, WALL = (25, 28, 40), (205, 200, 190)
+
+
+def coat_before_a_wall(short: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A frame of 512 pixels with a blurred, noisy outline, labels whose torso ends `short` pixels inside the coat, and the plate."""
+    torso = np.zeros((512, 512), np.uint8)
+    cv2.fillConvexPoly(torso, np.array([[40, 511], [120, 380], [400, 360], [480, 511]]), 1)
+    head = np.zeros_like(torso)
+    cv2.ellipse(head, (260, 220), (90, 120), 0, 0, 360, 1, -1)
+    cover = cv2.GaussianBlur(torso.astype(np.float32), (0, 0), 0.8)[..., None]
+    plate = np.full((512, 512, 3), WALL, np.uint8)
+    image = cover * np.array(COAT) + (1 - cover) * plate
+    image[head > 0] = (180, 130, 110)
+    image += np.random.default_rng(0).normal(0, 2, image.shape)
+    labels = np.where(cv2.erode(torso, np.ones((2 * short + 1,) * 2, np.uint8)) > 0, Label.TORSO, Label.BACKGROUND)
+    labels[-short - 1 :] = labels[-short - 2]  # erosion took the border of the picture
+    labels[head > 0] = Label.HEAD
+    return np.clip(image, 0, 255).round().astype(np.uint8), labels.astype(np.uint8), plate
+
+
+def behind_the_head(image: np.ndarray, labels: np.ndarray, plate: np.ndarray, edge: np.ndarray | None) -> np.ndarray:
+    """Torso over plate."""
+    torso = torso_image(image, labels, edge=edge)
+    return np.where(torso[..., 3:] > 0, torso[..., :3], plate).astype(int)
+
+
+def test_a_coat_goes_up_to_its_edge_although_its_label_ends_inside_it():
+    image, labels, plate = coat_before_a_wall(short=2)
+    below = labels == Label.TORSO
+    edge, outside = torso_edge(image, labels, plate), labels != Label.HEAD
+    assert edge.any() and (labels[edge] == Label.BACKGROUND).all()
+    assert cv2.distanceTransform((~below).astype(np.uint8), cv2.DIST_L2, 5)[edge].max() <= 5
+    without, composed = (behind_the_head(image, labels, plate, e) for e in (None, edge))
+    assert np.abs(without - image)[outside].max() > 150, "the wall showed inside the coat"
+    assert np.abs(composed - image)[outside].max() <= 70, "what is left is the faint end of the blur"
+    assert np.abs(composed - image)[outside & (image.max(-1) < 100)].max() <= 12
+    np.testing.assert_array_equal(composed[labels == Label.HEAD], without[labels == Label.HEAD])
+
+
+def test_what_the_plate_explains_stays_plate():
+    image, labels, plate = coat_before_a_wall(short=2)
+    wall = np.random.default_rng(1).normal(plate, 3).clip(0, 255).round().astype(np.uint8)
+    image = np.where((labels == Label.BACKGROUND)[..., None], wall, image)
+    edge = torso_edge(image, labels, plate)
+    assert not edge.any()
+    np.testing.assert_array_equal(torso_image(image, labels, edge=edge), torso_image(image, labels))
+
+
+def test_the_edge_takes_neither_hair_nor_what_does_not_touch_the_torso():
+    labels = np.zeros((512, 512), np.uint8)
+    labels[100:300, 100:300], labels[304:, :] = Label.HEAD, Label.TORSO
+    plate = np.full((512, 512, 3), 200, np.uint8)
+    image = np.where(labels[..., None] > 0, np.uint8(40), plate)
+    image[300:304, 120:280] = 60  # hair between the head and the torso
+    image[299:302, 400:450] = 60  # a thing on the wall; between it and the torso the wall
+    edge = torso_edge(image, labels, plate)
+    assert not edge[:302].any() and edge[303, 125:275].all()
+    assert not edge[:, 400:].any()

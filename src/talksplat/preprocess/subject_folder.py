@@ -25,13 +25,14 @@ from talksplat.preprocess.faces import FaceStream
 from talksplat.preprocess.feature_step import ABOUT_FILE, FEATURES_FILE
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.matte import head_alpha
-from talksplat.preprocess.torso_plate import torso_image
+from talksplat.preprocess.torso_plate import torso_edge, torso_image
 from talksplat.preprocess.verdicts import Check
 from talksplat.progress_bars import ProgressBars
+from talksplat.subject_format.labels import Label
 from talksplat.subject_format.writer import SubjectWriter
 
 REPORT_NAME = report.HTML_NAME
-WRITING_VERSION = 2  # raised whenever the files of a frame come out differently from the same steps
+WRITING_VERSION = 3  # raised whenever the files of a frame come out differently from the same steps
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,11 @@ def write_subject(
             if not writer.has_frame(int(ids[position])):
                 image, label = clip.load(position), made.label(position)
                 landmarks = clip.landmarks[position][list(DLIB68)]
+                edge = torso_edge(image, label, plate)
                 if composites:
-                    writer.write_composite(int(ids[position]), image, label, plate)
-                torso, alpha = torso_image(image, label), head_alpha(image, label, plate, seen)
+                    shown = np.where(edge, np.uint8(Label.TORSO), label)
+                    writer.write_composite(int(ids[position]), image, shown, plate)
+                torso, alpha = torso_image(image, label, edge=edge), head_alpha(image, label, plate, seen)
                 writer.write_frame(int(ids[position]), image, label, torso, landmarks, alpha)
 
         for _ in bars(steps.in_threads(write, range(len(ids)), workers), "writing", total=len(ids)):

@@ -13,7 +13,7 @@ from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.head_shape import project_points
 from talksplat.preprocess.start_points import NUM_SKIN, face_triangles
 from talksplat.preprocess.steps import spread
-from talksplat.preprocess.torso_plate import torso_image
+from talksplat.preprocess.torso_plate import torso_edge, torso_image
 from talksplat.subject_format.labels import Label
 
 COLUMNS, TILE = 5, 320  # frames shown, pixels a side
@@ -58,7 +58,7 @@ def take_pictures(
         rows["landmarks"].append(_landmarks(image, clip, position))
         rows["mesh"].append(_mesh(image, clip, position))
         rows["masks"].append(_tile(_masks(image, labels)))
-        torso = torso_image(image, labels)
+        torso = torso_image(image, labels, edge=torso_edge(image, labels, plate))
         rows["behind"].append(_tile(np.where(torso[..., 3:] > 0, torso[..., :3], plate)))
     front, side = (_seen_from(points, colors, across, toward) for across, toward in ((0, 2), (2, 0)))
     return Pictures([int(clip.track.frame_ids[position]) for position in positions], rows, front, side)
