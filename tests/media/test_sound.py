@@ -137,6 +137,6 @@ def test_sound_is_fitted_to_the_length_of_the_picture():
     same, note = fit_to_length(samples, 2.04)
     assert len(same) == 32640 and note is None  # a codec's padding is not worth a word
     long, note = fit_to_length(samples, 1.5)
-    assert len(long) == 24000 and "0.50 s after the picture" in note
+    assert len(long) == 24000 and "0.50 s longer than the picture" in note
     short, note = fit_to_length(samples, 5.0)
     assert len(short) == 80000 and not short[32000:].any() and "ends 3.00 s before the picture" in note
