@@ -83,7 +83,7 @@ def build_model(checkpoint: dict[str, Any], device: torch.device | str = "cpu", 
     """The avatar of a checkpoint, in eval mode; of several people, that of `person` (None: the first)."""
     model = instantiate(checkpoint_config(checkpoint).model)
     load_weights(model, checkpoint, "the checkpoint")
-    model.bind(person)
+    model.bind(person and person.replace(".", "_"))
     return model.to(device).eval()
 
 
@@ -96,7 +96,7 @@ def subject_of(checkpoint: dict[str, Any], person: str | None) -> dict[str, Any]
     entry = checkpoint["talksplat"]
     if person is None:
         return entry["subject"]
-    people = entry.get("subjects") or {}
+    person, people = person.replace(".", "_"), entry.get("subjects") or {}
     if person not in people:
         known = f"it is of {', '.join(people)}" if people else "it is of one person: leave that out"
         raise UserError(f"the checkpoint has no person {person!r} (person): {known}")
@@ -155,7 +155,7 @@ def load_part(model: Avatar, checkpoint: dict[str, Any], source: str, globs: Seq
         found = {
             name
             for name in own.keys() & weights.keys()
-            if (name not in personal if glob == "shared" else fnmatchcase(name, glob))
+            if (_is_shared(name, personal) if glob == "shared" else fnmatchcase(name, glob))
         }
         if not found:
             raise UserError(
@@ -168,6 +168,10 @@ def load_part(model: Avatar, checkpoint: dict[str, Any], source: str, globs: Seq
         raise UserError(f"{source} does not fit this run's model: {differing[0]}; leave it out of checkpoint_parts")
     model.load_state_dict({**own, **{name: weights[name] for name in chosen}})
     return len(chosen)
+
+
+def _is_shared(name: str, personal: set[str]) -> bool:
+    return name not in personal and not name.startswith("subjects.")
 
 
 def _weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:

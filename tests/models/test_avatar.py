@@ -12,6 +12,7 @@ from talksplat.errors import UserError
 from talksplat.models.avatar import Avatar
 from talksplat.models.compositor import Over, Together, drawing
 from talksplat.models.layer import GaussianLayer
+from talksplat.models.model_size import model_size
 from talksplat.models.subject_states import personal_names
 from talksplat.rasterizer.torch_rasterizer import TorchRasterizer
 from tests.models.building import build, configure, make_conditions, set_up, sphere, subject_of
@@ -194,5 +195,58 @@ def test_unknown_and_repeated_people_are_errors():
     model.setup_subjects(people())
     with pytest.raises(UserError, match="no subject 'third': it has one, other"):
         model(of("third"), "deform", 3)
-    with pytest.raises(UserError, match="the checkpoint is of one, third"):
+    with pytest.raises(UserError, match="is of one, third, this run of one, other"):
         model.resize({"one": {"face": 5}, "third": {"face": 5}})
+
+
+def test_everybody_waits_in_the_order_of_the_run():
+    model = build("static")
+    model.setup_subjects([*people(), replace(subject_of(50), name="third")])
+    orders = set()
+    for last in ("one", "third", "other", "one", "third"):
+        model.bind(last)
+        model.bind("one")
+        orders.add(tuple(dict.fromkeys(subject for subject, _, _ in model.subjects.waiting())))
+    assert orders == {("other", "third")}
+
+
+def test_nothing_of_one_person_gets_into_another():
+    one, other = people()
+    model = build()
+    model.setup_subjects([replace(one, mouth=torch.tensor([0.0, -0.5, 0.3])), other])
+    model.bind("other")
+    assert model.face.deformation.reach.center.isnan().all()  # their mouth is not known
+
+
+def test_a_run_keeps_its_people_whatever_a_checkpoint_holds():
+    model = build("static")
+    model.setup_subject(replace(subject_of(40), name="carla"))
+    with pytest.raises(UserError, match=r"is of one, other, this run of carla.*checkpoint_parts=\[shared\]"):
+        model.resize({"one": {"face": 5}, "other": {"face": 6}})
+
+
+def test_globs_of_what_is_personal_must_match():
+    with pytest.raises(UserError, match=r"model\.personal: 'face\.\*' matches nothing"):
+        build(overrides=("model.personal=[face.*]",))
+
+
+def test_the_size_is_of_whoever_is_bound():
+    model = build()
+    model.setup_subjects(people())
+    sizes = {}
+    for name in ("one", "other"):
+        model.bind(name)
+        sizes[name] = model_size(model, "deform")["parameters"]
+        assert model.subjects.bound == name
+    assert sizes["one"]["networks"] == sizes["other"]["networks"]
+    assert sizes["one"]["gaussians"] * 70 == sizes["other"]["gaussians"] * 60 > 0
+
+
+def test_only_layers_that_were_trained_are_baked():
+    model = build("static")
+    model.setup_subject(subject_of(30))
+    before = model.gaussians.params["opacities"].clone()
+    model.bake_canonical(0, layers={"mouth"})
+    assert torch.equal(model.gaussians.params["opacities"], before)
+    model.bake_canonical(0, layers={"face"})
+    assert not torch.equal(model.gaussians.params["opacities"], before)

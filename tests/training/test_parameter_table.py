@@ -9,7 +9,7 @@ from talksplat.errors import UserError
 from talksplat.training.density.adaptive import AdaptiveDensity
 from talksplat.training.density.layers import LayerDensity
 from talksplat.training.optimizers import Optimizers
-from talksplat.training.overview import overview
+from talksplat.training.overview import check_stages, overview
 from talksplat.training.parameter_table import ParameterTable
 from talksplat.training.stage import LearningRates, Stage, StagePlan
 from tests.models.building import build, set_up
@@ -94,3 +94,28 @@ def test_the_overview_says_what_each_stage_trains(model):
     lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
     assert "idle" in lines["face.canonical"]  # the explicit attributes count in mode deform
     assert "frozen" in lines["shared.tokens"] and "0.00016 to 1.6e-06" in lines["face.means"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": "face.*"}, "train of a stage is a list of globs"),
+        ({"deforms": ["face"]}, r"deforms of a stage is \{layer: \[attributes\]\}"),
+        ({"deforms": {"face": "means"}}, r"deforms of a stage is \{layer: \[attributes\]\}"),
+    ],
+)
+def test_settings_of_another_shape(changes, message):
+    with pytest.raises(UserError, match=message):
+        stage(**changes)
+
+
+@pytest.mark.parametrize("rates", [{"face.means": 1e-4}, {"face.means": None}, {"face.means": ["a"]}, ["face.means"]])
+def test_rates_of_another_shape(rates):
+    with pytest.raises(UserError, match="learning_rates.rates"):
+        LearningRates(rates=rates)
+
+
+def test_a_stage_without_any_gradient_is_an_error(model):
+    plan = StagePlan(["coarse"], {"coarse": stage(mode="canonical", train=["shared.*"])}, True, "")
+    with pytest.raises(UserError, match="coarse trains only what takes no part in mode canonical .shared.tokens"):
+        check_stages(plan, model, ParameterTable(model), {"subject": 1.0})

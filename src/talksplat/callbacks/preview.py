@@ -52,7 +52,7 @@ class Preview(pl.Callback):
         """Render, save and log."""
         positions = self.data.subject.choosing
         spread = torch.linspace(0, len(positions) - 1, self.num_frames).long().unique()
-        batch = self.data.store.batch(torch.as_tensor(positions)[spread], module.device)
+        batch = self.data.batch(torch.as_tensor(positions)[spread], module.device)
         module.model.eval()
         image = module.render(batch).image.clamp(0, 1)
         module.model.train()

@@ -202,6 +202,11 @@ def _paths(config: DictConfig) -> None:
         raise UserError(
             "pose_refinement works on one subject: switch it off (pose_refinement=none), or train on dataset.root"
         )
+    if config.checkpoint_parts is not None and (config.checkpoint is None or not config.checkpoint_parts):
+        raise UserError(
+            f"checkpoint_parts={list(config.checkpoint_parts)} says what of checkpoint= to load: give both, [shared] or globs of names "
+            "for the parts"
+        )
     if config.checkpoint is not None and not is_address(config.checkpoint) and not Path(config.checkpoint).exists():
         raise UserError(f"no such checkpoint: {config.checkpoint} (checkpoint)")
     assets = config.paths.assets

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from talksplat.data.frame_store import CACHES, FrameStore
 from talksplat.data.head_cloud import with_head_cloud
@@ -129,6 +130,10 @@ class PortraitDataModule(pl.LightningDataModule):
         """Replace the head poses of the frames; the images stay."""
         self._subject = replace(self.subject, viewmats=viewmats)
         self.store.use_poses(viewmats)
+
+    def batch(self, positions: Int[Tensor, " frame"], device: torch.device | str) -> FrameBatch:
+        """The frames at `positions` (into the subject's frames), on `device`."""
+        return self.store.batch(positions, device)
 
     @property
     def portraits(self) -> dict[str, PortraitDataModule]:

@@ -31,7 +31,8 @@ def open_subject(config: DictConfig) -> PortraitDataModule | SubjectCollection:
     """
     if config.dataset.get("roots"):
         roots = [{"dataset": {"root": root, "roots": None, "loader": {"root": root}}} for root in config.dataset.roots]
-        return SubjectCollection([open_subject(OmegaConf.merge(config, root)) for root in roots])
+        portraits = [open_subject(OmegaConf.merge(config, root)) for root in roots]
+        return portraits[0] if len(portraits) == 1 else SubjectCollection(portraits)
     if config.dataset.root is None:
         raise UserError("dataset.root is null: give the subject folder, e.g. dataset=portrait dataset.root=data/clip")
     ensure_sample(config)

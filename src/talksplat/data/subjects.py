@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.frame_store import FrameStore
 from talksplat.data.sampler import SubjectOrder
 from talksplat.errors import UserError
+from talksplat.fingerprints import same_features
 from talksplat.subject_format.subject import Subject
 from talksplat.types import FrameBatch
 
@@ -37,6 +40,14 @@ class SubjectCollection:
                     f"dataset.roots has two folders called {name}: subjects are distinguished by these names"
                 )
             self.portraits[name] = portrait
+        known = self.first.subject.audio_fingerprint
+        for name, portrait in self.portraits.items():
+            other = portrait.subject.audio_fingerprint
+            if known is not None and other is not None and not same_features(other, known):
+                raise UserError(
+                    f"dataset.roots: the audio features of {name} are of another model than those of {next(iter(self.portraits))}: "
+                    f"make them again with python -m talksplat.preprocess features={portrait.root} overwrite=true"
+                )
 
     @property
     def first(self) -> PortraitDataModule:
@@ -52,6 +63,10 @@ class SubjectCollection:
     def store(self) -> FrameStore:
         """Its frames."""
         return self.first.store
+
+    def batch(self, positions: Int[Tensor, " frame"], device: torch.device | str) -> FrameBatch:
+        """Frames of the first subject, see `PortraitDataModule`."""
+        return of_subject(self.store.batch(positions, device), next(iter(self.portraits)))
 
     @property
     def notes(self) -> list[str]:

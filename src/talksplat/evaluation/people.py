@@ -59,11 +59,18 @@ def evaluate_people(
         "subject": " + ".join(people),
         "mean": mean_of([one["mean"] for one in people.values()]),
         "train": {"mean": mean_of([one["train"]["mean"] for one in people.values()]), "reasons": {}},
+        "metrics": first.get("metrics", {}),
         "reasons": {key: text for one in people.values() for key, text in one["reasons"].items()},
         "notes": {key: f"mean over {len(people)} subjects" for key in first["mean"]},
         "frames": [],
         "subjects": people,
     }
+    if all("val" in one for one in people.values()):
+        metrics["val"] = {"mean": mean_of([one["val"]["mean"] for one in people.values()]), "reasons": {}}
+    if all("aligned" in one for one in people.values()):
+        values = [one["aligned"]["psnr_composite"] for one in people.values()]
+        known = {key: first["aligned"][key] for key in ("definition", "steps")}
+        metrics["aligned"] = {**known, "psnr_composite": sum(values) / len(values), "frames": {}}
     write_json(run_dir / "metrics.json", metrics)
     return metrics
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from talksplat.errors import UserError
 from talksplat.models.compositor import Over, Together
 from talksplat.models.conditioning.expression import at_rest
 from talksplat.models.conditioning.speech_encoder import SpeechEncoder
+from talksplat.models.conditioning.tokens import ConditionTokens
 from talksplat.models.layer import MODES, GaussianLayer
 from talksplat.models.subject_states import SubjectModule
 from talksplat.models.subject_statistics import SubjectStatistics
@@ -57,6 +59,10 @@ class Avatar(SubjectModule):
         self.compositor = compositor or Together()
         self.unit_dropout = unit_dropout
         self.max_points = max_points
+        names = [*dict(self.named_parameters()), *dict(self.named_buffers())]
+        for glob in personal:
+            if not any(fnmatchcase(name, glob) for name in names):
+                raise UserError(f"model.personal: {glob!r} matches nothing; names are like {names[0]} and {names[-1]}")
 
     @property
     def num_gaussians(self) -> int:
@@ -109,21 +115,21 @@ class Avatar(SubjectModule):
         for subject in subjects:
             if len(subject.viewmats) == 0:
                 raise UserError("the training split has no frames; check transforms_train.json")
-        for index, subject in enumerate(subjects):
-            if index:
-                self.subjects.add(subject.name)
-            else:
-                self.subjects.start(subject.name)
-            subject = subject.to(self.device)
+        self.subjects.start(subjects[0].name)
+        for subject in subjects[1:]:
+            self.subjects.add(subject.name)  # before any is fitted, so that nothing of one gets into another
+        self.subjects.are_set_up = True
+        subjects = [subject.to(self.device) for subject in subjects]
+        for subject in subjects:
+            self.bind(subject.name)
             for layer in self.layers.values():
                 layer.fit(subject)
             for module in self.shared.values():
                 if hasattr(module, "fit"):
                     module.fit(subject)
-        if len(subjects) > 1:
-            for module in self.shared.values():
-                if hasattr(module, "fit_common"):
-                    module.fit_common([subject.to(self.device) for subject in subjects])
+        for module in self.modules() if len(subjects) > 1 else ():
+            if isinstance(module, ConditionTokens):
+                module.fit_common(subjects)
         self.bind(subjects[0].name)
 
     def layer_sizes(self) -> dict[str, dict[str, int]]:
@@ -222,13 +228,14 @@ class Avatar(SubjectModule):
         self.changed()
 
     @torch.no_grad()
-    def bake_canonical(self, active_sh_degree: int) -> None:
-        """`GaussianLayer.bake_canonical` of all layers and subjects."""
+    def bake_canonical(self, active_sh_degree: int, layers: Collection[str] | None = None) -> None:
+        """`GaussianLayer.bake_canonical` of these layers (None: all) and of all subjects."""
         bound = self.subjects.bound
         for subject in self.subjects.names:
             self.bind(subject)
-            for layer in self.layers.values():
-                layer.bake_canonical(active_sh_degree)
+            for name, layer in self.layers.items():
+                if layers is None or name in layers:
+                    layer.bake_canonical(active_sh_degree)
         self.bind(bound)
 
     def train(self, mode: bool = True) -> Avatar:

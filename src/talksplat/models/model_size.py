@@ -61,6 +61,9 @@ def _predicted(layer: GaussianLayer) -> list[str]:
 
 
 def _tensors(module: nn.Module) -> dict[int, Any]:
-    """Tensors of a state dict by identity; of several subjects, those of the first."""
-    state = module.state_dict(keep_vars=True)
-    return {id(tensor): tensor for name, tensor in state.items() if not name.startswith("subjects.")}
+    """Parameters and persistent buffers by identity; of several subjects, those of the one that is bound."""
+    found = {id(parameter): parameter for parameter in module.parameters()}
+    for part in module.modules():
+        buffers = part._buffers.items()
+        found |= {id(b): b for name, b in buffers if b is not None and name not in part._non_persistent_buffers_set}
+    return found

@@ -40,6 +40,7 @@ class SubjectStates:
     def __init__(self, module: nn.Module, globs: Sequence[str] = ()):
         self._module = module
         self.globs = tuple(globs)
+        self.are_set_up = False  # from the data of a run, whose subjects a checkpoint must not replace
         self.start(FIRST)
 
     def start(self, name: str) -> None:
@@ -72,9 +73,10 @@ class SubjectStates:
         """
         if len(names) == len(self.names) == 1 or list(names) == self.names:
             return self.names
-        if len(self.names) > 1:
+        if self.are_set_up:
             raise UserError(
-                f"the checkpoint is of {', '.join(names)}, this run of {', '.join(self.names)}: give it the same subjects, in the same order"
+                f"the checkpoint is of {', '.join(names)}, this run of {', '.join(self.names)}: take what is not fitted to a person "
+                "(checkpoint_parts=[shared]), or train on the same subjects in the same order (dataset.roots)"
             )
         self.start(names[0])
         for name in names[1:]:
@@ -107,8 +109,8 @@ class SubjectStates:
 
     def waiting(self) -> Iterator[tuple[str, str, Tensor]]:
         """Subject, name and tensor of all that is not bound."""
-        for subject, tensors in self._waiting.items():
-            for name, tensor in tensors.items():
+        for subject in self.names:  # in this order, whoever was bound last: optimisers and checkpoints count on it
+            for name, tensor in self._waiting.get(subject, {}).items():
                 yield subject, name, tensor
 
     def apply(self, function: Callable[[Tensor], Tensor]) -> None:

@@ -29,7 +29,8 @@ class UnwrappedDDP(DDPStrategy):
     def configure_ddp(self) -> None:
         """Begin with the same module everywhere, as the wrapper would."""
         module = self.lightning_module
-        take_from_first([*module.parameters(), *module.buffers()])
+        waiting = [tensor for _, _, tensor in module.model.subjects.waiting()]
+        take_from_first([*module.parameters(), *module.buffers(), *waiting])
 
 
 class _Started(LightningEnvironment):

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
+from talksplat.errors import UserError
 from talksplat.models.avatar import Avatar
+from talksplat.models.model_size import unused_tensors
 from talksplat.training.density.layers import LayerDensity
 from talksplat.training.parameter_table import ParameterTable, rows
 from talksplat.training.stage import Stage, StagePlan
@@ -17,9 +19,17 @@ WIDTH = 100
 
 def check_stages(plan: StagePlan, model: Avatar, table: ParameterTable, scene_scale: Mapping[str, float]) -> None:
     """Raise a UserError for a stage that names parts that the avatar lacks, or trains nothing."""
-    for _, stage in plan:
+    for name, stage in plan:
         model.restrict(stage.deforms)
-        LayerDensity(model, stage, table.apply(stage), scene_scale)
+        trained = table.apply(stage)
+        LayerDensity(model, stage, trained, scene_scale)
+        idle = unused_tensors(model, stage.mode)
+        if all(id(entry.parameter) in idle for entry in trained if entry.subject in (None, model.subjects.bound)):
+            names = ", ".join(list(dict.fromkeys(entry.name for entry in trained))[:3])
+            raise UserError(
+                f"stage {name} trains only what takes no part in mode {stage.mode} ({names}...): nothing would have a gradient; "
+                "widen its train, or change its mode"
+            )
 
 
 def overview(plan: StagePlan, model: Avatar, table: ParameterTable, audio: str, devices: int) -> str:

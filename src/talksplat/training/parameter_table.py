@@ -138,7 +138,10 @@ def rows(table: ParameterTable, stage: Stage) -> Iterator[tuple[str, str, str, i
     """Lines of a stage for people: part (the first two words of the names), kind, rate, numbers. What takes no part in the
     stage's mode has no gradient, and so is idle whatever its rate."""
     trained = {id(entry.parameter) for entry in table.apply(stage)}
-    idle = unused_tensors(table.model, stage.mode)
+    idle: set[int] = set()
+    for subject in table.model.subjects.names:
+        table.model.bind(subject)
+        idle |= unused_tensors(table.model, stage.mode)
     sums: dict[tuple[str, str, str], int] = {}
     for entry in table.entries():
         part = ".".join(entry.name.split(".")[:2])

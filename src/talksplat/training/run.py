@@ -114,7 +114,7 @@ class TrainingRun:
             metrics = self._measure(last)
             num_steps = sum(stage.steps for _, stage in self.plan)
             for tracker in self.open_tracker(num_steps):
-                tracker.log_results(metrics, self.folder.path / "test", num_steps)
+                tracker.log_results(metrics, self._test_folder(), num_steps)
             self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.num_gaussians)
         return metrics
 
@@ -139,6 +139,11 @@ class TrainingRun:
             finally:
                 for tracker in self.trackers or ():
                     tracker.finish(outcome)
+
+    def _test_folder(self) -> Path:
+        """Folder of the video and the picture of the results; of several people, of the first."""
+        people = list(self.data.portraits)
+        return self.folder.path / ("test" if len(people) == 1 else f"subjects/{people[0]}/test")
 
     def _measure(self, last: Stage) -> dict[str, Any]:
         if len(self.data.portraits) == 1:

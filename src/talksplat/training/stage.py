@@ -52,7 +52,12 @@ class LearningRates:
     def __post_init__(self) -> None:
         kinds = ("means", "networks", "triplane", "audio_backbone", "poses", *GAUSSIAN_GROUPS[1:])
         given = {group: self._rates(group) for group in kinds}
-        given |= {f"rates.{glob}": list(rates) for glob, rates in (self.rates or {}).items()}
+        if self.rates is not None and not isinstance(self.rates, Mapping):
+            raise UserError(f"learning_rates.rates is a mapping {{glob: [initial, final]}}, not {self.rates!r}")
+        for glob, rates in (self.rates or {}).items():
+            if not isinstance(rates, (list, tuple)) or not all(isinstance(rate, (int, float)) for rate in rates):
+                raise UserError(f"learning_rates.rates[{glob!r}]: give a list of one or two rates, not {rates!r}")
+            given[f"rates.{glob}"] = list(rates)
         for group, rates in given.items():
             if len(rates) not in (1, 2) or min(rates) < 0 or (len(rates) == 2 and min(rates) == 0):
                 raise UserError(
@@ -123,6 +128,11 @@ class Stage:
             raise UserError(f"stage mode is one of {', '.join(MODES)}, not {self.mode!r}")
         if self.density_scale not in ("head", "camera_spread"):
             raise UserError(f"density_scale is 'head' or 'camera_spread', not {self.density_scale!r}")
+        if self.train is not None and not isinstance(self.train, (list, tuple)):
+            raise UserError(f"train of a stage is a list of globs such as [face.*], not {self.train!r}")
+        lists = self.deforms.values() if isinstance(self.deforms, Mapping) else [] if self.deforms is None else [None]
+        if not all(isinstance(attributes, (list, tuple)) for attributes in lists):
+            raise UserError(f"deforms of a stage is {{layer: [attributes]}}, not {self.deforms!r}")
         if self.steps < 1 or self.batch_size < 1:
             raise UserError(f"a stage needs steps >= 1 and batch_size >= 1, not {self.steps} and {self.batch_size}")
         if self.unfreeze_audio_layers < 0 or (self.unfreeze_audio_layers and self.mode == "canonical"):

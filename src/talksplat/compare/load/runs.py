@@ -89,6 +89,9 @@ def check_comparable(runs: Sequence[RunResult]) -> None:
         _check_equal(runs, [run.metrics[key] for run in runs], key)
     _check_equal(runs, [run.split for run in runs], "split")
     _check_equal(runs, [run.frame_ids for run in runs], "frames", _span)
+    people = [run.metrics.get("subjects") for run in runs]  # of a run over several: their frames, too
+    frames = [each and {name: [f["frame_id"] for f in one["frames"]] for name, one in each.items()} for each in people]
+    _check_equal(runs, frames, "frames of the subjects")
     _check_equal(runs, [(run.info.get("subject") or {}).get("head_masks") for run in runs], "folder of the head masks")
     for name in dict.fromkeys(name for run in runs for name in run.metrics["definitions"]):
         measured = [run for run in runs if run.mean(name) is not None]  # "n/a" compares with anything

@@ -124,7 +124,7 @@ class AdaptiveDensity(DensityControl):
 
     def refine(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer], step: int) -> None:
         if self._regular(step):
-            if step > self.start and len(params["means"]) < self.max_gaussians:
+            if step > self.start and self.stats and len(params["means"]) < self.max_gaussians:
                 self._densify(params, optimizers)
             if step > self.prune_start:
                 self._prune(params, optimizers, step)

@@ -71,6 +71,8 @@ class GsplatDensity(DensityControl):
             self.state[name] = added if self.state[name] is None else self.state[name] + added
 
     def refine(self, params: nn.ParameterDict, optimizers: dict[str, Optimizer], step: int) -> None:
+        if self.state["grad2d"] is None:  # a subject that was not drawn since the last refinement
+            return
         self.strategy.step_post_backward(params, optimizers, self.state, step, info={})
 
     def state_dict(self) -> dict[str, Any]:

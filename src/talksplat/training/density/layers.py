@@ -50,7 +50,7 @@ class LayerDensity:
             if frozen:
                 raise UserError(
                     f"density control of {layer} adds and removes Gaussians, but the stage does not train "
-                    f"{layer}.{frozen[0]}: train {layer}.* or set density={{{layer}: null}}"
+                    f"{layer}.{frozen[0]}: train {layer}.*, or give the stage density control for other layers only (docs/avatars.md)"
                 )
             for subject, own in self.controls.items():
                 own[layer] = stage.density_of(layer)
@@ -92,8 +92,16 @@ class LayerDensity:
 
     def act(self, optimizers: Optimizers, step: int, sh_degree: int, device: torch.device) -> None:
         """Add, remove and move Gaussians after the optimiser step."""
+        bound = self.model.subjects.bound
+        for subject in self.controls:  # refinement is everybody's, whoever's turn it is at this step
+            if subject == bound or any(control.refines_at(step) for control in self.controls[subject].values()):
+                self.model.bind(subject)
+                self._act(optimizers, step, sh_degree, device, subject == bound)
+        self.model.bind(bound)
+
+    def _act(self, optimizers: Optimizers, step: int, sh_degree: int, device: torch.device, stepped: bool) -> None:
         for index, (name, control) in enumerate(self._bound.items()):
-            refines, acts = control.refines_at(step), control.acts_after(step)
+            refines, acts = control.refines_at(step), stepped and control.acts_after(step)
             if not refines and not acts:
                 continue
             layer = self.model.layers[name]
