@@ -177,6 +177,9 @@ def test_a_speech_model_is_finetuned_in_a_second_stage(folder: Path, models: Pat
 
 
 def test_finetuning_that_cannot_work_is_refused_before_training(folder: Path, models: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(folder, tmp_path / "clip"))  # with the features that are asked for below
+    np.save(folder / "aud_wave.npy", np.zeros((FRAMES, 2, 320), np.float32))
+    np.save(folder / "aud_hu.npy", np.zeros((FRAMES, 2, 32), np.float32))
     config = compose("train", train_settings(folder, *finetune_settings(models / "wavlm", layers=3)))
     with pytest.raises(UserError, match="unfreeze_audio_layers=3, but the speech model has 2 layers"):
         TrainingRun(config, tmp_path / "run")
