@@ -31,7 +31,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("people")
     return [
         write_tiny_subject(folder / name, size=size, seed=seed)
-        for name, size, seed in (("anna", 48, 0), ("ben", 56, 3))
+        for name, size, seed in (("anna", 48, 0), ("ben", 56, 3), ("carla", 48, 5))
     ]
 
 

@@ -165,7 +165,8 @@ class TalkingHeadModule(pl.LightningModule):
     def finish_stage(self) -> None:
         """After the last step: bake predicted attributes into the explicit ones, for the next stage."""
         if self.stage.mode in PREDICTED_MODES and self.global_step >= self.stage.steps:
-            trained = {entry.layer for entry in self.table.apply(self.stage)}  # frozen layers keep what they have
+            entries = self.table.apply(self.stage)
+            trained = {entry.layer for entry in entries if entry.layer}  # frozen layers keep what they have
             self.model.bake_canonical(self.stage.sh_degree(self.stage.steps - 1, self.model.sh_degree), trained)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
