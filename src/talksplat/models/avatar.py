@@ -180,13 +180,9 @@ class Avatar(SubjectModule):
         for start in range(0, frames, step):
             some = conditions.index(slice(start, start + step))
             signals, some = self.signals(some) if prepared else ({}, some)
+            moved = {name: self.layers[name].offsets(ready, signals, some) for name, ready in prepared.items()}
             layers = [
-                layer.activated(
-                    raw[name],
-                    layer.offsets(prepared[name], signals, some) if name in prepared else {},
-                    some,
-                    active_sh_degree,
-                )
+                layer.activated(raw[name], moved.get(name, {}), some, active_sh_degree)
                 for name, layer in self.layers.items()
             ]
             chunks.append(joined(layers, 1))

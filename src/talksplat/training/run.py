@@ -110,8 +110,7 @@ class TrainingRun:
     def run(self) -> dict[str, Any]:
         """Train all stages that are not finished yet, measure, and write `metrics.json`."""
         with self.opened():
-            last = self.train()
-            metrics = self._measure(last)
+            metrics = self._measure(self.train())
             num_steps = sum(stage.steps for _, stage in self.plan)
             for tracker in self.open_tracker(num_steps):
                 tracker.log_results(metrics, self._test_folder(), num_steps)
@@ -148,8 +147,7 @@ class TrainingRun:
     def _measure(self, last: Stage) -> dict[str, Any]:
         if len(self.data.portraits) == 1:
             return evaluate_run(self.config, self.renderer(last), self.data, self.folder.path, self.progress)
-        renderer_of = partial(self.renderer, last)
-        return evaluate_people(self.config, renderer_of, self.data, self.folder.path, self.progress)
+        return evaluate_people(self.config, partial(self.renderer, last), self.data, self.folder.path, self.progress)
 
     def renderer(self, last: Stage, person: str | None = None) -> AvatarRenderer:
         """Renderer of the avatar after its last stage, ready for inference; of several people, of `person`."""
