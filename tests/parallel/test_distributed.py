@@ -23,7 +23,7 @@ from talksplat.training.density.adaptive import AdaptiveDensity
 from talksplat.training.density.base import DensityControl
 from talksplat.training.density.gsplat_default import GsplatDensity
 from talksplat.training.density.mcmc import MCMCDensity
-from talksplat.training.nan_guard import NonFiniteError, check_finite
+from talksplat.training.nan_guard import NanGuard, NonFiniteError
 from talksplat.training.random_state import drawn_alike
 from talksplat.types import FrameBatch, RenderOutput
 from tests.helpers.processes import WORLD, together
@@ -59,7 +59,7 @@ def test_a_bad_term_of_one_process_is_named_in_all(tmp_path: Path) -> None:
         terms = {"l1": torch.tensor(0.5), "dssim": torch.tensor(torch.nan if rank == 1 else 0.1)}
         shared = all_reduce([parameter], terms, {}, stop=False)
         try:
-            check_finite(7, shared.means, {"means": [parameter]})
+            NanGuard().check(7, shared.means, {"means": [parameter]})
         except NonFiniteError as error:
             return str(error)
         return "nothing"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from talksplat.training.nan_guard import NonFiniteError, check_finite
+from talksplat.training.nan_guard import NanGuard, NonFiniteError
 
 
 def parameters(gradient: float) -> dict[str, list[nn.Parameter]]:
@@ -16,16 +16,16 @@ def parameters(gradient: float) -> dict[str, list[nn.Parameter]]:
 
 
 def test_good_numbers_pass() -> None:
-    check_finite(3, {"l1": torch.tensor(0.5)}, parameters(1.0))
+    NanGuard().check(3, {"l1": torch.tensor(0.5)}, parameters(1.0))
 
 
 def test_a_bad_loss_term_is_named() -> None:
     with pytest.raises(NonFiniteError, match="loss term 'dssim' became NaN or infinite at step 3") as error:
-        check_finite(3, {"l1": torch.tensor(0.5), "dssim": torch.tensor(float("nan"))}, parameters(float("nan")))
+        NanGuard().check(3, {"l1": torch.tensor(0.5), "dssim": torch.tensor(float("nan"))}, parameters(float("nan")))
     assert "l1" not in str(error.value)
     assert "gradient" not in str(error.value)
 
 
 def test_a_bad_gradient_is_named() -> None:
     with pytest.raises(NonFiniteError, match="the gradient of means"):
-        check_finite(3, {"l1": torch.tensor(0.5)}, parameters(float("inf")))
+        NanGuard().check(3, {"l1": torch.tensor(0.5)}, parameters(float("inf")))

@@ -45,11 +45,11 @@ class GsplatRasterizer:
         gsplat = _load_gsplat(gaussians.means.device)
         with torch.autocast("cuda", enabled=False):
             count = gaussians.means.shape[1]
-            padded = _pad_to_warps(gaussians, viewmats.requires_grad)
+            means, quats, scales, opacities = _pad_to_warps(gaussians, viewmats.requires_grad)
             radii, means2d, depths, conics, _ = gsplat.fully_fused_projection(
-                padded.means.float(), None, padded.quats.float(), padded.scales.float(),
+                means.float(), None, quats.float(), scales.float(),
                 viewmats.float()[:, None], Ks.float()[:, None], width, height, eps2d=self.eps2d,
-                near_plane=self.near_plane, packed=False, opacities=padded.opacities.detach().float(),
+                near_plane=self.near_plane, packed=False, opacities=opacities.detach().float(),
             )  # fmt: skip
             # gsplat.rasterization returns means2d with a camera axis; a view of it is not part of the graph and would
             # not receive a gradient. Its parts are called separately, so that the returned tensor is in the graph.
@@ -68,23 +68,21 @@ class GsplatRasterizer:
         return device.type == "cuda"
 
 
-def _pad_to_warps(gaussians: Gaussians, pose_gradient: bool) -> Gaussians:
-    """Invisible Gaussians at the end, so that no warp of 32 threads holds Gaussians of two frames.
+def _pad_to_warps(gaussians: Gaussians, pose_gradient: bool) -> tuple[Tensor, ...]:
+    """Means, quaternions, scales and opacities with invisible Gaussians at the end, so that no warp of 32 threads holds
+    Gaussians of two frames.
 
     Gsplat 1.5.3 sums gradients within a warp by camera and by Gaussian number, not by frame (the two
     `labeled_partition` calls of ProjectionEWA3DGSFused.cu), so that in a shared warp the pose gradient, and with fewer
     than 32 Gaussians every gradient, would go to the wrong frame.
     """
+    shapes = gaussians.means, gaussians.quats, gaussians.scales
     frames, count = gaussians.opacities.shape
     missing = -count % WARP
     if frames == 1 or missing == 0 or not (pose_gradient or count < WARP):
-        return gaussians
+        return *shapes, gaussians.opacities
     pad = torch.nn.functional.pad
-    return Gaussians(
-        *(pad(part, (0, 0, 0, missing)) for part in (gaussians.means, gaussians.quats, gaussians.scales)),
-        opacities=pad(gaussians.opacities, (0, missing)),
-        colors=gaussians.colors,
-    )
+    return *(pad(part, (0, 0, 0, missing)) for part in shapes), pad(gaussians.opacities, (0, missing))
 
 
 def _rasterize(

@@ -20,7 +20,7 @@ from talksplat.older_checkpoints import renamed
 from talksplat.parallel.distributed import all_reduce, gather, mean_over_processes, rank, world_size
 from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.density.layers import LayerDensity
-from talksplat.training.nan_guard import check_finite
+from talksplat.training.nan_guard import NanGuard
 from talksplat.training.optimizers import Optimizers
 from talksplat.training.parameter_table import Entry, ParameterTable
 from talksplat.training.pose_refinement import PoseRefinement
@@ -75,6 +75,7 @@ class TalkingHeadModule(pl.LightningModule):
         self.seed = seed
         self.autocast = autocast
         self.poses = poses
+        self.guard = NanGuard()
         self._resumed: dict[str, Any] | None = None
         self._stop_wanted = False
         self._began, self._seconds_before = time.perf_counter(), 0.0
@@ -138,8 +139,9 @@ class TalkingHeadModule(pl.LightningModule):
         statistics = self.density.statistics(views, step, width, height)
         if world_size() > 1:
             means, statistics = self._all_reduce(means, statistics)
-        check_finite(step, {name: means[name] for name in terms}, self.all_optimizers.parameters())
-        self.density.observe(statistics, step)
+        optimizers = self.all_optimizers
+        self.guard.check(step, {name: means[name] for name in terms}, optimizers.parameters(), optimizers.all())
+        self.density.observe(self.guard.without_bad(statistics), step)
         self.optimizers().step()
         self.all_optimizers.step_gaussians()
         self.density.act(self.all_optimizers, step, self.sh_degree(), self.device)
@@ -164,6 +166,7 @@ class TalkingHeadModule(pl.LightningModule):
 
     def finish_stage(self) -> None:
         """After the last step: bake predicted attributes into the explicit ones, for the next stage."""
+        self.guard.read()
         if self.stage.mode in PREDICTED_MODES and self.global_step >= self.stage.steps:
             entries = self.table.apply(self.stage)
             trained = {entry.layer for entry in entries if entry.layer}  # frozen layers keep what they have
@@ -188,6 +191,7 @@ class TalkingHeadModule(pl.LightningModule):
             self._resumed = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.guard.read()
         checkpoint["talksplat"] = {
             **self.description,
             "stage": self.stage_name,

@@ -59,6 +59,10 @@ class Optimizers:
     def _adam(self, groups: list[dict]) -> Adam:
         return Adam(groups, lr=0.0, eps=ADAM_EPS, fused=self._fused)
 
+    def all(self) -> tuple[Adam, ...]:
+        """All optimisers."""
+        return (self.networks, *self.gaussians.values())
+
     def of_layer(self, subject: str | None, layer: str) -> dict[str, Adam]:
         """Optimisers of a layer's Gaussians by attribute."""
         return self._of.get((subject, layer), {})
@@ -76,7 +80,7 @@ class Optimizers:
 
     def zero_grad(self) -> None:
         """Drop all gradients."""
-        for optimizer in (self.networks, *self.gaussians.values()):
+        for optimizer in self.all():
             optimizer.zero_grad(set_to_none=True)
 
     def parameters(self) -> dict[str, list[nn.Parameter]]:
@@ -88,7 +92,7 @@ class Optimizers:
         return {group["name"]: group["lr"] for group in self._groups()}
 
     def _groups(self) -> list[dict]:
-        return [group for optimizer in (self.networks, *self.gaussians.values()) for group in optimizer.param_groups]
+        return [group for optimizer in self.all() for group in optimizer.param_groups]
 
     def gaussian_state_dict(self) -> dict[str, dict]:
         """State of the Gaussians' optimisers; Lightning saves that of the networks."""

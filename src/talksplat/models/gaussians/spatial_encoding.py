@@ -8,7 +8,11 @@ from torch import Tensor, nn
 
 from talksplat.errors import UserError
 
-PLANE_AXES = ((0, 1), (0, 2), (1, 2))
+PLANE_AXES = (
+    slice(0, 2),
+    slice(0, 3, 2),
+    slice(1, 3),
+)  # xy, xz, yz; slices, since a list of numbers is copied to the GPU at each use
 
 
 class SpatialEncoding(nn.Module):

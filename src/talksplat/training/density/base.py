@@ -128,7 +128,7 @@ def screen_gradients(output: RenderOutput, width: int, height: int, absgrad: boo
     the absolute values of the pixels' gradients are summed instead, so that pixels that pull a Gaussian in opposite
     directions do not cancel (AbsGS, Ye et al. 2024).
     """
-    gradient = output.means2d.absgrad if absgrad else output.means2d.grad
-    scale = output.means2d.new_tensor([width / 2, height / 2]) * output.means2d.shape[0]
-    visible = (output.radii > 0).all(dim=-1)
-    return (gradient * scale).norm(dim=-1), visible
+    x, y = (output.means2d.absgrad if absgrad else output.means2d.grad).unbind(dim=-1)
+    frames = len(output.means2d)
+    scaled = torch.stack([x * (width / 2 * frames), y * (height / 2 * frames)], dim=-1)
+    return scaled.norm(dim=-1), (output.radii > 0).all(dim=-1)
