@@ -119,3 +119,12 @@ def test_a_stage_without_any_gradient_is_an_error(model):
     plan = StagePlan(["coarse"], {"coarse": stage(mode="canonical", train=["shared.*"])}, True, "")
     with pytest.raises(UserError, match="coarse trains only what takes no part in mode canonical .shared.tokens"):
         check_stages(plan, model, ParameterTable(model), {"subject": 1.0})
+
+
+def test_epsilon_of_networks_leaves_that_of_gaussians(model):
+    chosen = stage(learning_rates=LearningRates(network_eps=1e-8))
+    optimizers = Optimizers(ParameterTable(model).apply(chosen), chosen, {"face": 1.0}, torch.device("cpu"))
+    assert {group["eps"] for group in optimizers.networks.param_groups} == {1e-8}
+    assert {group["eps"] for adam in optimizers.gaussians.values() for group in adam.param_groups} == {1e-15}
+    with pytest.raises(UserError, match="network_eps"):
+        LearningRates(network_eps=0.0)

@@ -11,7 +11,7 @@ from torch.optim import Adam
 from talksplat.training.parameter_table import Entry
 from talksplat.training.stage import Stage
 
-ADAM_EPS = 1e-15  # as in 3D Gaussian splatting, where gradients of single Gaussians are tiny
+GAUSSIAN_EPS = 1e-15  # as in 3D Gaussian splatting, where gradients of single Gaussians are tiny
 KINDS = ("networks", "triplane", "audio_backbone", "poses")  # in the order of the groups in checkpoints
 
 
@@ -43,7 +43,7 @@ class Optimizers:
             if entry.is_gaussian:
                 name = entry.kind if single else _key(entry)
                 self._rules[name] = (entry.kind, rate, spread.get(entry.subject, mean_spread))
-                adam = self._adam([{"name": name, "params": [entry.parameter]}])
+                adam = self._adam([{"name": name, "params": [entry.parameter]}], GAUSSIAN_EPS)
                 self.gaussians[_key(entry)] = adam
                 self._of.setdefault((entry.subject, entry.layer), {})[entry.kind] = adam
                 continue
@@ -54,10 +54,11 @@ class Optimizers:
         if not groups:
             self._rules["networks"] = ("networks", None, mean_spread)
             groups[0, "networks"] = [nn.Parameter(torch.zeros(1, device=device))]
-        self.networks = self._adam([{"name": key[1], "params": groups[key]} for key in sorted(groups)])
+        by_name = [{"name": key[1], "params": groups[key]} for key in sorted(groups)]
+        self.networks = self._adam(by_name, stage.learning_rates.network_eps)
 
-    def _adam(self, groups: list[dict]) -> Adam:
-        return Adam(groups, lr=0.0, eps=ADAM_EPS, fused=self._fused)
+    def _adam(self, groups: list[dict], eps: float) -> Adam:
+        return Adam(groups, lr=0.0, eps=eps, fused=self._fused)
 
     def all(self) -> tuple[Adam, ...]:
         """All optimisers."""

@@ -27,6 +27,7 @@ class LearningRates:
     Rates go from the first to the second value over `horizon` steps (None: over the whole stage), as `schedule` has it.
     `audio_backbone` is for the layers of a speech model that a stage unfreezes; None: a tenth of `networks`.
     `poses` is for `pose_refinement`, in units of its usual correction.
+    `network_eps` is Adam's epsilon for all but the Gaussians; the originals have that of 3DGS, 1e-15, for everything.
     `rates` holds rates of single parameters by globs of their names ("mouth.means", see `ParameterTable`), instead of those
     of their kind.
     `scale` multiplies means, triplane and networks (and audio_backbone), as the originals do with the spread of the cameras
@@ -46,12 +47,15 @@ class LearningRates:
     poses: Sequence[float] = (0.02, 0.002)
     scale: float | Literal["camera_spread"] = 1.0
     horizon: int | None = None
+    network_eps: float = 1e-15
     rates: Mapping[str, Sequence[float]] | None = None
     schedule: Schedule = field(default_factory=LogLinear)
 
     def __post_init__(self) -> None:
         kinds = ("means", "networks", "triplane", "audio_backbone", "poses", *GAUSSIAN_GROUPS[1:])
         given = {group: self._rates(group) for group in kinds}
+        if not 0 < self.network_eps < 1:
+            raise UserError(f"learning_rates.network_eps={self.network_eps} must be between 0 and 1, e.g. 1e-8")
         if self.rates is not None and not isinstance(self.rates, Mapping):
             raise UserError(f"learning_rates.rates is a mapping {{glob: [initial, final]}}, not {self.rates!r}")
         for glob, rates in (self.rates or {}).items():
