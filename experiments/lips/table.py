@@ -97,8 +97,8 @@ def write_results(path: Path, runs: Sequence[RunResult]) -> None:
             rounded = [
                 "" if value is None else round(value, column.decimals + 2) for column, value in zip(COLUMNS, values)
             ]
-            seconds = run.training_seconds
-            about = [len(run.frame_ids), run.metrics.get("num_gaussians"), "" if seconds is None else round(seconds)]
+            seconds = round(sum((run.info.get("timings") or {}).values())) or ""
+            about = [len(run.frame_ids), run.metrics.get("num_gaussians"), seconds]
             key = [run.metrics["subject"], variant_of(run), run.seed]
             writer.writerow([*key, *rounded, *about, run.hardware, run.name])
 
