@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from talksplat.errors import UserError
 from talksplat.training.density.adaptive import AdaptiveDensity
 from talksplat.training.density.layers import LayerDensity
-from talksplat.training.optimizers import Optimizers
+from talksplat.training.optimizers import KINDS, Optimizers
 from talksplat.training.overview import check_stages, overview
 from talksplat.training.parameter_table import ParameterTable
 from talksplat.training.stage import LearningRates, Stage, StagePlan
-from tests.models.building import build, set_up
+from tests.models.building import build, set_up, subject_of
 
 
 @pytest.fixture
@@ -45,6 +47,65 @@ def test_rates_of_single_parameters(model):
     assert {rate for name, rate in found.items() if "shared." in name} == {7e-4}
     optimizers.set_learning_rates(10)
     assert optimizers.learning_rates()["means"] == pytest.approx(2e-5)
+
+
+GLOBS = {"shared.tokens.networks.*": [7e-4], "face.*.weight": [3e-4, 1e-5], "face.triplane.planes.0": [2e-3]}
+
+
+def test_a_glob_is_one_group(model):
+    rates = LearningRates(rates=GLOBS)
+    chosen = stage(learning_rates=rates)
+    entries = ParameterTable(model).apply(chosen)
+    optimizers = Optimizers(entries, chosen, {"subject": 1.0}, torch.device("cpu"))
+    groups = {group["name"]: group["params"] for group in optimizers.networks.param_groups}
+    assert list(groups) == [
+        "networks",
+        "networks of face.*.weight",
+        "networks of shared.tokens.networks.*",
+        "triplane",
+        "triplane of face.triplane.planes.0",
+    ]
+    assert sum(map(len, groups.values())) == sum(not entry.is_gaussian for entry in entries)
+    by_name = {entry.name: entry.parameter for entry in entries}
+    assert [id(by_name["face.triplane.planes.0"])] == [*map(id, groups["triplane of face.triplane.planes.0"])]
+
+
+def older_optimizer(entries, chosen: Stage) -> torch.optim.Adam:
+    """As version 0.1 made it: a group for each name that `rates` match, sorted by kind and name."""
+    groups: dict = {}
+    for entry in (entry for entry in entries if not entry.is_gaussian):
+        glob = chosen.learning_rates.rate_of(entry.name)
+        key = KINDS.index(entry.kind), entry.kind if glob is None else f"{entry.kind} of {entry.name}"
+        groups.setdefault(key, []).append(entry.parameter)
+    return torch.optim.Adam([{"name": key[1], "params": groups[key]} for key in sorted(groups)], lr=0.0, eps=1e-15)
+
+
+@pytest.mark.parametrize("people", [["subject"], ["zoe", "ben", "carla"]])
+@pytest.mark.parametrize("globs", [GLOBS, {"*.weight": [1e-3], "*.bias": [2e-3]}, None])
+def test_moments_of_older_runs_stay_with_their_parameters(people, globs):
+    model = build(overrides=("model.personal=[layers.face.deformation.*]",))
+    model.setup_subjects([replace(subject_of(60), name=name) for name in people])
+    chosen = stage(learning_rates=LearningRates(rates=globs, scale="camera_spread"))
+    entries = ParameterTable(model).apply(chosen)
+    older = older_optimizer(entries, chosen)
+    for number, group in enumerate(older.param_groups):
+        for place, parameter in enumerate(group["params"]):
+            value = torch.full_like(parameter, number + place / 1000)
+            older.state[parameter] = {"step": torch.tensor(5.0), "exp_avg": value, "exp_avg_sq": value + 1}
+    spread = {name: 1.0 + number for number, name in enumerate(people)}
+    optimizers = Optimizers(entries, chosen, spread, torch.device("cpu"))
+    today = [group["name"] for group in optimizers.networks.param_groups]
+    optimizers.networks.load_state_dict(older.state_dict())
+    assert [group["name"] for group in optimizers.networks.param_groups] == today
+    assert len(optimizers.networks.state) == sum(not entry.is_gaussian for entry in entries)
+    for parameter, state in optimizers.networks.state.items():
+        assert all(torch.equal(state[key], older.state[parameter][key]) for key in ("exp_avg", "exp_avg_sq", "step"))
+    again = Optimizers(entries, chosen, spread, torch.device("cpu"))
+    again.networks.load_state_dict(optimizers.networks.state_dict())  # as a run of today resumes
+    assert all(
+        torch.equal(again.networks.state[parameter]["exp_avg"], state["exp_avg"])
+        for parameter, state in optimizers.networks.state.items()
+    )
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ class ParameterTable:
                 wanted = wanted and entry.parameter.requires_grad
             entry.parameter.requires_grad_(wanted)
             if wanted:
-                stage.learning_rates.rate_of(entry.name)  # raises if two globs match
+                stage.learning_rates.glob_of(entry.name)  # raises if two globs match
                 trained.append(entry)
         if not trained:
             raise UserError(f"train={list(stage.train or ())} of a stage leaves nothing to train")
