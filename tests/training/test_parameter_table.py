@@ -108,6 +108,24 @@ def test_moments_of_older_runs_stay_with_their_parameters(people, globs):
     )
 
 
+def test_what_is_fitted_to_a_person_follows_the_spread_of_its_cameras():
+    model = build()
+    model.setup_subjects([replace(subject_of(60), name=name) for name in ("zoe", "ben")])
+    rates = LearningRates(means=[1e-4], triplane=[1e-3], networks=[1e-5], scale="camera_spread")
+    for scale, expected in (("camera_spread", {"zoe": 2.0, "ben": 4.0}), (3.0, {"zoe": 3.0, "ben": 3.0})):
+        chosen = stage(learning_rates=replace(rates, scale=scale))
+        entries = ParameterTable(model).apply(chosen)
+        optimizers = Optimizers(entries, chosen, {"zoe": 2.0, "ben": 4.0}, torch.device("cpu"))
+        optimizers.set_learning_rates(0)
+        rate = {id(p): group["lr"] for group in optimizers.networks.param_groups for p in group["params"]}
+        planes = [entry for entry in entries if entry.kind == "triplane"]
+        assert {entry.subject for entry in planes} == {"zoe", "ben"}
+        assert all(rate[id(entry.parameter)] == pytest.approx(1e-3 * expected[entry.subject]) for entry in planes)
+        shared = [entry for entry in entries if entry.kind == "networks"]
+        assert all(rate[id(entry.parameter)] == pytest.approx(3e-5) for entry in shared)  # the mean
+        assert len(optimizers.networks.param_groups) == (3 if scale == "camera_spread" else 2)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

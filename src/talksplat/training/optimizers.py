@@ -27,7 +27,8 @@ class Optimizers:
     Args:
         entries: parameters that the stage trains.
         stage: with the learning rates.
-        spread: camera spread in dm of each subject, for learning rates that scale with it; shared parameters use the mean.
+        spread: camera spread in dm of each subject, for learning rates that scale with it; shared parameters use the mean,
+            and what is fitted to a person has groups of its own then.
         device: of the avatar.
     """
 
@@ -52,8 +53,10 @@ class Optimizers:
                 self.gaussians[_key(entry)] = adam
                 self._of.setdefault((entry.subject, entry.layer), {})[entry.kind] = adam
                 continue
-            name = entry.kind if glob is None else f"{entry.kind} of {glob}"
-            self._rules[name] = (entry.kind, rate, mean_spread)
+            owned = entry.subject is not None and stage.learning_rates.scale == "camera_spread"
+            name = f"{entry.subject}/{entry.kind}" if owned else entry.kind
+            name = name if glob is None else f"{name} of {glob}"
+            self._rules[name] = rule
             groups.setdefault((KINDS.index(entry.kind), name), []).append(entry.parameter)
             older.append((entry.kind if glob is None else f"{entry.kind} of {entry.name}", entry.parameter))
         # A model without networks still needs an optimiser, by whose steps Lightning counts.
