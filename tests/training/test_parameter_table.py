@@ -13,8 +13,11 @@ from talksplat.training.density.layers import LayerDensity
 from talksplat.training.optimizers import KINDS, Optimizers
 from talksplat.training.overview import check_stages, overview
 from talksplat.training.parameter_table import ParameterTable
+from talksplat.training.run import TrainingRun
 from talksplat.training.stage import LearningRates, Stage, StagePlan
+from tests.helpers.runs import small_config
 from tests.models.building import build, set_up, subject_of
+from tests.proofs.test_proofs import OWN
 
 
 @pytest.fixture
@@ -198,3 +201,42 @@ def test_a_stage_without_any_gradient_is_an_error(model):
     plan = StagePlan(["coarse"], {"coarse": stage(mode="canonical", train=["shared.*"])}, True, "")
     with pytest.raises(UserError, match="coarse trains only what takes no part in mode canonical .shared.tokens"):
         check_stages(plan, model, ParameterTable(model), {"subject": 1.0})
+
+
+DEFORMS = "stage.stages.fine.deforms={face: [%s]}"
+MEANS_ONLY = "model.deformation.attributes=[means]"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([MEANS_ONLY, DEFORMS % "sh"], r"stages\.fine\.deforms: .* face outputs means, and not sh"),
+        (
+            [
+                MEANS_ONLY,
+                "model.deformation.attributes=[quats]",
+                "model.motion=null",
+                "model.expression=null",
+                DEFORMS % "means",
+            ],
+            "face outputs quats, and not means",
+        ),
+        (["model=static", DEFORMS % "means, opacities"], "face outputs nothing, and not means, opacities"),
+        (
+            ["model=mouth_and_face", OWN, "stage.stages.fine.deforms={mouth: [opacities,sh]}"],
+            "mouth outputs means, and not opacities, sh",
+        ),
+    ],
+)
+def test_deformed_attributes_that_no_deformation_outputs(tiny_subject, tmp_path, overrides, message):
+    with pytest.raises(UserError, match=message):
+        TrainingRun(small_config(tiny_subject, *overrides), tmp_path / "run")
+
+
+def test_deformed_attributes_of_which_some_are_output(tiny_subject, tmp_path, caplog):
+    run = TrainingRun(small_config(tiny_subject, MEANS_ONLY, DEFORMS % "means, sh"), tmp_path / "run")
+    assert "face outputs means, and not sh, which has no effect" in caplog.text
+    assert run.model.training and run.plan.stages["fine"].deforms == {"face": ["means", "sh"]}
+    caplog.clear()
+    TrainingRun(small_config(tiny_subject, DEFORMS % ""), tmp_path / "rest")  # at rest on purpose
+    assert "has no effect" not in caplog.text
