@@ -86,11 +86,11 @@ class TrainingRun:
         self.trackers: list[Tracker] | None = None  # opened when the first stage begins
         self.info: RunInfo | None = None  # of the first process only
         self._initialize_model()
-        if config.chosen.best_audio_missing and rank == 0:
+        for root in config.chosen.best_audio_missing if rank == 0 else ():
             logger.warning(
                 "audio=%s: %s has no Whisper features, on which lips follow the sound better: make them with "
                 "python -m talksplat.preprocess features=%s audio=whisper",
-                *(config.audio.name, config.dataset.root, config.dataset.root),
+                *(config.audio.name, root, root),
             )
 
     def _initialize_model(self) -> None:
