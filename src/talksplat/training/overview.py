@@ -38,7 +38,8 @@ def check_stages(
         trained = table.apply(stage)
         LayerDensity(model, stage, trained, scene_scale)
         idle = unused_tensors(model, stage.mode)
-        if all(id(entry.parameter) in idle for entry in trained if entry.subject in (None, model.subjects.bound)):
+        own = [entry for entry in trained if entry.subject in (None, model.subjects.bound) and entry.kind != "poses"]
+        if all(id(entry.parameter) in idle for entry in own):
             names = ", ".join(list(dict.fromkeys(entry.name for entry in trained))[:3])
             raise UserError(
                 f"stage {name} trains only what takes no part in mode {stage.mode} ({names}...): nothing would have a gradient; "

@@ -98,7 +98,7 @@ class TrainingRun:
         self.model.setup_subjects(statistics)
         self.spread = {one.name: camera_spread(one.viewmats) for one in statistics}
         self.scene_scale = {one.name: head_size(one.vertices) for one in statistics}
-        self.table = ParameterTable(self.model)
+        self.table = ParameterTable(self.model, self.poses)
         check_stages(self.plan, self.model, self.table, self.scene_scale, self.data)
         start, parts = self.config.checkpoint, self.config.checkpoint_parts
         if start is not None and parts is None:
