@@ -114,7 +114,7 @@ class TrainingRun:
             num_steps = sum(stage.steps for _, stage in self.plan)
             for tracker in self.open_tracker(num_steps):
                 tracker.log_results(metrics, self._test_folder(), num_steps)
-            self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.num_gaussians)
+            self.info.update(finished=True, fps=metrics["fps"], num_gaussians=metrics["num_gaussians"])
         return metrics
 
     @contextmanager
