@@ -31,7 +31,7 @@ class LearningRates:
     of their kind.
     `scale` multiplies means, triplane and networks (and audio_backbone), as the originals do with the spread of the cameras
     ("camera_spread": 1.1 times the largest distance of a training camera from their mean, in dm), which makes the
-    rates depend on how much the head moved. A number is the same for every clip. (GaussianTalker specification, 2 and 5.1)
+    rates depend on how much the head moved. A number is the same for every clip. (GaussianTalker)
     """
 
     means: Sequence[float] = (1.6e-4, 1.6e-6)
