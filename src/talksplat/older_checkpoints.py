@@ -1,8 +1,12 @@
-"""Checkpoints of version 0.1 before avatars had layers: their names become today's."""
+"""Checkpoints of version 0.1: names from before avatars had layers, and groups of its optimiser, become today's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
 
 from talksplat.models.subject_states import FIRST
 from talksplat.models.talking_head import FACE
@@ -47,3 +51,26 @@ def _renamed(name: str) -> str:
         if inner.startswith(old):
             return f"model.{new}{inner.removeprefix(old)}"
     return name
+
+
+def regrouped(older: Sequence[tuple[str, nn.Parameter]], networks: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """State of the networks' optimiser in today's groups, if it has a group per parameter of `learning_rates.rates`.
+
+    Args:
+        older: group that each parameter had, in the order within the groups.
+        networks: today's optimiser.
+        state: as saved.
+    """
+    saved, groups = ({group["name"]: group for group in one["param_groups"]} for one in (state, networks.state_dict()))
+    if saved.keys() == groups.keys() or saved.keys() != {name for name, _ in older}:
+        return state
+    places = {name: iter(group["params"]) for name, group in saved.items()}
+    place_of = {id(parameter): next(places[name]) for name, parameter in older}
+    order = [parameter for group in networks.param_groups for parameter in group["params"]]
+    moments = {index: state["state"].get(place_of[id(parameter)]) for index, parameter in enumerate(order)}
+    return {
+        "state": {index: moment for index, moment in moments.items() if moment is not None},
+        "param_groups": [
+            {**state["param_groups"][0], "name": name, "params": group["params"]} for name, group in groups.items()
+        ],
+    }

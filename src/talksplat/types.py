@@ -94,7 +94,7 @@ class FrameBatch(TensorBundle):
     def target(self) -> Float[Tensor, "frame height width 3"]:
         """Image of a perfect head layer over the background.
 
-        With a hard mask, the original's head pixels over the background (GaussianTalker section 1.9: ori*M + BG*(1-M)).
+        With a hard mask, the original's head pixels over the background (GaussianTalker: ori*M + BG*(1-M)).
         With a soft one, the colour nearest to the original that some head colour F in [0, 1] can give as
         F*alpha + BG*(1-alpha). Plain ori*alpha + BG*(1-alpha) would count the old background twice, since it is
         mixed into the original's soft pixels already; this is that formula with F unmixed, and the hard mask's at 0 and 1.

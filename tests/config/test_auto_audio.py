@@ -10,6 +10,7 @@ from omegaconf import open_dict
 from talksplat.audio import whisper_checkpoint
 from talksplat.config import compose, finish_config, hydra_choices, to_yaml
 from talksplat.config.compose import compose_unchecked
+from talksplat.errors import UserError
 from talksplat.training.folder import RunFolder
 
 
@@ -54,6 +55,47 @@ def test_what_is_missing_is_known(folder: Path):
     (folder / "aud_whisper.npy").touch()
     assert not missing() and not missing("experiment=gaussiantalker/paper", "loss=default")
     assert not compose("train", []).chosen.best_audio_missing  # the sample
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "without"),
+    [
+        ([["mel", "whisper"], ["whisper"]], "whisper", []),
+        ([["mel", "whisper"], ["mel"]], "mel", [1]),
+        ([["mel"], ["mel", "whisper"], ["mel"]], "mel", [0, 2]),
+    ],
+)
+def test_several_folders_get_what_all_of_them_have(tmp_path: Path, files, name, without):
+    roots = folders_with(tmp_path, files)
+    config = compose("train", ["dataset=portrait", f"dataset.roots=[{','.join(roots)}]"])
+    assert config.audio.name == config.chosen.groups.audio == name
+    assert [*(config.chosen.best_audio_missing or ())] == [roots[index] for index in without]
+
+
+@pytest.mark.parametrize("files", [[["mel"], ["whisper"]], [["whisper"], ["mel"], ["mel", "whisper"]], [["mel"], []]])
+def test_several_folders_without_features_in_common(tmp_path: Path, files):
+    roots = folders_with(tmp_path, files)
+    lacking = {kind: [root for root, own in zip(roots, files) if kind not in own] for kind in ("whisper", "mel")}
+    with pytest.raises(UserError, match=r"audio=auto: .*dataset\.roots.*preprocess features=") as error:
+        compose("train", ["dataset=portrait", f"dataset.roots=[{','.join(roots)}]"])
+    for kind, names in lacking.items():
+        assert f"{kind} is missing in {', '.join(names)}" in str(error.value)
+    other = ["dataset=portrait", f"dataset.roots=[{','.join(roots)}]", "audio=mel"]
+    assert compose("train", other).audio.name == "mel"  # the folders are read later
+
+
+def test_a_folder_that_is_not_there_is_named_first(tmp_path: Path):
+    roots = [*folders_with(tmp_path, [["whisper"]]), str(tmp_path / "absent")]
+    with pytest.raises(UserError, match="no such subject folder: .*absent"):
+        compose("train", ["dataset=portrait", f"dataset.roots=[{','.join(roots)}]"])
+
+
+def folders_with(place: Path, files: list[list[str]]) -> list[str]:
+    for index, kinds in enumerate(files):
+        (place / f"person{index}").mkdir()
+        for kind in kinds:
+            (place / f"person{index}" / f"aud_{kind}.npy").touch()
+    return [str(place / f"person{index}") for index in range(len(files))]
 
 
 def test_a_resumed_run_keeps_what_it_began_with(folder: Path, tmp_path: Path):

@@ -190,7 +190,7 @@ def test_rows_that_contradict_each_other(rows: str, message: str) -> None:
 
 
 def test_quick_test_is_the_shipped_debug_preset() -> None:
-    """EGSTalker specification 4.2 and 5: 100 and 1,000 steps, batch 8, degree 0 in both as the clock starts again."""
+    """EGSTalker: 100 and 1,000 steps, batch 8, degree 0 in both as the clock starts again."""
     config = compose("train", ["experiment=egstalker/quick_test"])
     coarse, fine = config.stage.stages.coarse, config.stage.stages.fine
     assert (coarse.steps, coarse.batch_size, fine.steps, fine.batch_size) == (100, 1, 1000, 8)

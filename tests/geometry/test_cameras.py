@@ -1,4 +1,4 @@
-"""Cameras against the tracker's own formulas (GaussianTalker sections 1.3 and 2)."""
+"""Cameras against the tracker's own formulas (GaussianTalker)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Subject folders as other projects of the lineage leave them, each made of the tiny subject.
 
-What each has, and lacks, is described by the projects' READMEs and by GaussianTalker sections 1 and 9. `LAYOUTS` names a
+What each has, and lacks, is described by the projects' READMEs and code. `LAYOUTS` names a
 writer and the settings that train on its folder for each project.
 """
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 import torch
@@ -88,22 +91,60 @@ def test_weights_are_looked_for_in_assets_then_environment_then_cache(monkeypatc
         find_weights("alex", None, "off", download=False)
 
 
-def test_a_download_is_checked_and_leaves_no_damaged_file(monkeypatch, tmp_path):
+class Server(SimpleHTTPRequestHandler):
+    """Files of a folder; of those called cut-*, the connection ends too early."""
+
+    def copyfile(self, source, outputfile):
+        content = source.read()
+        outputfile.write(content[: len(content) // 2] if "cut-" in self.path else content)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def served(monkeypatch, tmp_path):
+    """Folder that a server on this machine serves in the place of torchvision's."""
+    folder = tmp_path / "served"
+    folder.mkdir()
     forget_weights(monkeypatch, tmp_path / "hub")
-    served = tmp_path / "served"
-    served.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setattr("talksplat.losses.pretrained.URL", f"http://127.0.0.1:{server.server_port}/")
+        yield folder
+        server.shutdown()
+
+
+def test_a_download_is_checked_and_leaves_no_damaged_file(served, monkeypatch, tmp_path):
     content = b"weights"
-    good = f"good-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    for name in (good, "bad-00000000.pth"):
+    good = hashlib.sha256(content).hexdigest()
+    for name in ("good.pth", "bad.pth", "cut-good.pth"):
         (served / name).write_bytes(content)
-    monkeypatch.setattr("talksplat.losses.pretrained.URL", served.as_uri() + "/")
-    monkeypatch.setitem(BACKBONES, "alex", Backbone("AlexNet", good))
-    monkeypatch.setitem(BACKBONES, "vgg", Backbone("VGG16", "bad-00000000.pth"))
+    cache = tmp_path / "hub" / "checkpoints"
+    for name, digest, message in (
+        ("bad.pth", "0" * 64, "came damaged"),
+        ("cut-good.pth", good, "failed"),
+        ("absent.pth", good, "404"),
+    ):
+        monkeypatch.setitem(BACKBONES, "vgg", Backbone("VGG16", name, digest))
+        with pytest.raises(UserError, match=f"{message}.*get http.*{name} and put it into"):
+            find_weights("vgg", None, "off")
+        assert not list(cache.glob("*"))
+    monkeypatch.setitem(BACKBONES, "alex", Backbone("AlexNet", "good.pth", good))
     path = find_weights("alex", None, "off")
-    assert path.read_bytes() == content and path.parent == tmp_path / "hub" / "checkpoints"
-    with pytest.raises(UserError, match="came damaged"):
+    assert path == cache / "good.pth" and path.read_bytes() == content
+    (served / "good.pth").unlink()
+    assert find_weights("alex", None, "off") == path  # once
+    assert [each.name for each in cache.iterdir()] == ["good.pth"]
+
+
+def test_a_cache_that_cannot_be_written_is_no_crash(served, monkeypatch, tmp_path):
+    (served / "vgg.pth").write_bytes(b"weights")
+    monkeypatch.setitem(BACKBONES, "vgg", Backbone("VGG16", "vgg.pth", hashlib.sha256(b"weights").hexdigest()))
+    (tmp_path / "hub").write_text("a file where the folder should be")
+    with pytest.raises(UserError, match="downloading failed"):
         find_weights("vgg", None, "off")
-    assert [p.name for p in path.parent.iterdir()] == [good]
 
 
 @pytest.mark.parametrize(

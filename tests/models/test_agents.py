@@ -1,4 +1,4 @@
-"""Attention through agents against its published order and its written-out form (EGSTalker sections 3.8 and 9.5)."""
+"""Attention through agents against its published order and its written-out form (EGSTalker)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""KAN layers against their definition, written edge by edge (EGSTalker sections 3.5 and 9.5)."""
+"""KAN layers against their definition, written edge by edge (EGSTalker)."""
 
 from __future__ import annotations
 

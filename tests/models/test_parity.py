@@ -21,7 +21,7 @@ def count(module: torch.nn.Module) -> int:
 
 
 def test_parameter_counts_of_egstalker():
-    """Section 3.12 of the specification, part by part.
+    """As counted in its released code, part by part.
 
     Its code also builds what it never uses, absent here: 17,024 in the attention (an output projection 64 to 64, another
     200 to 64, a pooling layer and two dropouts) and 43,313 in three KANs (enc_x 24,704, aud_ch_att 16,480, eye_att 2,129).
@@ -39,7 +39,7 @@ def test_parameter_counts_of_egstalker():
         audio=24_704, eye=24_704, camera=19_584
     )
     dead = 17_024 + 24_704 + 16_480 + 2_129
-    assert count(model) - count(model.gaussians) + dead == 2_296_649  # as the specification counts the original
+    assert count(model) - count(model.gaussians) + dead == 2_296_649  # as counted in the original
 
 
 @pytest.mark.parametrize("heads", ["mlp", "kan"])

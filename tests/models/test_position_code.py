@@ -1,4 +1,4 @@
-"""Which time reaches the position code, and what it adds (EGSTalker section 3.6)."""
+"""Which time reaches the position code, and what it adds (EGSTalker)."""
 
 from __future__ import annotations
 

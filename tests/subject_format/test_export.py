@@ -1,6 +1,6 @@
-"""A folder of ours has what each project of the lineage reads (GaussianTalker sections 1.1 to 1.9, EGSTalker section 2).
+"""A folder of ours has what each project of the lineage reads (GaussianTalker, EGSTalker).
 
-The loaders below are written from the specification and open files the way those projects do: by plain OpenCV, PyTorch
+The loaders below open files the way those projects do: by plain OpenCV, PyTorch
 and header names, not by this project's readers. The audio features stay their own matter: each project's network is
 made for one width, so its extractor runs on `aud.wav`.
 """

@@ -9,8 +9,9 @@ from talksplat.data.frame_store import FrameStore
 from talksplat.errors import UserError
 from talksplat.rasterizer.torch_rasterizer import TorchRasterizer
 from talksplat.subject_format.subject import read_subject
+from talksplat.training.overview import overview
 from talksplat.training.pose_refinement import PoseRefinement
-from talksplat.training.run import train
+from talksplat.training.run import TrainingRun, train
 from talksplat.types import Gaussians
 from tests.helpers.runs import small_config
 from tests.helpers.tiny_subject import AUDIO_FILE, AUDIO_WIDTH, AUDIO_WINDOW
@@ -121,6 +122,30 @@ def test_a_run_keeps_refined_poses_and_measures_held_out_frames_with_fitted_ones
         tmp_path / "run",
     )
     assert again["train"]["mean"] == metrics["train"]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rate"),
+    [
+        ([], "0.02 to 0.002"),
+        (["stage.stages.fine.train=[face.means]"], "0.02 to 0.002"),  # trained whatever `train` says
+        (["stage.stages.fine.learning_rates.poses=[0.5]"], "0.5"),
+        (["pose_refinement=none"], None),
+    ],
+)
+def test_a_dry_run_shows_the_corrections_that_are_trained(tiny_subject, tmp_path, overrides, rate):
+    fixed = ["stage.stages.fine.density=null", "stage.stages.coarse.density=null", "pose_refinement=gauged"]
+    run = TrainingRun(small_config(tiny_subject, *fixed, *overrides), tmp_path / "run")
+    text = overview(run.plan, run.model, run.table, "mel", 1)
+    coarse, fine = text.split("stage fine")
+    lines = [[line.split() for line in part.splitlines() if line.split()[:1] == ["poses"]] for part in (coarse, fine)]
+    if rate is None:
+        assert lines == [[], []]
+    else:
+        count = run.poses.deltas.numel()
+        assert lines[1] == [["poses", "poses", *rate.split(), f"{count:,}"]] and len(lines[0]) == 1
+    size = sum(parameter.numel() for parameter in run.model.parameters())
+    assert f"{size:,} parameters" in coarse  # of the avatar, to which they do not belong
 
 
 def test_too_few_frames_to_tell_corrections_from_the_avatar():

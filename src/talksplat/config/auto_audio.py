@@ -19,8 +19,8 @@ def resolve_audio(
     """The `audio` node of a composed configuration, unresolved; that of the choice where it is auto, which is composed as
     the fallback.
 
-    `choices["groups"]` names the choice from then on, and `choices["best_audio_missing"]` says whether only the features or
-    weights of the best one were missing. A run in `run_dir` that is resumed keeps what it began with; where its configuration
+    `choices["groups"]` names the choice from then on, and `choices["best_audio_missing"]` the folders without which it would
+    be the best one. A run in `run_dir` that is resumed keeps what it began with; where its configuration
     is older than `audio.lip_prior`, that is the prior of its model, or none.
     """
     node = OmegaConf.to_container(config.audio, resolve=False)
@@ -32,11 +32,15 @@ def resolve_audio(
         given = {key.split(".")[1] for key in keys if key.startswith("audio.")}
         changed = {key: value for key, value in node.items() if key in given or value != fallback.get(key)}
         open_choice = changed.keys() <= set(COMMON) and (config_name != "train" or config.dataset.sample is None)
+        roots = _roots(config) if config_name == "train" else []
+        without = _without(best, roots)
         if begun is not None:
             found = begun.audio.name == BEST
         else:
-            found = _in_folder(best, config) if config_name == "train" else _on_machine(best, config)
-        choices["best_audio_missing"] = open_choice and not found
+            found = bool(roots) and not without if config_name == "train" else _on_machine(best, config)
+            if open_choice and len(roots) > 1 and without:
+                _check_common(roots, without, _without(fallback, roots))
+        choices["best_audio_missing"] = without if open_choice and not found else []
         groups["audio"] = BEST if open_choice and found else FALLBACK
         if groups["audio"] == BEST:
             node = {**best, **changed}
@@ -53,10 +57,28 @@ def _begun_with(run_dir: Path | None, config: DictConfig) -> DictConfig | None:
     return None if OmegaConf.select(begun, "audio.name") is None else begun
 
 
-def _in_folder(audio: dict[str, Any], config: DictConfig) -> bool:
-    if OmegaConf.is_missing(config.dataset, "root") or config.dataset.root is None:
-        return False
-    return any((Path(config.dataset.root).expanduser() / name).is_file() for name in audio["files"])
+def _roots(config: DictConfig) -> list[str]:
+    """Subject folders of a training run."""
+    if config.dataset.get("roots"):
+        return list(config.dataset.roots)
+    return [] if OmegaConf.is_missing(config.dataset, "root") or config.dataset.root is None else [config.dataset.root]
+
+
+def _without(audio: dict[str, Any], roots: list[str]) -> list[str]:
+    return [root for root in roots if not any((Path(root).expanduser() / name).is_file() for name in audio["files"])]
+
+
+def _check_common(roots: list[str], best: list[str], fallback: list[str]) -> None:
+    """Raise a UserError if neither kind of features is in all folders, given those without either; absent folders are named
+    elsewhere."""
+    if not fallback or not all(Path(root).is_dir() for root in roots):
+        return
+    kind, root = (BEST, best[0]) if len(best) <= len(fallback) else (FALLBACK, fallback[0])
+    raise UserError(
+        f"audio=auto: the folders of dataset.roots have no features in common: {BEST} is missing in {', '.join(best)}; "
+        f"{FALLBACK} is missing in {', '.join(fallback)}; make them with python -m talksplat.preprocess features={root} "
+        f"audio={kind}, or choose a kind that all have (audio=)"
+    )
 
 
 def _on_machine(audio: dict[str, Any], config: DictConfig) -> bool:

@@ -76,7 +76,7 @@ class HydraChoices:
     groups: dict[str, Any] = field(default_factory=dict)  # choice of each group
     experiments: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)  # as given on the command line
-    best_audio_missing: bool = False  # audio=auto fell back, as the folder has no features of the best kind
+    best_audio_missing: Any = ()  # folders without features of the best kind, for which audio=auto fell back
 
 
 @dataclass

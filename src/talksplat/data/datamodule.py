@@ -1,30 +1,27 @@
-"""Data module of a portrait: a checked subject folder, and batches of its frames."""
+"""Data module of a portrait: a checked subject folder, and its frames."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
 
+from talksplat.data.batches import Batches
 from talksplat.data.frame_store import CACHES, FrameStore
 from talksplat.data.head_cloud import with_head_cloud
-from talksplat.data.sampler import TrainOrder
 from talksplat.data.splits import PAPER, check_split, first_frames, first_seconds, with_validation
 from talksplat.errors import UserError
 from talksplat.subject_format.subject import Subject, read_subject
-from talksplat.types import FrameBatch
 
 logger = logging.getLogger(__name__)
 
 
-class PortraitDataModule(pl.LightningDataModule):
+class PortraitDataModule(Batches, pl.LightningDataModule):
     """Frames, audio windows and conditions of one portrait.
 
     `audio_files`: feature files to look for, the first one found is used; `audio_width` and `audio_window`: their width
@@ -131,10 +128,6 @@ class PortraitDataModule(pl.LightningDataModule):
         self._subject = replace(self.subject, viewmats=viewmats)
         self.store.use_poses(viewmats)
 
-    def batch(self, positions: Int[Tensor, " frame"], device: torch.device | str) -> FrameBatch:
-        """The frames at `positions` (into the subject's frames), on `device`."""
-        return self.store.batch(positions, device)
-
     @property
     def portraits(self) -> dict[str, PortraitDataModule]:
         """The portraits by name: this one."""
@@ -144,33 +137,6 @@ class PortraitDataModule(pl.LightningDataModule):
     def notes(self) -> list[str]:
         """Notes on what was missing or unusual in the folder, and how it was handled."""
         return self.subject.notes
-
-    def train_batches(
-        self,
-        batch_size: int,
-        seed: int,
-        start_step: int,
-        num_steps: int,
-        device: torch.device | str,
-        rank: int = 0,
-        world: int = 1,
-    ) -> Iterator[FrameBatch]:
-        """Batches of the steps [start_step, start_step + num_steps), the same for the same seed and step; of several
-        processes, those of the process of number `rank`, with `batch_size` frames each."""
-        train = torch.from_numpy(self.subject.train)
-        order = TrainOrder(len(train), batch_size, seed, rank, world)
-        for step in range(start_step, start_step + num_steps):
-            yield self.store.batch(train[order.positions(step)], device)
-
-    def eval_batches(
-        self, split: str, batch_size: int, device: torch.device | str, limit: int | None = None
-    ) -> Iterator[FrameBatch]:
-        """The frames of "train", "val" or "test" in the order of the video, once each; the first `limit` if given."""
-        if split not in ("train", "val", "test"):
-            raise UserError(f"there is no split {split!r}: choose train, val or test")
-        positions = torch.from_numpy(getattr(self.subject, split))[:limit]
-        for chunk in positions.split(batch_size):
-            yield self.store.batch(chunk, device)
 
     def describe(self) -> dict:
         """Description of the subject, for `run_info.json`."""

@@ -26,7 +26,7 @@ class FrameStore:
     `cache`: "memory" keeps them in RAM; "device" on the first accelerator that asks for a batch, which is then one
     gather there, without waiting for the host; "disk" in a file under `cache_dir` (default: `.cache` in the subject's
     folder). With `audio_across_split` a frame's audio context may reach over the border between training and other
-    frames; without it those windows are zero, as in GaussianTalker (section 1.5).
+    frames; without it those windows are zero, as in GaussianTalker.
     Raises UserError for an image that is missing, cut short, unreadable or of a wrong size, and if the frames do not
     fit into the cache.
     """

@@ -14,7 +14,8 @@ from talksplat.evaluation.measure import evaluate_run
 from talksplat.files import write_json
 from talksplat.rendering.renderer import AvatarRenderer
 
-SHARED_KEYS = ("split", "chosen_on", "resolution", "definitions", "num_gaussians", "parameters", "size_bytes", "fps")
+SHARED_KEYS = ("split", "chosen_on", "definitions", "metrics")
+SIZES = ("resolution", "num_gaussians", "parameters", "size_bytes")  # whole numbers, by themselves or several
 
 
 def part_of(what: str, person: str) -> str:
@@ -46,7 +47,7 @@ def evaluate_people(
 ) -> dict[str, Any]:
     """`evaluate_run` of each person into `RUN/subjects/NAME/`, and `RUN/metrics.json` with the means over them.
 
-    A metric that one of them cannot have is None in the means.
+    So are size and speed there. A value that one of them cannot have is None in the means; notes and reasons say whose they are.
     """
     people: dict[str, dict[str, Any]] = {}
     for name, portrait in data.portraits.items():
@@ -55,18 +56,18 @@ def evaluate_people(
         people[name] = evaluate_run(config, renderer_of(name), portrait, folder, PersonProgress(progress, name))
     first = next(iter(people.values()))
     metrics = {key: first[key] for key in SHARED_KEYS if key in first}
+    metrics |= {key: mean_size([one[key] for one in people.values()]) for key in SIZES}
     metrics |= {
+        "fps": mean_of([{"fps": one["fps"]} for one in people.values()])["fps"],
         "subject": " + ".join(people),
-        "mean": mean_of([one["mean"] for one in people.values()]),
-        "train": {"mean": mean_of([one["train"]["mean"] for one in people.values()]), "reasons": {}},
-        "metrics": first.get("metrics", {}),
-        "reasons": {key: text for one in people.values() for key, text in one["reasons"].items()},
-        "notes": {key: f"mean over {len(people)} subjects" for key in first["mean"]},
+        **combined(people),
+        "train": combined({name: one["train"] for name, one in people.items()}),
+        "notes": notes_of(people),
         "frames": [],
         "subjects": people,
     }
     if all("val" in one for one in people.values()):
-        metrics["val"] = {"mean": mean_of([one["val"]["mean"] for one in people.values()]), "reasons": {}}
+        metrics["val"] = combined({name: one["val"] for name, one in people.items()})
     if all("aligned" in one for one in people.values()):
         values = [one["aligned"]["psnr_composite"] for one in people.values()]
         known = {key: first["aligned"][key] for key in ("definition", "steps")}
@@ -79,3 +80,36 @@ def mean_of(means: list[dict[str, float | None]]) -> dict[str, float | None]:
     """Mean of each metric over subjects."""
     values = {name: [mean.get(name) for mean in means] for name in means[0]}
     return {name: None if None in each else sum(each) / len(each) for name, each in values.items()}
+
+
+def mean_size(values: list[Any]) -> Any:
+    """Mean of whole numbers, of lists or of dictionaries of them."""
+    if isinstance(values[0], dict):
+        return {key: mean_size([value[key] for value in values]) for key in values[0]}
+    if isinstance(values[0], list):
+        return [mean_size(list(each)) for each in zip(*values)]
+    return round(sum(values) / len(values))
+
+
+def combined(people: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Means over people, and why there are none."""
+    mean = mean_of([one["mean"] for one in people.values()])
+    texts = {key: {name: one["reasons"].get(key) for name, one in people.items()} for key in mean}
+    return {"mean": mean, "reasons": {key: text for key, each in texts.items() if (text := text_of_each(each))}}
+
+
+def notes_of(people: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """What to know about each value: that it is a mean, and the notes of each person."""
+    sizes = {name: "x".join(map(str, one["resolution"])) for name, one in people.items()}
+    texts = {"resolution": sizes} if len(set(sizes.values())) > 1 else {}
+    for key in (*next(iter(people.values()))["mean"], *SIZES[1:], "fps"):
+        texts[key] = {name: one["notes"].get(key) for name, one in people.items()}
+    means = f"mean over {len(people)} subjects"
+    return {key: "; ".join(filter(None, (means, text_of_each(each)))) for key, each in texts.items()}
+
+
+def text_of_each(texts: dict[str, str | None]) -> str:
+    """Texts after the names of their people; one text where it is everybody's."""
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values())) or ""
+    return "; ".join(f"{name}: {text}" for name, text in texts.items() if text)

@@ -18,7 +18,7 @@ MARGIN = 2 * RADIUS + 6  # pixels: two windows, so that a crop changes nothing w
 
 
 class DSSIMLoss(Loss):
-    """1 - SSIM over full frames: 11x11 Gaussian window of sigma 1.5, zero padding (GaussianTalker section 4).
+    """1 - SSIM over full frames: 11x11 Gaussian window of sigma 1.5, zero padding (GaussianTalker).
 
     Args:
         crop: on a CPU, compute it inside the box of the batch's heads only, and take SSIM as 1 elsewhere, where the

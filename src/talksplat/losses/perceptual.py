@@ -64,7 +64,7 @@ class PretrainedLoss(Loss):
 class PerceptualVGGLoss(PretrainedLoss):
     """VGG16 features of rendering and target, both resized to 224x224: L1 at four layers, summed.
 
-    relu1_2, relu2_2, relu3_3 and relu4_3; ImageNet normalisation (GaussianTalker section 4). On a GPU the network runs
+    relu1_2, relu2_2, relu3_3 and relu4_3; ImageNet normalisation (GaussianTalker). On a GPU the network runs
     in bfloat16.
     """
 

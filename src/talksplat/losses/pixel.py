@@ -14,7 +14,7 @@ from talksplat.types import FrameBatch, RenderOutput
 
 
 class L1Loss(Loss):
-    """Mean absolute difference between the rendering and the target over full frames (GaussianTalker section 4)."""
+    """Mean absolute difference between the rendering and the target over full frames (GaussianTalker)."""
 
     def forward(self, output: RenderOutput, batch: FrameBatch) -> Tensor:
         return (output.image - batch.target).abs().mean()
@@ -23,7 +23,7 @@ class L1Loss(Loss):
 class LipLoss(Loss):
     """Mean absolute difference over the pixels of all lip boxes of the batch together.
 
-    Larger boxes have more weight; frames without a box have none; 0 where no frame has one (GaussianTalker section 4).
+    Larger boxes have more weight; frames without a box have none; 0 where no frame has one (GaussianTalker).
     With several processes each divides by the mean of their lip pixels (`lip_pixels` of the batch), so that the mean of
     their losses is per pixel of all.
     """

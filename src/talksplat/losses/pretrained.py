@@ -1,13 +1,9 @@
-"""Pretrained backbones of perceptual losses and metrics: download of weights, and the networks."""
+"""Pretrained backbones of perceptual losses and metrics: their weights, and the networks."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import os
 import pickle
-import tempfile
-import urllib.request
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,25 +13,26 @@ import torch
 from torch import Tensor, nn
 
 from talksplat.errors import UserError
-
-logger = logging.getLogger(__name__)
+from talksplat.media.assets import retrieve
 
 ASSETS_VARIABLE = "TALKSPLAT_ASSETS"
 URL = "https://download.pytorch.org/models/"
-TIMEOUT = 10  # seconds without an answer
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """An ImageNet network of torchvision; `file` ends with the start of its own sha256."""
+    """An ImageNet network of torchvision."""
 
     title: str
     file: str
+    sha256: str
 
 
 BACKBONES = {
-    "alex": Backbone("AlexNet", "alexnet-owt-7be5be79.pth"),
-    "vgg": Backbone("VGG16", "vgg16-397923af.pth"),
+    "alex": Backbone(
+        "AlexNet", "alexnet-owt-7be5be79.pth", "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
+    ),
+    "vgg": Backbone("VGG16", "vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"),
 }
 VGG16_LAYERS = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512)  # up to relu4_3
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -63,7 +60,7 @@ def find_weights(net: Literal["alex", "vgg"], assets: str | Path | None, off: st
     why = "not looked for on the network"
     if download:
         try:
-            return _download(backbone, cache)
+            return retrieve(URL + backbone.file, backbone.file, backbone.sha256, cache)
         except OSError as error:
             why = f"downloading failed: {error}"
     place = given[0] if given else f"a folder named by {ASSETS_VARIABLE} or paths.assets"
@@ -163,20 +160,3 @@ def _load(network: nn.Module, names: dict[str, str], path: Path) -> None:
         network.load_state_dict({name: state[stored] for name, stored in names.items()})
     except RuntimeError as error:
         raise UserError(f"{path} is not the expected network (other shapes): get {URL}{path.name}") from error
-
-
-def _download(backbone: Backbone, folder: Path) -> Path:
-    logger.info("downloading %s%s to %s", URL, backbone.file, folder)
-    with urllib.request.urlopen(URL + backbone.file, timeout=TIMEOUT) as response:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            path = Path(scratch) / backbone.file
-            digest = hashlib.sha256()
-            with path.open("wb") as file:
-                while block := response.read(1 << 20):
-                    file.write(block)
-                    digest.update(block)
-            if not digest.hexdigest().startswith(backbone.file.removesuffix(".pth").rsplit("-", 1)[1]):
-                raise OSError(f"{URL}{backbone.file} came damaged")
-            os.replace(path, folder / backbone.file)
-    return folder / backbone.file

@@ -90,11 +90,7 @@ def _check_hash(path: Path, model: Model) -> None:
 
 def _download(model: Model, assets: Path | None) -> Path:
     try:
-        return Path(
-            pooch.retrieve(
-                model.url, known_hash=f"sha256:{model.sha256}", fname=model.name, path=pooch.os_cache("talksplat")
-            )
-        )
+        return retrieve(model.url, model.name, model.sha256, Path(pooch.os_cache("talksplat")))
     except Exception as error:
         folders = _folders(assets)
         place = folders[0] if folders else "a folder, and set TALKSPLAT_ASSETS (or paths.assets) to it"
@@ -102,3 +98,15 @@ def _download(model: Model, assets: Path | None) -> Path:
             f"the {model.title} model is missing and could not be downloaded ({type(error).__name__}): get "
             f"{model.url} and put it into {place}"
         ) from error
+
+
+def retrieve(url: str, name: str, sha256: str, folder: Path) -> Path:
+    """Download a file into a folder, where it appears whole and checked or not at all.
+
+    Raises:
+        OSError: no connection, no such file on the server, or a folder that cannot be written; it came damaged.
+    """
+    try:
+        return Path(pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=name, path=folder))
+    except ValueError as error:
+        raise OSError(f"{url} came damaged: {error}") from error

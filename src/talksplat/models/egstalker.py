@@ -7,5 +7,5 @@ from talksplat.models.gaussiantalker import GaussianTalker
 
 class EGSTalker(GaussianTalker):
     """GaussianTalker with other parts, which its configuration names: `TokenKAN` makes the tokens, `AgentAttention` fuses
-    them into the Gaussians' features, `PeriodicPositionCode` distinguishes them (EGSTalker section 1). All else is shared,
+    them into the Gaussians' features, `PeriodicPositionCode` distinguishes them (EGSTalker). All else is shared,
     so that a comparison of the two models is one of these parts."""

@@ -52,7 +52,7 @@ class JoinedHeads(nn.Module):
 class FusedHeads(JoinedHeads):
     """Heads ReLU-Linear(in, hidden)-ReLU-Linear(hidden, d).
 
-    GaussianTalker sections 3.2 and 3.5. Weights are Xavier with gain 1, those of the output layers with `output_gain`
+    As in GaussianTalker. Weights are Xavier with gain 1, those of the output layers with `output_gain`
     (0: the heads output exactly zero at the start); output biases start at zero.
 
     Args:

@@ -19,13 +19,18 @@ def undeformed(avatar: Avatar, conditions: Conditions, mode: str, active_sh_degr
 
 
 @torch.no_grad()
-def deformed_attributes(avatar: Avatar, conditions: Conditions) -> tuple[str, ...]:
-    """Names of the raw attributes that are deformed in any layer."""
+def deformed_by_layer(avatar: Avatar, conditions: Conditions) -> dict[str, tuple[str, ...]]:
+    """Names of the raw attributes that are deformed in each layer."""
     avatar.bind(conditions.subject)
     prepared = avatar.prepared("deform")
     signals, conditions = avatar.signals(conditions) if prepared else ({}, conditions)
-    moved = [avatar.layers[name].offsets(ready, signals, conditions) for name, ready in prepared.items()]
-    return tuple(dict.fromkeys(name for offsets in moved for name in offsets))
+    return {name: tuple(avatar.layers[name].offsets(ready, signals, conditions)) for name, ready in prepared.items()}
+
+
+def deformed_attributes(avatar: Avatar, conditions: Conditions) -> tuple[str, ...]:
+    """Names of the raw attributes that are deformed in any layer."""
+    by_layer = deformed_by_layer(avatar, conditions).values()
+    return tuple(dict.fromkeys(name for names in by_layer for name in names))
 
 
 @torch.no_grad()

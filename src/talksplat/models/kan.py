@@ -1,4 +1,4 @@
-"""Kolmogorov-Arnold layers as single matrix products (EGSTalker section 3.5)."""
+"""Kolmogorov-Arnold layers as single matrix products (EGSTalker)."""
 
 from __future__ import annotations
 

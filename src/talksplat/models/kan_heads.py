@@ -1,5 +1,5 @@
 """Canonical and deformation heads with Kolmogorov-Arnold layers, which EGSTalker's paper describes; its code has Linear
-layers (EGSTalker section 0)."""
+layers (EGSTalker)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class GaussianLayer(nn.Module):
 
     In mode "canonical" the attributes predicted from the spatial features replace the explicit parameters; in mode
     "deform" `deformation` is added to the explicit parameters; in mode "joint" it is added to the predicted ones, for
-    training both at once (GaussianTalker section 7.4).
+    training both at once (GaussianTalker).
 
     Args:
         gaussians: the explicit parameters.
@@ -117,7 +117,7 @@ class GaussianLayer(nn.Module):
     @torch.no_grad()
     def bake_canonical(self, active_sh_degree: int) -> None:
         """Write the predicted attributes into the explicit parameters: at the end of the stage, and before pruning, which
-        would otherwise use stale opacities (GaussianTalker section 5.3).
+        would otherwise use stale opacities (GaussianTalker).
 
         Bands of the spherical harmonics above `active_sh_degree` become 0: they were never rendered, so the network's
         predictions for them are noise, which the next stage would render.

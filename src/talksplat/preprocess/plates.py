@@ -21,7 +21,7 @@ def background_plate(
 ) -> tuple[UInt8[np.ndarray, "height width 3"], Bool[np.ndarray, "height width"]]:
     """Plate and the mask of pixels that no frame shows, from images and their labels.
 
-    Each pixel is taken where foreground was farthest away (GaussianTalker section 1.8), averaged over the frames that come
+    Each pixel is taken where foreground was farthest away (GaussianTalker), averaged over the frames that come
     close to that distance, which removes noise. Pixels never seen are filled from their sides (`fill_hole`).
     """
     distances, colors = [], []

@@ -51,7 +51,7 @@ def torso_image(
 
     A head that moves then uncovers skin or cloth and no hole. The neck goes up by `reach` (share of the frame's height), the
     torso outward by a quarter of it. The colours solve Laplace's equation from those of neck and torso and darken a little
-    with the distance. (GaussianTalker section 1.8 repeats each column's top colour instead, 53 and 9 pixels of 512 up,
+    with the distance. (GaussianTalker repeats each column's top colour instead, 53 and 9 pixels of 512 up,
     darkening by 0.98 a pixel, which shows as streaks and as a dark edge where the head moves away.) `edge` (of `torso_edge`)
     is part of the image but not continued, since half of it is background.
     """

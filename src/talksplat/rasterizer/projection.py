@@ -1,6 +1,6 @@
 """EWA projection of 3D Gaussians to 2D, in plain torch.
 
-Zwicker et al. 2001 as gsplat 1.5.3 has it (specs of the CPU rasteriser, section 6), written as elementwise operations
+Zwicker et al. 2001 as gsplat 1.5.3 has it, written as elementwise operations
 on one array for each scalar of a Gaussian: two to three times faster than batched 3x3 products, and float32 even under
 autocast, which only lowers matrix products.
 """

@@ -75,7 +75,7 @@ MEASURES: dict[str, tuple[Callable[[Gaussians, Gaussians], Tensor], Quantity]] =
 
 
 class AttentionAttribution:
-    """Attention weights of each Gaussian, one per token (GaussianTalker section 3.4)."""
+    """Attention weights of each Gaussian, one per token (GaussianTalker)."""
 
     def __init__(self, model: Avatar) -> None:
         self.model = model

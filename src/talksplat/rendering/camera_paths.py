@@ -1,6 +1,6 @@
 """Camera paths: pose of each frame of a new video, and the frame of the clip whose torso, background and blink it shows.
 
-World coordinates are those of the head, so a moving head is a moving camera (GaussianTalker section 2).
+World coordinates are those of the head, so a moving head is a moving camera (GaussianTalker).
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def _number(row: list[str], index: int) -> float:
 
 
 def read_eye(path: Path, frame_ids: Int[np.ndarray, " frame"], notes: list[str]) -> Float[np.ndarray, " frame"]:
-    """Eye feature of each frame in [0, 1]: AU45 clipped to [0, 2] and halved (GaussianTalker section 1.6).
+    """Eye feature of each frame in [0, 1]: AU45 clipped to [0, 2] and halved (GaussianTalker).
 
     Row r belongs to frame r; a `frame` column, which OpenFace counts from 1, goes before the order of the rows. Frames
     without a number get one interpolated between (or held from) their neighbours. Without the file all eyes are open
@@ -122,7 +122,7 @@ def action_units_csv(frame_ids: Int[np.ndarray, " frame"], columns: Mapping[str,
 
     `columns` are OpenFace's intensities (0 to 5). Frames between the given ones are interpolated and marked
     `success` 0. Every column is there under the names of older and of newer OpenFace builds, with and without a leading
-    space: other readers of the layout know only one of them (GaussianTalker section 1.6).
+    space: other readers of the layout know only one of them (GaussianTalker).
     """
     frame_ids = np.asarray(frame_ids)
     every = np.arange(frame_ids[-1] + 1)

@@ -1,4 +1,4 @@
-"""Audio features of a subject and the stretch of them that belongs to a frame (GaussianTalker section 1.7).
+"""Audio features of a subject and the stretch of them that belongs to a frame (GaussianTalker).
 
 A window is a few feature rows (50 each second) around one video frame; the context of a frame is the windows of the
 frames around it.

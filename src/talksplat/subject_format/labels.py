@@ -17,7 +17,7 @@ class Label(IntEnum):
     TORSO = 3
 
 
-# Blue, green, red, as OpenCV reads and writes them (GaussianTalker section 1.2); row = label.
+# Blue, green, red, as OpenCV reads and writes them (GaussianTalker); row = label.
 COLORS_BGR = np.array([[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=np.uint8)
 
 

@@ -16,7 +16,7 @@ NUM_LANDMARKS = 68
 def lip_box(landmarks: Float[np.ndarray, "68 2"], width: int, height: int) -> Int[np.ndarray, " 4"]:
     """Square box (x0, y0, x1, y1), ends exclusive, around the outer lip, clipped to the image.
 
-    GaussianTalker section 1.9: integer midpoint of the bounding box of landmarks 48 to 59, half side
+    GaussianTalker: integer midpoint of the bounding box of landmarks 48 to 59, half side
     floor(max(dx, dy) / 2). All zeros where the landmarks are unknown (NaN) or the box lies outside the image.
     """
     lips = landmarks[OUTER_LIP]

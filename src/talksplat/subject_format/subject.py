@@ -203,7 +203,7 @@ def load_frame(
 ) -> dict[str, UInt8[np.ndarray, "height width 3"] | Bool[np.ndarray, "height width"]]:
     """Images of one frame, RGB: `original`, `background` = torso*A + bc*(1-A), and the bool `head_mask`.
 
-    With `subject.soft_masks` also `head_alpha`, 0 to 255 (uint8 [H, W]). GaussianTalker section 1.9. `plate` saves reading
+    With `subject.soft_masks` also `head_alpha`, 0 to 255 (uint8 [H, W]). `plate` saves reading
     `bc.jpg` again. Where the folder has no torso images, the pixels of neck and torso in the original stand for them.
     Raises UserError naming the file that cannot be used.
     """

@@ -1,4 +1,4 @@
-"""Head poses and start points of a subject: `track_params.pt` (GaussianTalker section 1.3)."""
+"""Head poses and start points of a subject: `track_params.pt` (GaussianTalker)."""
 
 from __future__ import annotations
 

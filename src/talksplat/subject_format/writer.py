@@ -158,7 +158,7 @@ class SubjectWriter:
 
     def write_audio(self, samples: Float[np.ndarray, " sample"]) -> None:
         """Mono sound in [-1, 1] at 16 kHz, as 16-bit `aud.wav`; its first 10/11 and the rest once more on their own, as
-        `aud_train.wav` and `aud_novel.wav` (GaussianTalker section 1.1)."""
+        `aud_train.wav` and `aud_novel.wav` (GaussianTalker)."""
         samples = np.asarray(samples)
         border = len(samples) * 10 // 11
         for name, part in (("aud", samples), ("aud_train", samples[:border]), ("aud_novel", samples[border:])):

@@ -22,7 +22,7 @@ from talksplat.rasterizer.base import Rasterizer
 from talksplat.training.density.layers import LayerDensity
 from talksplat.training.nan_guard import NanGuard
 from talksplat.training.optimizers import Optimizers
-from talksplat.training.parameter_table import Entry, ParameterTable
+from talksplat.training.parameter_table import ParameterTable
 from talksplat.training.pose_refinement import PoseRefinement
 from talksplat.training.random_state import random_state, restore_random_state
 from talksplat.training.stage import Stage
@@ -37,7 +37,7 @@ class TalkingHeadModule(pl.LightningModule):
         rasterizer: draws its Gaussians.
         losses: loss terms by name.
         stage: settings of the stage named `stage_name`.
-        table: parameters of the avatar, of which the stage selects those to train.
+        table: parameters of the avatar and of `poses`, of which the stage selects those to train.
         spread: camera spread (dm) of each subject, for learning rates that follow it.
         scene_scale: size of the head (dm) of each subject, for density control.
         description: checkpoint entry "talksplat" (configuration, subject, versions).
@@ -174,8 +174,6 @@ class TalkingHeadModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         entries = self.table.apply(self.stage)  # again, since loading a checkpoint replaces the Gaussians
-        if self.poses is not None:
-            entries += [Entry("poses", "poses", parameter) for parameter in self.poses.parameters()]
         self.all_optimizers = Optimizers(entries, self.stage, self.spread, self.device)
         if self._resumed is not None:
             self.all_optimizers.load_gaussian_state_dict(self._resumed["gaussian_optimizers"])

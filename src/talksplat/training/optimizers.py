@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
 from torch.optim import Adam
 
+from talksplat.older_checkpoints import regrouped
 from talksplat.training.parameter_table import Entry
 from talksplat.training.stage import Stage
 
@@ -18,13 +20,15 @@ KINDS = ("networks", "triplane", "audio_backbone", "poses")  # in the order of t
 class Optimizers:
     """All optimisers of a stage.
 
+    The networks have one group per kind and one per glob of `learning_rates.rates`, since each costs a kernel launch.
     Density control resizes the Gaussians and, as gsplat does, edits one optimiser with one group per attribute. Lightning
     gets the network optimiser only, since it counts a step per optimiser that it steps.
 
     Args:
         entries: parameters that the stage trains.
         stage: with the learning rates.
-        spread: camera spread in dm of each subject, for learning rates that scale with it; shared parameters use the mean.
+        spread: camera spread in dm of each subject, for learning rates that scale with it; shared parameters use the mean,
+            and what is fitted to a person has groups of its own then.
         device: of the avatar.
     """
 
@@ -33,29 +37,35 @@ class Optimizers:
         self._fused = device.type == "cuda"
         mean_spread = sum(spread.values()) / len(spread)
         groups: dict[tuple[int, str], list[nn.Parameter]] = {}
+        older: list[tuple[str, nn.Parameter]] = []  # groups of version 0.1, in the order of the entries
         self._rules: dict[str, tuple[str, Sequence[float] | None, float]] = {}  # kind, rates, spread of a group
         self.gaussians: dict[str, Adam] = {}
         self._of: dict[tuple[str | None, str | None], dict[str, Adam]] = {}
         gaussians = [entry for entry in entries if entry.is_gaussian]
         single = len({(entry.subject, entry.layer) for entry in gaussians}) == 1
         for entry in entries:
-            rate = stage.learning_rates.rate_of(entry.name)
+            glob, rate = stage.learning_rates.glob_of(entry.name), stage.learning_rates.rate_of(entry.name)
+            rule = (entry.kind, rate, spread.get(entry.subject, mean_spread))
             if entry.is_gaussian:
                 name = entry.kind if single else _key(entry)
-                self._rules[name] = (entry.kind, rate, spread.get(entry.subject, mean_spread))
+                self._rules[name] = rule
                 adam = self._adam([{"name": name, "params": [entry.parameter]}], GAUSSIAN_EPS)
                 self.gaussians[_key(entry)] = adam
                 self._of.setdefault((entry.subject, entry.layer), {})[entry.kind] = adam
                 continue
-            name = entry.kind if rate is None else f"{entry.kind} of {entry.name}"
-            self._rules[name] = (entry.kind, rate, mean_spread)
+            owned = entry.subject is not None and stage.learning_rates.scale == "camera_spread"
+            name = f"{entry.subject}/{entry.kind}" if owned else entry.kind
+            name = name if glob is None else f"{name} of {glob}"
+            self._rules[name] = rule
             groups.setdefault((KINDS.index(entry.kind), name), []).append(entry.parameter)
+            older.append((entry.kind if glob is None else f"{entry.kind} of {entry.name}", entry.parameter))
         # A model without networks still needs an optimiser, by whose steps Lightning counts.
         if not groups:
             self._rules["networks"] = ("networks", None, mean_spread)
             groups[0, "networks"] = [nn.Parameter(torch.zeros(1, device=device))]
         by_name = [{"name": key[1], "params": groups[key]} for key in sorted(groups)]
         self.networks = self._adam(by_name, stage.learning_rates.network_eps)
+        self.networks.register_load_state_dict_pre_hook(partial(regrouped, older))
 
     def _adam(self, groups: list[dict], eps: float) -> Adam:
         return Adam(groups, lr=0.0, eps=eps, fused=self._fused)

@@ -43,10 +43,12 @@ class ParameterTable:
 
     Args:
         model: the avatar, with its subjects set up.
+        poses: corrections of poses, which every stage trains in addition; None: none.
     """
 
-    def __init__(self, model: Avatar) -> None:
+    def __init__(self, model: Avatar, poses: nn.Module | None = None) -> None:
         self.model = model
+        self.poses = [] if poses is None else [Entry("poses", "poses", parameter) for parameter in poses.parameters()]
         self._backbone = (
             set() if model.speech_encoder is None else set(map(id, model.speech_encoder.backbone.parameters()))
         )
@@ -73,7 +75,7 @@ class ParameterTable:
         """Freeze the parameters that the stage does not train, and unfreeze the speech model's layers that it does.
 
         Returns:
-            the trained entries.
+            the trained entries, `poses` last.
 
         Raises:
             UserError: a glob that matches nothing, two rates for one parameter, layers that do not exist.
@@ -81,7 +83,7 @@ class ParameterTable:
         unfreeze_audio_layers(self.model, stage.unfreeze_audio_layers)
         entries = self.entries()
         for glob in (*(stage.train or ()), *(stage.learning_rates.rates or ())):
-            if not any(fnmatchcase(entry.name, glob) for entry in entries):
+            if not any(fnmatchcase(entry.name, glob) for entry in (*entries, *self.poses)):
                 names = ", ".join(sorted({".".join(entry.name.split(".")[:2]) + "*" for entry in entries}))
                 raise UserError(
                     f"no parameter matches {glob!r} (train, learning_rates.rates of a stage): there are {names}"
@@ -93,11 +95,11 @@ class ParameterTable:
                 wanted = wanted and entry.parameter.requires_grad
             entry.parameter.requires_grad_(wanted)
             if wanted:
-                stage.learning_rates.rate_of(entry.name)  # raises if two globs match
+                stage.learning_rates.glob_of(entry.name)  # raises if two globs match
                 trained.append(entry)
         if not trained:
             raise UserError(f"train={list(stage.train or ())} of a stage leaves nothing to train")
-        return trained
+        return trained + self.poses
 
     def _entry(self, name: str, parameter: nn.Parameter, subject: str | None) -> Entry | None:
         if name in self._frozen:
@@ -143,7 +145,7 @@ def rows(table: ParameterTable, stage: Stage) -> Iterator[tuple[str, str, str, i
         table.model.bind(subject)
         idle |= unused_tensors(table.model, stage.mode)
     sums: dict[tuple[str, str, str], int] = {}
-    for entry in table.entries():
+    for entry in (*table.entries(), *table.poses):
         part = ".".join(entry.name.split(".")[:2])
         rate = stage.learning_rates.text(entry.kind, entry.name) if id(entry.parameter) in trained else "frozen"
         rate = "idle" if rate != "frozen" and id(entry.parameter) in idle else rate

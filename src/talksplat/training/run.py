@@ -86,11 +86,11 @@ class TrainingRun:
         self.trackers: list[Tracker] | None = None  # opened when the first stage begins
         self.info: RunInfo | None = None  # of the first process only
         self._initialize_model()
-        if config.chosen.best_audio_missing and rank == 0:
+        for root in config.chosen.best_audio_missing if rank == 0 else ():
             logger.warning(
                 "audio=%s: %s has no Whisper features, on which lips follow the sound better: make them with "
                 "python -m talksplat.preprocess features=%s audio=whisper",
-                *(config.audio.name, config.dataset.root, config.dataset.root),
+                *(config.audio.name, root, root),
             )
 
     def _initialize_model(self) -> None:
@@ -98,8 +98,8 @@ class TrainingRun:
         self.model.setup_subjects(statistics)
         self.spread = {one.name: camera_spread(one.viewmats) for one in statistics}
         self.scene_scale = {one.name: head_size(one.vertices) for one in statistics}
-        self.table = ParameterTable(self.model)
-        check_stages(self.plan, self.model, self.table, self.scene_scale)
+        self.table = ParameterTable(self.model, self.poses)
+        check_stages(self.plan, self.model, self.table, self.scene_scale, self.data)
         start, parts = self.config.checkpoint, self.config.checkpoint_parts
         if start is not None and parts is None:
             load_weights(self.model, read_checkpoint(start), str(start))
@@ -114,7 +114,7 @@ class TrainingRun:
             num_steps = sum(stage.steps for _, stage in self.plan)
             for tracker in self.open_tracker(num_steps):
                 tracker.log_results(metrics, self._test_folder(), num_steps)
-            self.info.update(finished=True, fps=metrics["fps"], num_gaussians=self.model.num_gaussians)
+            self.info.update(finished=True, fps=metrics["fps"], num_gaussians=metrics["num_gaussians"])
         return metrics
 
     @contextmanager

@@ -32,7 +32,7 @@ class LearningRates:
     of their kind.
     `scale` multiplies means, triplane and networks (and audio_backbone), as the originals do with the spread of the cameras
     ("camera_spread": 1.1 times the largest distance of a training camera from their mean, in dm), which makes the
-    rates depend on how much the head moved. A number is the same for every clip. (GaussianTalker specification, 2 and 5.1)
+    rates depend on how much the head moved. A number is the same for every clip. (GaussianTalker)
     """
 
     means: Sequence[float] = (1.6e-4, 1.6e-6)
@@ -68,8 +68,8 @@ class LearningRates:
                     f"learning_rates.{group}: give one rate or [initial, final], both positive, not {rates}"
                 )
 
-    def rate_of(self, name: str) -> Sequence[float] | None:
-        """The entry of `rates` for a parameter; None: that of its kind.
+    def glob_of(self, name: str) -> str | None:
+        """The glob in `rates` that matches a parameter; None: its rate is that of its kind.
 
         Raises:
             UserError: two globs match it.
@@ -77,7 +77,12 @@ class LearningRates:
         globs = [glob for glob in self.rates or {} if fnmatchcase(name, glob)]
         if len(globs) > 1:
             raise UserError(f"learning_rates.rates: {globs[0]!r} and {globs[1]!r} both match {name}")
-        return self.rates[globs[0]] if globs else None
+        return globs[0] if globs else None
+
+    def rate_of(self, name: str) -> Sequence[float] | None:
+        """The entry of `rates` for a parameter; None: that of its kind."""
+        glob = self.glob_of(name)
+        return None if glob is None else self.rates[glob]
 
     def text(self, kind: str, name: str) -> str:
         """Rates of a parameter for display."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from talksplat.errors import UserError
 
-METRICS = "metrics.json"
+METRICS, SETTINGS = "metrics.json", "config.yaml"
 MEND = (
     "a run folder has metrics.json and config.yaml; they are written when training is over, and an interrupted run goes on "
     "with resume=true"
@@ -76,8 +76,15 @@ def paths_of(spec: str) -> list[Path]:
     return [path] if path.exists() else [Path(match) for match in sorted(glob.glob(str(path)))]
 
 
+def settings_folder(run: Path) -> Path:
+    """Folder with the settings of a run: itself, or RUN for RUN/subjects/NAME, which has the measurements of one of its people."""
+    people, whole = run.resolve().parent, run.resolve().parent.parent
+    is_person = people.name == "subjects" and not (run / SETTINGS).is_file() and (whole / SETTINGS).is_file()
+    return whole if is_person else run
+
+
 def _runs_below(folder: Path) -> list[Path]:
-    if (folder / "config.yaml").is_file():
+    if (settings_folder(folder) / SETTINGS).is_file():
         return [folder]
     if not folder.is_dir():
         return []

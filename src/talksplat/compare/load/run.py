@@ -15,6 +15,7 @@ import yaml
 from jaxtyping import Float
 
 from talksplat import __version__
+from talksplat.compare.load.discover import SETTINGS, settings_folder
 from talksplat.config.moved import follow_moves, without_paper_split
 from talksplat.errors import UserError
 
@@ -131,7 +132,8 @@ def is_relevant(key: str) -> bool:
 
 def read_run(path: Path, name: str) -> RunResult:
     """Read a run folder. Raises UserError where a file of it is missing, cut off, damaged or of another version."""
-    info = _read(path / "run_info.json", json.loads) if (path / "run_info.json").is_file() else {}
+    settings = settings_folder(path)
+    info = _read(settings / "run_info.json", json.loads) if (settings / "run_info.json").is_file() else {}
     metrics = _read(path / "metrics.json", json.loads)
     wrong = [
         f"a {type(metrics[key]).__name__} as {key!r}, not a {kind.__name__}" if key in metrics else f"no {key!r}"
@@ -147,7 +149,19 @@ def read_run(path: Path, name: str) -> RunResult:
         theirs = f"another version of TalkSplat wrote it ({info.get('talksplat', 'unknown')}, this is {__version__})"
         again = "measure it again (python -m talksplat.evaluate run=RUN), or leave it out"
         raise UserError(f"{path / 'metrics.json'} has {wrong[0]}: {theirs}; {again}")
-    return RunResult(path, name, follow_moves(_read(path / "config.yaml", parse_yaml)), info, metrics)
+    config = follow_moves(_read(settings / SETTINGS, parse_yaml))
+    if settings != path:
+        config, info = _of_person(path.name, config, info)
+    return RunResult(path, name, config, info, metrics)
+
+
+def _of_person(person: str, config: dict[str, Any], info: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Configuration and facts of a run over several people, with the folder of one."""
+    subject = ((info.get("subject") or {}).get("subjects") or {}).get(person) or {}
+    dataset = config.get("dataset") or {}
+    root = {"root": subject.get("root")}
+    dataset = {**dataset, **root, "loader": {**(dataset.get("loader") or {}), **root}}
+    return {**config, "dataset": dataset}, {**info, "subject": subject}
 
 
 def _is_note(note: Any) -> bool:

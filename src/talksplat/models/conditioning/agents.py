@@ -1,4 +1,4 @@
-"""Efficient Spatial-Audio Attention: two-step attention, Gaussians to agents to condition tokens (EGSTalker section 3.8)."""
+"""Efficient Spatial-Audio Attention: two-step attention, Gaussians to agents to condition tokens (EGSTalker)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spatial-audio attention: transformer layers from Gaussians to condition tokens (GaussianTalker section 3.4)."""
+"""Spatial-audio attention: transformer layers from Gaussians to condition tokens (GaussianTalker)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audio encoder: feature windows around a frame to one vector (GaussianTalker section 3.3)."""
+"""Audio encoder: feature windows around a frame to one vector (GaussianTalker)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Condition fusion without attention: the baselines of GaussianTalker section 7.4."""
+"""Condition fusion without attention: the baselines of GaussianTalker."""
 
 from __future__ import annotations
 

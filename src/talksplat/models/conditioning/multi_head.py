@@ -1,4 +1,4 @@
-"""Multi-head attention from Gaussians to condition tokens (GaussianTalker section 3.4)."""
+"""Multi-head attention from Gaussians to condition tokens (GaussianTalker)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class MultiHeadAttention(ConditionFusion):
     With K_h and V_h the keys and values of a frame, logits are X (W_q^T K_h^T / sqrt(d)) + b_q K_h^T / sqrt(d) and the
     output is the sum over heads of P_h (V_h W_o,h^T), plus b_o. There are far more Gaussians than
     tokens, so folding both projections into the few keys and values leaves products over Gaussians with heads x tokens
-    columns instead of `width`: the same function at an eighth of the work (GaussianTalker section 10, row 5).
+    columns instead of `width`: the same function at an eighth of the work (GaussianTalker).
 
     Args:
         width: of features and tokens.

@@ -1,4 +1,4 @@
-"""Periodic positional encoding of the condition tokens (EGSTalker section 3.6)."""
+"""Periodic positional encoding of the condition tokens (EGSTalker)."""
 
 from __future__ import annotations
 

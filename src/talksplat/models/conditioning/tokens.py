@@ -1,4 +1,4 @@
-"""Condition tokens: one vector per source of a frame's conditions (GaussianTalker section 3.3).
+"""Condition tokens: one vector per source of a frame's conditions (GaussianTalker).
 
 A source outputs a vector of `out_features` values; a separate network per source projects it to a token.
 """

@@ -1,4 +1,4 @@
-"""Deformation by attention to condition tokens (GaussianTalker sections 3.4 and 3.5), with optional linear offsets."""
+"""Deformation by attention to condition tokens (GaussianTalker), with optional linear offsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deformation: features of Gaussians to offsets of their raw attributes (GaussianTalker section 3.5)."""
+"""Deformation: features of Gaussians to offsets of their raw attributes (GaussianTalker)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Canonical head: attributes of Gaussians predicted from their tri-plane features (GaussianTalker section 3.2)."""
+"""Canonical head: attributes of Gaussians predicted from their tri-plane features (GaussianTalker)."""
 
 from __future__ import annotations
 

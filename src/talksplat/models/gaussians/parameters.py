@@ -21,7 +21,7 @@ ATTRIBUTES = ("means", "scales", "quats", "opacities", "sh")
 
 
 def attribute_widths(sh_degree: int) -> dict[str, int]:
-    """Numbers per Gaussian of each attribute (GaussianTalker sections 3.2 and 3.5: 3, 3, 4, 1, 48)."""
+    """Numbers per Gaussian of each attribute (GaussianTalker: 3, 3, 4, 1, 48)."""
     return {"means": 3, "scales": 3, "quats": 4, "opacities": 1, "sh": 3 * num_sh_bases(sh_degree)}
 
 
@@ -58,7 +58,7 @@ class GaussianParameters(nn.Module):
 
     Args:
         sh_degree: 0 to 3.
-        initial_opacity: in (0, 1); GaussianTalker section 2: 0.1.
+        initial_opacity: in (0, 1); GaussianTalker: 0.1.
         scale_range: smallest and largest initial scale in dm; the original clamps at sqrt(1e-7) from below only.
         num_points: thin out or densify the start points to this number; None keeps the subject's.
     """
@@ -100,7 +100,7 @@ class GaussianParameters(nn.Module):
     @torch.no_grad()
     def initialize(self, vertices: Float[Tensor, "point 3"], vertex_colors: UInt8[Tensor, "point 3"] | None) -> None:
         """Start at the vertices (dm) in their colours, or mid-grey: isotropic, as large as the distance to the three nearest
-        neighbours (GaussianTalker section 2)."""
+        neighbours (GaussianTalker)."""
         points = vertices.cpu().numpy()
         colors = None if vertex_colors is None else vertex_colors.cpu().numpy()
         points, colors = resample_points(points, colors, self.num_points)

@@ -1,4 +1,4 @@
-"""Multi-resolution tri-plane: features of positions on the head (GaussianTalker section 3.1)."""
+"""Multi-resolution tri-plane: features of positions on the head (GaussianTalker)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traps in the images of a subject folder (GaussianTalker sections 1.2, 1.5, 1.8)."""
+"""Traps in the images of a subject folder (GaussianTalker)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traps in head poses, start points and the split of a subject folder (GaussianTalker sections 1.3 to 1.5)."""
+"""Traps in head poses, start points and the split of a subject folder (GaussianTalker)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def frame_rows(folder: Folder) -> Iterator[Finding]:
 
 
 def scales(folder: Folder) -> Iterator[Finding]:
-    """Whether both records of the poses have the layout's units: the track ten times the matrices (section 1.4)."""
+    """Whether both records of the poses have the layout's units: the track ten times the matrices."""
     if folder.track is None or folder.listed is None or not folder.listed.matrices:
         return
     track = float(folder.track.trans.norm(dim=1).median())

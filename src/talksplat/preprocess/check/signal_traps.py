@@ -1,4 +1,4 @@
-"""Traps in sound, audio features and action units of a subject folder (GaussianTalker sections 1.5 to 1.7)."""
+"""Traps in sound, audio features and action units of a subject folder (GaussianTalker)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 class AdaptiveDensity(DensityControl):
     """Clone small and split large Gaussians with large screen gradients; prune transparent and oversized ones.
 
-    (Kerbl et al. 2023, section 5.2; values of GaussianTalker specification, 5.3)
+    (Kerbl et al. 2023, section 5.2; values of GaussianTalker)
 
     Args:
         grad_threshold: mean gradient norm (normalised device coordinates) above which a Gaussian is densified.

@@ -124,7 +124,7 @@ def screen_gradients(output: RenderOutput, width: int, height: int, absgrad: boo
     """Norms of the gradients of 2D means in normalised device coordinates, and visibility, both [B, N].
 
     Losses are means over the B frames of a batch, so gradients are multiplied by B to be per frame; gsplat and our
-    kernels return them per pixel, and thresholds of 3DGS are in normalised device coordinates, hence W/2 and H/2 (GaussianTalker specification, 5.3). With `absgrad`
+    kernels return them per pixel, and thresholds of 3DGS are in normalised device coordinates, hence W/2 and H/2 (GaussianTalker). With `absgrad`
     the absolute values of the pixels' gradients are summed instead, so that pixels that pull a Gaussian in opposite
     directions do not cancel (AbsGS, Ye et al. 2024).
     """
