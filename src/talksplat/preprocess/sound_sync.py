@@ -20,7 +20,7 @@ from talksplat.lips.shipped import find_prior
 from talksplat.lips.sync import SoundOffset, find_offset
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.face_landmarker import DLIB68
-from talksplat.media.sound import shifted
+from talksplat.media.sound_track import shifted
 from talksplat.preprocess.clip_plan import ClipPlan
 from talksplat.preprocess.faces import FaceStream
 

@@ -1,0 +1,178 @@
+"""Of several tracks the right one is read, and what changes within a track is handled or refused."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from talksplat.errors import UserError
+from talksplat.media.sound import read_audio, read_tracks
+from talksplat.media.speech_track import likeness
+from talksplat.media.video import probe, read_frames
+from tests.media.made_files import RATE, SECONDS, blocks_of, lag_at, long_sound, pictures_of, write_file
+from tests.media.test_video import number_of
+
+TIME = np.arange(SECONDS * RATE) / RATE
+
+
+def speech() -> np.ndarray:
+    """Made-up words: vowels that glide, hisses and pauses of uneven length, 4 syllables a second."""
+    random = np.random.default_rng(3)
+    sound = np.zeros(SECONDS * RATE)
+    at = 0.1
+    while at < SECONDS - 0.5:
+        length = random.uniform(0.08, 0.2)
+        time = np.arange(int(length * RATE)) / RATE
+        if random.random() < 0.35:
+            part = 0.15 * np.diff(random.normal(size=len(time) + 1))
+        else:
+            pitch = (
+                2 * np.pi * np.cumsum(np.linspace(random.uniform(100, 160), random.uniform(100, 160), len(time))) / RATE
+            )
+            part = sum(np.sin(k * pitch) / k**1.5 for k in range(1, 20))
+        start = int(at * RATE)
+        sound[start : start + len(time)] = 0.3 * part * np.hanning(len(time))
+        at += length + random.choice([0.02, 0.08, 0.5], p=[0.55, 0.25, 0.2])
+    return sound.astype(np.float32)
+
+
+def music() -> np.ndarray:
+    """A melody over a bass, with drums."""
+    notes = np.random.default_rng(0).choice([262, 294, 330, 392, 440, 523], 4 * SECONDS)
+    time = np.arange(RATE // 4) / RATE
+    melody = [sum(np.sin(2 * np.pi * note * k * time) / k for k in (1, 2, 3)) * np.exp(-3 * time) for note in notes]
+    drums = np.random.default_rng(1).normal(size=len(TIME)) * np.exp(-(TIME % 0.5) * 50)
+    return (0.1 * np.concatenate(melody) + 0.1 * np.sin(2 * np.pi * 82 * TIME) + 0.2 * drums).astype(np.float32)
+
+
+SPEECH = speech()
+OTHERS = {
+    "silent": 0 * SPEECH,
+    "music": music(),
+    "hum": (0.2 * np.sin(2 * np.pi * 50 * TIME)).astype(np.float32),
+    "noise": (0.1 * np.random.default_rng(2).normal(size=len(TIME))).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_of_two_sound_tracks_the_one_with_speech_is_read(tmp_path, caplog, name):
+    for number, tracks in ((2, (OTHERS[name], SPEECH)), (1, (SPEECH, OTHERS[name]))):
+        path = write_file(tmp_path / "a.mkv", pictures_of(), *(blocks_of(track) for track in tracks))
+        assert abs(lag_at(read_audio(path), np.interp(np.arange(96000) / 16000, TIME, SPEECH), 1.0, length=2.0)) < 0.005
+        assert f"of 2 sound tracks number {number} is used, which is most like speech" in caplog.text
+        assert (f"(silent: {3 - number})" in caplog.text) == (name == "silent")
+        caplog.clear()
+    found = read_audio(path, track=2)
+    assert not caplog.records and np.array_equal(found, read_tracks(path)[1])
+    with pytest.raises(UserError, match="a.mkv has no sound track 3: it has 2, counted from 1"):
+        read_audio(path, track=3)
+
+
+@pytest.mark.clips
+def test_real_recordings_are_more_like_speech_than_anything_made():
+    folder = Path(os.environ["TALKSPLAT_CLIPS"])
+    voices = [likeness(read_audio(path)[: 30 * 16000]) for path in sorted(folder.glob("*.mp4"))]
+    assert min(voices) > 0.55
+    assert max(likeness(track[::3]) for track in OTHERS.values()) < 0.5 * min(voices)
+
+
+def two_pictures(path, sizes, frames=(50, 50), disposition=(0, 0)) -> Path:
+    with av.open(str(path), "w") as container:
+        streams = []
+        for (height, width), kind in zip(sizes, disposition):
+            stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+            stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+            stream.disposition = av.stream.Disposition(kind)
+            streams.append(stream)
+        for level, stream, count in zip((60, 180), streams, frames):
+            for index in range(count):
+                frame = av.VideoFrame.from_ndarray(np.full((stream.height, stream.width, 3), level, np.uint8), "rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+def test_of_several_video_tracks_the_largest_is_read_or_the_wanted_one(tmp_path, caplog):
+    path = two_pictures(tmp_path / "a.mkv", [(32, 64), (64, 96)])
+    assert next(read_frames(path)).shape == (64, 96, 3)
+    assert "it has 2 video tracks, of which the default one is read (96x64)" in caplog.text
+    assert abs(next(read_frames(path, track=1)).mean() - 60) < 3
+    assert probe(path, 1).width == 64
+    with pytest.raises(UserError, match="a.mkv has no video track 3: it has 2"):
+        probe(path, 3)
+
+
+def resized(path, sizes, rotations=None) -> Path:
+    """Pictures of one scene in several sizes (height, width), a second each, as streams over bad networks have them."""
+    parts = []
+    for index, (height, width) in enumerate(sizes):
+        images = [cv2.resize(image, (width, height)) for _, image in pictures_of(1)]
+        parts.append(write_file(path.with_name(f"{index}.ts"), [(k / 25, image) for k, image in enumerate(images)]))
+    with av.open(str(path), "w") as container:
+        stream = None
+        for index, part in enumerate(parts):
+            with av.open(str(part)) as source:
+                stream = stream or container.add_stream_from_template(source.streams.video[0])
+                first = None
+                for packet in source.demux(video=0):
+                    if packet.dts is not None:
+                        first = packet.pts if first is None else first
+                        shift = round(index / packet.time_base) - first
+                        packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                        container.mux(packet)
+    return path
+
+
+def test_pictures_of_another_size_are_scaled_to_the_first(tmp_path, caplog):
+    path = resized(tmp_path / "a.ts", [(64, 320), (48, 240), (96, 480)])
+    frames = list(read_frames(path))
+    assert {frame.shape for frame in frames} == {(64, 320, 3)}
+    big = [cv2.resize(frame, (160, 32)) for frame in frames]
+    assert [number_of(frame) for frame in big] == [*range(25)] * 3
+    assert "changes from 320x64 to 240x48 at 1.00 s: scaled to 320x64" in caplog.text
+    assert "changes from 320x64 to 480x96 at 2.00 s" in caplog.text and len(caplog.records) == 2
+
+
+def test_another_shape_is_refused(tmp_path):
+    path = resized(tmp_path / "a.ts", [(64, 320), (64, 240)])
+    with pytest.raises(
+        UserError, match="shape of the picture changes from 320x64 to 240x64 at 1.00 s: cut the video there"
+    ):
+        list(read_frames(path))
+
+
+def test_the_format_of_the_sound_may_change(tmp_path):
+    """Mono, stereo and another sample rate in one transport stream, as broadcasts have them between programmes."""
+    sound, parts = long_sound(), []
+    for index, (layout, rate) in enumerate((("mono", 48000), ("stereo", 48000), ("stereo", 32000))):
+        part = tmp_path / f"{index}.ts"
+        with av.open(str(part), "w") as container:
+            stream = container.add_stream("mp2", rate=rate, layout=layout)
+            piece = sound[2 * index * RATE : 2 * (index + 1) * RATE]
+            piece = np.interp(np.arange(2 * rate) / rate, np.arange(2 * RATE) / RATE, piece)
+            pcm = np.round(np.stack([piece] * (1 + (layout == "stereo"))) * 32767).astype(np.int16)
+            for start in range(0, 2 * rate, 1152):
+                block = np.ascontiguousarray(pcm[:, start : start + 1152].T.reshape(1, -1))
+                frame = av.AudioFrame.from_ndarray(block, "s16", layout=layout)
+                frame.sample_rate, frame.pts, frame.time_base = rate, start + 2 * index * rate, Fraction(1, rate)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        parts.append(part.read_bytes())
+    (tmp_path / "a.ts").write_bytes(b"".join(parts))
+    samples, original = read_audio(tmp_path / "a.ts"), long_sound(16000)
+    for time in (0.5, 2.5, 4.5):
+        assert abs(lag_at(samples, original, time)) < 0.03
+
+
+def test_a_cover_picture_is_no_video(tmp_path):
+    path = two_pictures(
+        tmp_path / "a.mkv", [(96, 160), (32, 64)], (1, 50), (int(av.stream.Disposition.attached_pic), 0)
+    )
+    assert next(read_frames(path)).shape == (32, 64, 3)
