@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import zip_longest
 from pathlib import Path
 
 import av
@@ -45,6 +46,7 @@ def write_file(
     keep: Callable[[av.Packet], bool] = lambda packet: True,
     options: dict[str, str] | None = None,
     codec: str = "libx264",
+    pixels: str = "yuv420p",
 ) -> Path:
     """Pictures as H.264 (or another `codec`), each of `tracks` (time, samples) as 16-bit PCM (MP2 in transport streams), at the times given.
     `keep` says which packets reach the file."""
@@ -54,7 +56,7 @@ def write_file(
             "libx264", rate=25, options={"preset": "ultrafast", "crf": "10", **(options or {})}
         )
         video.height, video.width = pictures[0][1].shape[:2]
-        video.pix_fmt, video.codec_context.time_base = "yuv420p", TICKS
+        video.pix_fmt, video.codec_context.time_base = pixels, TICKS
         pcm = "mp2" if path.suffix == ".ts" else "pcm_s16le"
         sounds = [container.add_stream(pcm, rate=rate, layout="mono") for _ in tracks]
         for time, image in pictures:
@@ -75,6 +77,39 @@ def write_file(
     return path
 
 
+def resized(path: Path, parts: Sequence[Sequence[np.ndarray]], pixels: Sequence[str] = ()) -> Path:
+    """One track of pictures at 25 frames a second whose size (and pixel format) changes from part to part."""
+    at, stream = 0.0, None
+    with av.open(str(path), "w") as container:
+        for images, form in zip_longest(parts, pixels, fillvalue="yuv420p"):
+            part = write_file(
+                path.with_name("part.ts"), [(k / 25, image) for k, image in enumerate(images)], pixels=form
+            )
+            with av.open(str(part)) as source:
+                stream = stream or container.add_stream_from_template(source.streams.video[0])
+                for packet in source.demux(video=0):
+                    if packet.dts is not None:
+                        shift = round(
+                            (at - float(source.streams.video[0].start_time * packet.time_base)) / packet.time_base
+                        )
+                        packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                        container.mux(packet)
+            at += len(images) / 25
+    return path
+
+
+def joined(path: Path, video: Path, *tracks: Sequence[tuple[float, np.ndarray]]) -> Path:
+    """The pictures of a file with tracks of sound."""
+    sound = write_file(path.with_name("sound.mkv"), pictures_of(0.2), *tracks)
+    with av.open(str(video)) as seen, av.open(str(sound)) as heard, av.open(str(path), "w") as container:
+        streams = {s: container.add_stream_from_template(s) for s in (seen.streams.video[0], *heard.streams.audio)}
+        packets = [p for p in (*seen.demux(video=0), *heard.demux(*heard.streams.audio)) if p.dts is not None]
+        for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
+            packet.stream = streams[packet.stream]
+            container.mux(packet)
+    return path
+
+
 def lag_at(found: np.ndarray, original: np.ndarray, time: float, length: float = 0.4, most: float = 1.2) -> float:
     """Seconds by which `found` (16 kHz) is late against `original` there, by cross-correlation."""
     a, b = round(time * SAMPLE_RATE), round((time + length) * SAMPLE_RATE)
@@ -84,3 +119,45 @@ def lag_at(found: np.ndarray, original: np.ndarray, time: float, length: float =
     score = np.correlate(around, piece, "valid")
     assert score.max() > 0.6 * np.dot(piece, piece), "the sound is not there"
     return (int(score.argmax()) - margin) / SAMPLE_RATE
+
+
+TIME = np.arange(SECONDS * RATE) / RATE
+
+
+def speech() -> np.ndarray:
+    """Made-up words: vowels that glide, hisses and pauses of uneven length, 4 syllables a second."""
+    random = np.random.default_rng(3)
+    sound = np.zeros(SECONDS * RATE)
+    at = 0.1
+    while at < SECONDS - 0.5:
+        length = random.uniform(0.08, 0.2)
+        time = np.arange(int(length * RATE)) / RATE
+        if random.random() < 0.35:
+            part = 0.15 * np.diff(random.normal(size=len(time) + 1))
+        else:
+            pitch = (
+                2 * np.pi * np.cumsum(np.linspace(random.uniform(100, 160), random.uniform(100, 160), len(time))) / RATE
+            )
+            part = sum(np.sin(k * pitch) / k**1.5 for k in range(1, 20))
+        start = int(at * RATE)
+        sound[start : start + len(time)] = 0.3 * part * np.hanning(len(time))
+        at += length + random.choice([0.02, 0.08, 0.5], p=[0.55, 0.25, 0.2])
+    return sound.astype(np.float32)
+
+
+def music() -> np.ndarray:
+    """A melody over a bass, with drums."""
+    notes = np.random.default_rng(0).choice([262, 294, 330, 392, 440, 523], 4 * SECONDS)
+    time = np.arange(RATE // 4) / RATE
+    melody = [sum(np.sin(2 * np.pi * note * k * time) / k for k in (1, 2, 3)) * np.exp(-3 * time) for note in notes]
+    drums = np.random.default_rng(1).normal(size=len(TIME)) * np.exp(-(TIME % 0.5) * 50)
+    return (0.1 * np.concatenate(melody) + 0.1 * np.sin(2 * np.pi * 82 * TIME) + 0.2 * drums).astype(np.float32)
+
+
+SPEECH = speech()
+OTHERS = {
+    "silent": 0 * SPEECH,
+    "music": music(),
+    "hum": (0.2 * np.sin(2 * np.pi * 50 * TIME)).astype(np.float32),
+    "noise": (0.1 * np.random.default_rng(2).normal(size=len(TIME))).astype(np.float32),
+}

@@ -15,49 +15,19 @@ from talksplat.errors import UserError
 from talksplat.media.sound import read_audio, read_tracks
 from talksplat.media.speech_track import likeness
 from talksplat.media.video import probe, read_frames
-from tests.media.made_files import RATE, SECONDS, blocks_of, lag_at, long_sound, pictures_of, write_file
+from tests.media.made_files import (
+    OTHERS,
+    RATE,
+    SPEECH,
+    TIME,
+    blocks_of,
+    lag_at,
+    long_sound,
+    pictures_of,
+    resized,
+    write_file,
+)
 from tests.media.test_video import number_of
-
-TIME = np.arange(SECONDS * RATE) / RATE
-
-
-def speech() -> np.ndarray:
-    """Made-up words: vowels that glide, hisses and pauses of uneven length, 4 syllables a second."""
-    random = np.random.default_rng(3)
-    sound = np.zeros(SECONDS * RATE)
-    at = 0.1
-    while at < SECONDS - 0.5:
-        length = random.uniform(0.08, 0.2)
-        time = np.arange(int(length * RATE)) / RATE
-        if random.random() < 0.35:
-            part = 0.15 * np.diff(random.normal(size=len(time) + 1))
-        else:
-            pitch = (
-                2 * np.pi * np.cumsum(np.linspace(random.uniform(100, 160), random.uniform(100, 160), len(time))) / RATE
-            )
-            part = sum(np.sin(k * pitch) / k**1.5 for k in range(1, 20))
-        start = int(at * RATE)
-        sound[start : start + len(time)] = 0.3 * part * np.hanning(len(time))
-        at += length + random.choice([0.02, 0.08, 0.5], p=[0.55, 0.25, 0.2])
-    return sound.astype(np.float32)
-
-
-def music() -> np.ndarray:
-    """A melody over a bass, with drums."""
-    notes = np.random.default_rng(0).choice([262, 294, 330, 392, 440, 523], 4 * SECONDS)
-    time = np.arange(RATE // 4) / RATE
-    melody = [sum(np.sin(2 * np.pi * note * k * time) / k for k in (1, 2, 3)) * np.exp(-3 * time) for note in notes]
-    drums = np.random.default_rng(1).normal(size=len(TIME)) * np.exp(-(TIME % 0.5) * 50)
-    return (0.1 * np.concatenate(melody) + 0.1 * np.sin(2 * np.pi * 82 * TIME) + 0.2 * drums).astype(np.float32)
-
-
-SPEECH = speech()
-OTHERS = {
-    "silent": 0 * SPEECH,
-    "music": music(),
-    "hum": (0.2 * np.sin(2 * np.pi * 50 * TIME)).astype(np.float32),
-    "noise": (0.1 * np.random.default_rng(2).normal(size=len(TIME))).astype(np.float32),
-}
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -109,29 +79,13 @@ def test_of_several_video_tracks_the_largest_is_read_or_the_wanted_one(tmp_path,
         probe(path, 3)
 
 
-def resized(path, sizes, rotations=None) -> Path:
-    """Pictures of one scene in several sizes (height, width), a second each, as streams over bad networks have them."""
-    parts = []
-    for index, (height, width) in enumerate(sizes):
-        images = [cv2.resize(image, (width, height)) for _, image in pictures_of(1)]
-        parts.append(write_file(path.with_name(f"{index}.ts"), [(k / 25, image) for k, image in enumerate(images)]))
-    with av.open(str(path), "w") as container:
-        stream = None
-        for index, part in enumerate(parts):
-            with av.open(str(part)) as source:
-                stream = stream or container.add_stream_from_template(source.streams.video[0])
-                first = None
-                for packet in source.demux(video=0):
-                    if packet.dts is not None:
-                        first = packet.pts if first is None else first
-                        shift = round(index / packet.time_base) - first
-                        packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
-                        container.mux(packet)
-    return path
+def sizes(*shapes: tuple[int, int]) -> list[list[np.ndarray]]:
+    """A second of pictures of each height and width."""
+    return [[cv2.resize(image, (width, height)) for _, image in pictures_of(1)] for height, width in shapes]
 
 
 def test_pictures_of_another_size_are_scaled_to_the_first(tmp_path, caplog):
-    path = resized(tmp_path / "a.ts", [(64, 320), (48, 240), (96, 480)])
+    path = resized(tmp_path / "a.ts", sizes((64, 320), (48, 240), (96, 480)))
     frames = list(read_frames(path))
     assert {frame.shape for frame in frames} == {(64, 320, 3)}
     big = [cv2.resize(frame, (160, 32)) for frame in frames]
@@ -141,7 +95,7 @@ def test_pictures_of_another_size_are_scaled_to_the_first(tmp_path, caplog):
 
 
 def test_another_shape_is_refused(tmp_path):
-    path = resized(tmp_path / "a.ts", [(64, 320), (64, 240)])
+    path = resized(tmp_path / "a.mkv", sizes((64, 320), (64, 240)))
     with pytest.raises(
         UserError, match="shape of the picture changes from 320x64 to 240x64 at 1.00 s: cut the video there"
     ):

@@ -23,8 +23,9 @@ from talksplat.media.face_landmarker import DLIB68
 from talksplat.media.sound_track import shifted
 from talksplat.preprocess.clip_plan import ClipPlan
 from talksplat.preprocess.faces import FaceStream
+from talksplat.preprocess.source import AUTO
 
-AUTO, OFFSET_FILE = "auto", "offset.json"
+OFFSET_FILE = "offset.json"
 SMALLEST = 20  # ms that are worth moving: half a frame
 PRIORS = {WhisperFeatures: "whisper_tiny_en", MelFeatures: "mel"}
 
