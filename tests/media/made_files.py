@@ -116,8 +116,9 @@ def lag_at(found: np.ndarray, original: np.ndarray, time: float, length: float =
     margin = round(most * SAMPLE_RATE)
     piece = original[a:b]
     around = np.pad(found, (margin, margin + len(piece)))[a : b + 2 * margin]
-    score = np.correlate(around, piece, "valid")
-    assert score.max() > 0.6 * np.dot(piece, piece), "the sound is not there"
+    energy = np.convolve(around**2, np.ones(len(piece)), "valid") * np.dot(piece, piece)
+    score = np.correlate(around, piece, "valid") / np.sqrt(np.maximum(energy, 1e-9))
+    assert score.max() > 0.6, "the sound is not there"
     return (int(score.argmax()) - margin) / SAMPLE_RATE
 
 
