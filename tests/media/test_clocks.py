@@ -132,3 +132,20 @@ def test_a_damaged_packet_in_the_middle_is_left_out_and_the_rest_stays_in_step(t
     shown = [number_of(frame) for frame in read_frames(path)]
     assert shown[-60:] == list(range(90, 150)) and probe(path).num_frames == 150
     assert abs(lag_at(read_audio(path), ORIGINAL, 5.0)) < CLOSE
+
+
+def test_avi_has_no_times_of_display(tmp_path):
+    path = write_file(tmp_path / "a.avi", pictures_of(), blocks_of(SOUND), options={"bf": "2", "preset": "fast"})
+    check_in_step(path, (1.0, 5.0))
+
+
+def test_sound_alone_keeps_its_gaps(tmp_path):
+    blocks = [(time, block) for time, block in blocks_of(SOUND) if not 1.2 <= time < 1.8]
+    write_file(tmp_path / "a.mkv", pictures_of(0.2), blocks)
+    with av.open(str(tmp_path / "a.mkv")) as source, av.open(str(tmp_path / "b.mka"), "w") as container:
+        stream = container.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
+    assert abs(lag_at(read_audio(tmp_path / "b.mka"), ORIGINAL, 3.0)) < CLOSE

@@ -10,6 +10,7 @@ import pytest
 
 from talksplat.errors import UserError
 from talksplat.media.video import read_frames
+from tests.media.made_files import write_file
 
 # BT.709 to BT.2020 and to Display P3, linear light (BT.2087; SMPTE EG 432-1).
 TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
@@ -100,6 +101,11 @@ def test_hdr_and_wide_colours_are_those_of_the_sdr_picture(tmp_path, caplog, kin
     assert len(caplog.records) == 1 and "converted to BT.709" in caplog.text
 
 
+def test_hdr_without_other_tags_is_bt2020(tmp_path):
+    write_copy(tmp_path / "a.mkv", KINDS["pq"][3](picture() ** 2.4), PQ, 2, 9, tagged=2)
+    assert rms(tmp_path / "a.mkv", picture()) < 3
+
+
 def test_highlights_are_cut_off_at_white(tmp_path):
     light = np.full((64, 64, 3), 1.0)
     light[:, :32] = 0.5
@@ -120,3 +126,10 @@ def test_a_matrix_that_cannot_be_converted_is_refused(tmp_path):
     write_copy(tmp_path / "a.mp4", picture(), PQ, 9, 9, tagged=14)  # ICtCp
     with pytest.raises(UserError, match=r"a.mp4: its colours \(matrix 14.* write it again as BT.709"):
         list(read_frames(tmp_path / "a.mp4"))
+
+
+def test_interlaced_pictures_are_said(tmp_path, caplog):
+    images = [(k / 25, np.zeros((64, 64, 3), np.uint8)) for k in range(5)]
+    write_file(tmp_path / "a.mkv", images, options={"x264-params": "tff=1"})
+    list(read_frames(tmp_path / "a.mkv"))
+    assert [record.getMessage().count("is interlaced") for record in caplog.records] == [1]

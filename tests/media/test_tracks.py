@@ -18,6 +18,7 @@ from talksplat.media.video import probe, read_frames
 from tests.media.made_files import (
     OTHERS,
     RATE,
+    SECONDS,
     SPEECH,
     TIME,
     blocks_of,
@@ -42,6 +43,18 @@ def test_of_two_sound_tracks_the_one_with_speech_is_read(tmp_path, caplog, name)
     assert not caplog.records and np.array_equal(found, read_tracks(path)[1])
     with pytest.raises(UserError, match="a.mkv has no sound track 3: it has 2, counted from 1"):
         read_audio(path, track=3)
+
+
+def test_tracks_of_unknown_codecs_are_passed_over(tmp_path):
+    """As phones write spatial sound beside the ordinary one."""
+    path = write_file(tmp_path / "a.mkv", pictures_of(), blocks_of(OTHERS["music"]), blocks_of(SPEECH))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"A_PCM/INT/LIT", b"A_PCM/INT/XYZ", 1))
+    assert len(read_tracks(path)[0]) == 0 and np.array_equal(read_audio(path), read_tracks(path)[1])
+    path.write_bytes(content.replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XYZ", 1))
+    assert len(read_audio(path)) == SECONDS * 16000
+    with pytest.raises(UserError, match="a.mkv has no video track that can be decoded"):
+        probe(path)
 
 
 @pytest.mark.clips
@@ -92,6 +105,12 @@ def test_pictures_of_another_size_are_scaled_to_the_first(tmp_path, caplog):
     assert [number_of(frame) for frame in big] == [*range(25)] * 3
     assert "changes from 320x64 to 240x48 at 1.00 s: scaled to 320x64" in caplog.text
     assert "changes from 320x64 to 480x96 at 2.00 s" in caplog.text and len(caplog.records) == 2
+
+
+def test_another_pixel_format_changes_nothing(tmp_path, caplog):
+    path = resized(tmp_path / "a.mkv", sizes((64, 320), (64, 320), (64, 320)), ["yuv420p", "yuv444p", "yuv420p"])
+    assert [number_of(cv2.resize(frame, (160, 32))) for frame in read_frames(path)] == [*range(25)] * 3
+    assert not caplog.records
 
 
 def test_another_shape_is_refused(tmp_path):

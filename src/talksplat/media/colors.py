@@ -14,7 +14,7 @@ from talksplat.media.tracks import Say
 ORDINARY_TRANSFERS = {0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14, 15}  # BT.709, BT.601, sRGB, BT.2020 SDR, unknown
 ORDINARY_PRIMARIES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 22}
 HDR = {int(ColorTrc.SMPTE2084): "HDR (PQ)", int(ColorTrc.ARIB_STD_B67): "HDR (HLG)"}
-BT2020 = 9  # number of the primaries and of the matrix
+BT2020, UNKNOWN = 9, 2  # numbers of primaries and of matrices
 
 
 class RgbReader:
@@ -32,6 +32,10 @@ class RgbReader:
     def __call__(self, frame: av.VideoFrame, width: int, height: int) -> UInt8[np.ndarray, "height width 3"]:
         """A frame scaled to width and height. Raises UserError for colours that FFmpeg cannot convert."""
         transfer, primaries = frame.color_trc, frame.color_primaries
+        if frame.interlaced_frame:
+            self._once(
+                "the picture is interlaced, and edges that move are combed: deinterlace it first (ffmpeg -vf bwdif)"
+            )
         wide = transfer not in ORDINARY_TRANSFERS or primaries not in ORDINARY_PRIMARIES
         try:
             if wide:
@@ -45,10 +49,12 @@ class RgbReader:
 
     def _converted(self, frame: av.VideoFrame, width: int, height: int, transfer: int, primaries: int) -> np.ndarray:
         # A copy carries none of the frame's other tags: those of dynamic HDR would have the tables made anew each time.
-        deep = av.VideoFrame.from_ndarray(self._plain.reformat(frame, width, height, "rgb48le").to_ndarray(), "rgb48le")
+        matrix = BT2020 if frame.colorspace == UNKNOWN and primaries in (BT2020, UNKNOWN) else None
+        plain = self._plain.reformat(frame, width, height, "rgb48le", src_colorspace=matrix)
+        deep = av.VideoFrame.from_ndarray(plain.to_ndarray(), "rgb48le")
         same = transfer in ORDINARY_TRANSFERS
         deep.color_trc = ColorTrc.BT709 if same else transfer
-        deep.color_primaries = BT2020 if primaries in (0, 2) else primaries
+        deep.color_primaries = BT2020 if primaries in (0, UNKNOWN) else primaries
         if same:
             self._once(f"wide colours (primaries {primaries}) are converted to BT.709")
         else:

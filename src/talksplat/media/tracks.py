@@ -50,10 +50,11 @@ def decoded(
 
 
 def picture_streams(container: av.container.InputContainer) -> list[av.video.stream.VideoStream]:
-    """Video tracks, cover pictures of music files and thumbnails not counted."""
+    """Video tracks that can be decoded, cover pictures of music files and thumbnails not counted."""
     kinds = av.stream.Disposition
     covers = kinds.attached_pic | kinds.timed_thumbnails | kinds.still_image
-    return [stream for stream in container.streams.video if not stream.disposition & covers]
+    known = (stream for stream in container.streams.video if stream.codec_context is not None)
+    return [stream for stream in known if not stream.disposition & covers]
 
 
 def picture_stream(
@@ -95,10 +96,11 @@ def first_shown(
 
 
 def start_of(frame: av.VideoFrame, stream: av.video.stream.VideoStream) -> float:
-    """Time of the first picture (s), to which pictures and sound are counted."""
-    if frame.time is not None:
-        return frame.time
-    return 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base)
+    """Time of the first picture on the clock of the file (s)."""
+    start = 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base)
+    if frame.time is None or (stream.container.format.name == "avi" and frame.time - start < NOTED):
+        return start  # AVI has no times of display; FFmpeg's guess is a picture or two late
+    return frame.time
 
 
 def check_step(path: str | Path, what: str, before: float, now: float) -> None:

@@ -136,7 +136,7 @@ def _with_end_times(container, stream, info: VideoInfo, say: Say) -> Iterator[tu
     try:
         for frame in islice(decoded(container, stream, say), info.broken, None):
             if previous is None:
-                start = time = start_of(frame, stream)
+                start = time = start_of(frame, stream) if frame.time is None else frame.time
                 _say_beginning(stream, info, start, say)
             else:
                 before, time = time, time + 1 / info.fps if frame.time is None else frame.time
@@ -167,7 +167,7 @@ def _say_beginning(stream: av.video.stream.VideoStream, info: VideoInfo, start: 
 def _video_stream(container: av.container.InputContainer, path: Path, track: int | None) -> av.video.stream.VideoStream:
     stream = picture_stream(container, track)
     if stream is None:
-        raise UserError(f"{path} has no video track: give a video of a talking head")
+        raise UserError(f"{path} has no video track that can be decoded: give a video of a talking head")
     return stream
 
 
