@@ -45,7 +45,7 @@ KINDS = {  # transfer, primaries, matrix, signal of linear SDR light in BT.709
 def picture() -> np.ndarray:
     """Skin, hair, coats, greys and strong colours, smooth enough for 4:2:0."""
     colors = np.random.default_rng(0).uniform(0.02, 0.98, (5, 6, 3))
-    colors[0], colors[1, :3] = np.linspace(0, 1, 6)[:, None], ([0.85, 0.65, 0.55], [0.35, 0.2, 0.14], [0.1, 0.12, 0.3])
+    colors[0], colors[1, :3] = np.linspace(0, 1, 6)[:, None], ([0.85, 0.65, 0.55], [0.35, 0.2, 0.14], [0.02, 0.2, 0.6])
     return np.repeat(np.repeat(colors, 32, 0), 32, 1)
 
 
