@@ -18,7 +18,7 @@ UNKNOWN, BT2020, PQ, HLG = 2, 9, 16, 18  # numbers of H.273
 ORDINARY_TRANSFERS = {0, 1, UNKNOWN, 3, 4, 5, 6, 7, 11, 12, 13, 14, 15}  # BT.709, BT.601, sRGB, BT.2020 SDR
 ORDINARY_PRIMARIES = {0, 1, UNKNOWN, 3, 4, 5, 6, 7, 8, 22}
 WHITE, PEAK, GAMMA = 203.0, 1000.0, 2.4  # nits of SDR white (BT.2408), of HLG's display; of the SDR display (BT.1886)
-STEPS = 65535
+STEPS, BAND = 65535, 32
 FROM_2020 = [[1.660491, -0.587641, -0.072850], [-0.124550, 1.132900, -0.008349], [-0.018151, -0.100579, 1.118730]]
 FROM_P3 = [[1.224940, -0.224940, 0.0], [-0.042057, 1.042057, 0.0], [-0.019638, -0.078636, 1.098274]]
 TO_BT709 = {BT2020: FROM_2020, 11: FROM_P3, 12: FROM_P3}  # linear light, by primaries
@@ -57,7 +57,8 @@ class RgbReader:
                 )
                 matrix = BT2020 if frame.colorspace == UNKNOWN and primaries == BT2020 else None
                 deep = self._reformatter.reformat(frame, width, height, "rgb48le", src_colorspace=matrix)
-                return to_bt709(deep.to_ndarray(), transfer, primaries)
+                bands = np.array_split(deep.to_ndarray(), height // BAND + 1)  # that stay in the processor's cache
+                return np.concatenate([to_bt709(band, transfer, primaries) for band in bands])
             error: Exception | str = "unknown"
         except av.FFmpegError as problem:
             error = problem
@@ -76,13 +77,14 @@ def to_bt709(
     signal: UInt16[np.ndarray, "height width 3"], transfer: int, primaries: int
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Picture of an SDR display for R'G'B' of a transfer and primaries (numbers of H.273)."""
-    light = _linear(transfer)[signal]
+    light = np.take(_linear(transfer), signal, mode="clip")  # four times as fast as without a mode
     if transfer == HLG:  # scene light; a display's grows with the scene's luminance (BT.2100, system gamma 1.2)
         light *= (PEAK / WHITE) * cv2.pow(cv2.transform(light, np.array(LUMINANCE, np.float32)), 0.2)[..., None]
     if primaries in TO_BT709:
         light = cv2.transform(light, np.array(TO_BT709[primaries], np.float32))
     # The square root gives dark colours as many steps of the table as bright ones.
-    return _encoded()[(STEPS * cv2.sqrt(light.clip(0, 1)) + 0.5).astype(np.uint16)]
+    steps = (STEPS * cv2.sqrt(light.clip(0, 1)) + 0.5).astype(np.uint16)
+    return np.take(_encoded(), steps, mode="clip")
 
 
 @cache
