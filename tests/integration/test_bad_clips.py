@@ -17,6 +17,7 @@ from talksplat.data.datamodule import PortraitDataModule
 from talksplat.media.sound import read_audio
 from talksplat.media.video import read_frames
 from talksplat.preprocess.__main__ import main
+from tests.media.made_files import blocks_of, joined, lag_at, resized
 
 pytestmark = [pytest.mark.clips, pytest.mark.assets]
 SIZE, COUNT = 192, 130
@@ -106,3 +107,31 @@ def test_upright_phone_video_of_odd_size_at_60_frames_a_second_with_a_faint_long
     assert {"length", "sound"} <= failed and "frame rate" not in failed
     assert any("longer than the picture" in note for note in manifest["notes"])
     assert np.load(tmp_path / "subject" / "aud_mel.npy").shape[0] == 60
+
+
+def test_another_size_in_the_middle_a_gap_in_the_sound_and_another_speaker_on_the_first_track(source, tmp_path):
+    """What calls recorded over a network are like. Pictures shrink, sound is missing from 1.2 to 1.8 s."""
+    frames, sound = source
+    other = soxr.resample(read_audio(Path(os.environ["TALKSPLAT_CLIPS"]) / "hdtf_katie_hill.mp4"), 16000, 48000)
+    blocks = [(time, block) for time, block in blocks_of(sound) if not 1.2 <= time < 1.8]
+    parts = [frames[:65], [cv2.resize(f, (144, 144), interpolation=cv2.INTER_AREA) for f in frames[65:]]]
+    video = resized(tmp_path / "video.mkv", parts)
+    clip = joined(tmp_path / "clip.mkv", video, blocks_of(other[: len(sound)]), blocks)
+    manifest = preprocess(clip, tmp_path / "subject", "alignment=none")
+    notes = " ".join(manifest["notes"])
+    assert "of 2 sound tracks number 2 is used" in notes and "no sound for 0.60 s from 1.20 s on" in notes
+    assert f"changes from {SIZE}x{SIZE} to 144x144 at 2.60 s: scaled" in notes
+    assert manifest["frame_ids"] == list(range(COUNT)) and max(manifest["track"]["rigid_error_px"]) < 1.5
+    written, original = read_audio(tmp_path / "subject" / "aud.wav"), soxr.resample(sound, 48000, 16000)
+    for time in (0.4, 2.4, 4.2):
+        assert abs(lag_at(written, original, time) + manifest["sound_shift_ms"] / 1000) < 0.02
+
+
+def test_a_picture_of_another_shape_in_the_middle_is_refused_in_one_line(source, tmp_path, capsys):
+    frames, sound = source
+    video = resized(tmp_path / "video.mkv", [frames[:30], [f[:, 48:] for f in frames[30:60]]])
+    with pytest.raises(SystemExit, match="2"):
+        preprocess(joined(tmp_path / "clip.mkv", video, blocks_of(sound)), tmp_path / "subject")
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and "shape of the picture changes from 192x192 to 144x192 at 1.20 s" in error
+    assert not (tmp_path / "subject").exists()

@@ -141,6 +141,7 @@ def verdicts(**changes):
         source_fps=25.0,
         face_height=np.full(count, 0.45),
         viewmats=track.viewmats,
+        rigid_error=np.full(count, 0.8),
         sharpness=np.full(count, 300.0),
         light=np.full(count, 120.0),
         samples=np.sin(np.arange(16000)) * 0.3,
@@ -168,6 +169,7 @@ def test_verdicts_name_what_a_clip_breaks():
         "hardly any sound": {"samples": np.zeros(16000)},
         "large face": {"face_height": np.full(2500, 0.6)},
         "left out": {"unusable": 60},
+        "by over 4 in 2% of the frames": {"rigid_error": np.where(np.arange(2500) < 50, 7.0, 0.8)},
         "out of sync: the sound came 200 ms late": {"sync": in_sync(0.2)},
         "out of sync: the sound came 80 ms early": {"sync": in_sync(-0.08)},
     }.items():

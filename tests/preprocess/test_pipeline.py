@@ -26,7 +26,9 @@ from talksplat.preprocess.segmentation.choose import BestSegmenter
 from talksplat.preprocess.segmentation.imported import ImportedSegmenter
 from talksplat.preprocess.segmentation.mediapipe import MediapipeSegmenter
 from talksplat.preprocess.segmentation.segmenter import ColorModelSegmenter
+from talksplat.preprocess.steps import check_track
 from talksplat.subject_format.labels import Label, decode_parsing
+from tests.preprocess.face_fixtures import make_track
 
 TONE = (0.2 * np.sin(np.arange(16000 * 4) * 0.1)).astype(np.float32)
 
@@ -96,8 +98,20 @@ def test_no_face(tmp_path):
     assert not (tmp_path / "subject").exists()
 
 
+def test_a_track_that_misses_the_face_is_an_error():
+    track = make_track(200)
+    track.rigid_error[:] = 0.5
+    check_track(track, 256)
+    track.rigid_error[120:122] = 7.0  # of 512 pixels 14
+    check_track(track, 256)
+    track.rigid_error[120:124] = 7.0
+    with pytest.raises(UserError, match=r"misses the face by up to 14.0 pixels .* in 4 of 200 frames \(120-123\)"):
+        check_track(track, 256)
+
+
 def test_settings_are_checked_and_composed():
-    for changes, word in (({"resolution": 33}, "resolution"), ({"on_cut": "guess"}, "on_cut")):
+    wrong = {"resolution": 33}, {"on_cut": "guess"}, {"video_track": 0}, {"sound_track": "second"}
+    for changes, word in ((change, next(iter(change))) for change in wrong):
         with pytest.raises(UserError, match=word):
             preprocessor(**changes)
     config = compose("preprocess", ["video=a.mp4", "subject=b"])

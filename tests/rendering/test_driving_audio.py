@@ -11,6 +11,7 @@ from talksplat.errors import UserError
 from talksplat.media.sound import read_audio, write_wav
 from talksplat.rendering.driving_audio import driving_audio_from_file, driving_audio_from_text
 from talksplat.subject_format.audio_windows import rewindow
+from tests.media.made_files import OTHERS, SPEECH, blocks_of, pictures_of, write_file
 
 MEL = OmegaConf.create(
     {
@@ -89,3 +90,11 @@ def test_recordings_need_an_extractor(tmp_path):
         driving_audio_from_text("Hello", "en", STORED)
     with pytest.raises(UserError, match="sound="):
         driving_audio_from_file(tmp_path / "a.wav", MEL, sound=tmp_path / "a.wav")
+
+
+def test_a_recording_with_several_tracks_drives_with_the_one_that_speaks_or_is_wanted(tmp_path, caplog):
+    path = write_file(tmp_path / "a.mkv", pictures_of(1), blocks_of(OTHERS["hum"]), blocks_of(SPEECH))
+    driving = driving_audio_from_file(path, MEL)
+    assert np.array_equal(driving.features, driving_audio_from_file(path, MEL, track=2).features)
+    assert np.array_equal(driving.sound, read_audio(path, 48000, track=2)) and len(caplog.records) == 1
+    assert not np.array_equal(driving.features, driving_audio_from_file(path, MEL, track=1).features)

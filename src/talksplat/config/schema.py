@@ -114,6 +114,7 @@ class RenderConfig:
     split: str | None = None
     voice: str = "en"
     sound: str | None = None
+    sound_track: int | None = None
     subject: str | None = None
     person: str | None = None  # whose avatar, of several people
     speech_model: str | None = None
@@ -137,6 +138,8 @@ class ClipConfig:
 
     min_seconds: float = 2.0
     on_cut: str = "longest"  # longest | keep | fail
+    video_track: Any = "auto"  # number from 1
+    sound_track: Any = "auto"
     sound_shift_ms: Any = "auto"  # move the sound earlier by so much | auto: by what is found for certain
 
 

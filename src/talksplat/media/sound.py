@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import wave
 from pathlib import Path
 
@@ -14,34 +12,44 @@ from jaxtyping import Float
 from talksplat.errors import UserError
 from talksplat.files import replacing
 from talksplat.media import SAMPLE_RATE
+from talksplat.media.sound_track import decode_track
+from talksplat.media.speech_track import SILENCE, most_like_speech
+from talksplat.media.tracks import Say, first_shown, picture_stream, start_of, warn
 
-logger = logging.getLogger(__name__)
-
-SILENCE = 1e-4  # three steps of 16-bit PCM: nothing was recorded
+UNREADABLE = (av.FFmpegError, ValueError, UnicodeDecodeError)
 NOTED_DIFFERENCE = 0.1  # s between the ends of sound and picture; encoders leave less
 
 
-def read_audio(path: str | Path, rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Samples float32 [n] in about [-1, 1], mono, at `rate` Hz, of the first audio track of an audio or video file.
+def read_audio(
+    path: str | Path,
+    rate: int = SAMPLE_RATE,
+    track: int | None = None,
+    picture: int | None = None,
+    say: Say | None = None,
+) -> np.ndarray:
+    """Samples float32 [n] in about [-1, 1], mono, at `rate` Hz, of an audio track of an audio or video file.
 
-    In a video, sample 0 is at the time of the first picture: a track that starts later (or earlier) is padded (or cut),
-    so that sound and picture stay together. All channels are mixed down.
+    In a video, sample 0 is at the time of the first picture that `read_frames` shows, and every block of sound at its own
+    time: what starts later is padded, what starts earlier cut, gaps are filled with silence. All channels are mixed down.
+
+    Args:
+        track: number of the audio track, from 1; None: the one that is most like speech.
+        picture: number of the video track, from 1, as for `read_frames`.
+        say: takes sentences about what is odd; None: they are logged.
 
     Raises:
-        UserError: no such file, not an audio file, no audio track, no samples, samples that are not finite.
+        UserError: no such file, not an audio file, no audio track, no samples, samples that are not finite, time stamps
+            that run backwards.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no such audio file: {path}")
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise UserError(f"{path} has no audio track: give a file with sound")
-            samples = _decode(container, rate)
-    except (av.FFmpegError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} cannot be read as audio ({error}): give a wav, mp3, m4a, flac, ogg or video file"
-        ) from error
+    path, say = Path(path), say or warn(path)
+    count, start = _sound_tracks(path, picture)
+    if track is not None and not 1 <= track <= count:
+        raise UserError(f"{path} has no sound track {track}: it has {count}, counted from 1")
+    if track is None and count > 1:
+        tracks = read_tracks(path, picture)
+        track = most_like_speech(tracks) + 1
+        say(f"of {count} sound tracks number {track} is used, which is most like speech{_silent(tracks)}")
+    samples = _read_track(path, track or 1, rate, start, say)
     if not len(samples):
         raise UserError(f"{path} has an audio track without any samples")
     if not np.isfinite(samples).all():
@@ -49,42 +57,52 @@ def read_audio(path: str | Path, rate: int = SAMPLE_RATE) -> np.ndarray:
     return samples
 
 
-def picture_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream | None:
-    """The first video track, cover pictures of music files not counted."""
-    pictures = (s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic)
-    return next(pictures, None)
+def read_tracks(path: Path, picture: int | None = None) -> list[np.ndarray]:
+    """Every audio track as `read_audio` reads it; without samples where one cannot be decoded."""
+    count, start = _sound_tracks(path, picture)
+    tracks = []
+    for number in range(1, count + 1):
+        try:
+            samples = _read_track(path, number, SAMPLE_RATE, start, lambda sentence: None)
+        except UserError:
+            samples = np.zeros(0, np.float32)
+        tracks.append(samples if np.isfinite(samples).all() else samples[:0])
+    return tracks
 
 
-def _decode(container: av.container.InputContainer, rate: int) -> np.ndarray:
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate)
-    blocks: list[np.ndarray] = []
-    start, gain = 0.0, 1.0
+def _silent(tracks: list[np.ndarray]) -> str:
+    silent = [str(k) for k, samples in enumerate(tracks, 1) if np.abs(samples).max(initial=0) < SILENCE]
+    return f" (silent: {', '.join(silent)})" if silent else ""
+
+
+def _sound_tracks(path: Path, picture: int | None) -> tuple[int, float | None]:
+    """Number of audio tracks, and the time of the first picture where there are pictures."""
+    if not path.is_file():
+        raise UserError(f"no such audio file: {path}")
     try:
-        for frame in container.decode(container.streams.audio[0]):
-            if not blocks:
-                start = frame.time or 0.0
-                # FFmpeg adds channels at equal power; halved, sound in the middle of a stereo field keeps its level.
-                gain = 1.0 if frame.layout.nb_channels == 1 else math.sqrt(0.5)
-            blocks += [block.to_ndarray()[0] for block in resampler.resample(frame)]
-    except av.FFmpegError as error:
-        if not blocks:
-            raise
-        logger.warning("%s: the audio track breaks off (%s); what comes before is used", container.name, error)
-    if not blocks:
-        return np.zeros(0, np.float32)
-    blocks += [block.to_ndarray()[0] for block in resampler.resample(None)]
-    samples = gain * np.concatenate(blocks)
-    picture = picture_stream(container)
-    if picture is not None and picture.start_time is not None:
-        samples = shifted(samples, round((start - float(picture.start_time * picture.time_base)) * rate))
-    return samples.astype(np.float32, copy=False)
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise UserError(f"{path} has no audio track: give a file with sound")
+            stream = picture_stream(container, picture)
+            shown = None if stream is None else first_shown(container, stream)
+            return len(container.streams.audio), None if shown is None else start_of(shown[0], stream)
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from error
 
 
-def shifted(samples: np.ndarray, offset: int) -> np.ndarray:
-    """Sound that comes `offset` samples later, with silence before it; or earlier, with its beginning cut off."""
-    if offset >= 0:
-        return np.concatenate([np.zeros(offset, np.float32), samples])
-    return samples[-offset:]
+def _read_track(path: Path, number: int, rate: int, start: float | None, say: Say) -> np.ndarray:
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.audio[number - 1]
+            if stream.codec_context is None:
+                raise ValueError("its codec is not known")
+            return decode_track(container, stream, rate, start, say)
+    except UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} cannot be read as audio ({error}): give a wav, mp3, m4a, flac, ogg or video file")
 
 
 def fit_to_length(samples: np.ndarray, seconds: float, rate: int = SAMPLE_RATE) -> tuple[np.ndarray, str | None]:

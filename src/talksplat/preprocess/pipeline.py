@@ -15,11 +15,9 @@ import numpy as np
 
 from talksplat.audio import AudioFeatures
 from talksplat.errors import UserError
-from talksplat.files import content_hash
 from talksplat.fingerprints import settings_of
 from talksplat.lips.sync import SoundOffset
 from talksplat.media.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
-from talksplat.media.sound import check_sound, read_audio
 from talksplat.media.video import probe
 from talksplat.preprocess import steps
 from talksplat.preprocess.alignment.base import Alignment
@@ -31,8 +29,9 @@ from talksplat.preprocess.feature_step import keep_features
 from talksplat.preprocess.image_transfer import Imported
 from talksplat.preprocess.segmentation.base import ClipImages, Segmenter
 from talksplat.preprocess.segmentation.choose import BestSegmenter
-from talksplat.preprocess.sound_sync import AUTO, SoundSync, load_offset, move_earlier, save_offset, shift_for
-from talksplat.preprocess.subject_folder import Made, Source, write_subject
+from talksplat.preprocess.sound_sync import SoundSync, load_offset, move_earlier, save_offset, shift_for
+from talksplat.preprocess.source import AUTO, Source, open_source, track_number, with_followed_track
+from talksplat.preprocess.subject_folder import Made, write_subject
 from talksplat.progress_bars import ProgressBars
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ MOST_SHIFT = 2000  # ms
 LEAST_POINTS = 1500  # the face alone has 468 landmarks
 
 # Raised whenever a step's code gives other results; kept results of older versions are made again.
-VERSIONS = {"faces": 3, "frames": 1, "track": 3, "labels": 8, "plate": 3, "points": 2, "align": 1, "sync": 1}
+VERSIONS = {"faces": 4, "frames": 2, "track": 3, "labels": 8, "plate": 3, "points": 2, "align": 1, "sync": 1}
 
 
 class Preprocessor:
@@ -56,6 +55,8 @@ class Preprocessor:
         min_seconds: shortest usable clip.
         on_cut: "longest" takes the longest scene of a clip with cuts, "keep" all of them, "fail" refuses it.
         sound_shift_ms: move the sound earlier by so much; "auto": by what is found, where that is certain.
+        video_track: number of the video track, from 1; "auto": the one that shows a face.
+        sound_track: number of the sound track, from 1; "auto": the one that the lips follow, or that is most like speech.
         points: number of start points.
         composites: also write `gt_imgs`, which only other projects read.
         workers: threads for segmentation; None: one for each processor.
@@ -74,6 +75,8 @@ class Preprocessor:
         min_seconds: float = 2.0,
         on_cut: Literal["longest", "keep", "fail"] = "longest",
         sound_shift_ms: str | int = "auto",
+        video_track: str | int = "auto",
+        sound_track: str | int = "auto",
         points: int = 30000,
         composites: bool = False,
         workers: int | None = None,
@@ -99,6 +102,8 @@ class Preprocessor:
         self.min_seconds = min_seconds
         self.on_cut = on_cut
         self.sound_shift_ms = sound_shift_ms
+        self.video_track = track_number("clip.video_track", video_track)
+        self.sound_track = track_number("clip.sound_track", sound_track)
         self.points = points
         self.composites = composites
         self.workers = workers or os.cpu_count() or 1
@@ -116,29 +121,30 @@ class Preprocessor:
             UserError: anything wrong with the input, before or after looking at the pictures; `subject` is then not made.
         """
         video, subject = Path(video).expanduser(), Path(subject).expanduser()
-        source = self._check(video, subject, audio)
+        self._check(video, subject, audio)
         model = face_landmarker_path(self.assets)
         segmenter = self.segmenter.ready()
+        source = open_source(video, audio, model, self.video_track, self.sound_track)
         cache = StepCache(work or subject.with_name(subject.name + ".work"))
         done: list[StepResult] = []
 
         def step(name: str, inputs: dict[str, Any], compute) -> StepResult:
-            done.append(cache.run(name, VERSIONS[name], inputs, compute))
+            done.append(cache.run(name, VERSIONS[name.partition("-")[0]], inputs, compute))
             return done[-1]
 
         seen = {
             "video": source.sha256,
+            "track": source.picture,
             "model": FACE_LANDMARKER_SHA256,
             "mediapipe": importlib.metadata.version("mediapipe"),
         }
-        found = step("faces", seen, lambda f: steps.detect_faces(f, video, source.info, model, self.bars))
+        found = step("faces", seen, lambda f: steps.detect_faces(f, source, model, self.bars))
         faces = FaceStream.load(found.folder / "faces.npz")
         plan = plan_clip(faces, self.resolution, self.min_seconds, self.on_cut, str(video))
-        sync, shift = self._synchronise(step, source, plan, faces, found.key)
+        source, sync, shift = self._synchronise(step, source, plan, faces, found.key)
+        plan.notes[:0] = [*source.notes, *found.summary["notes"]]
         source = replace(source, samples=move_earlier(source.samples, shift))
-        heard = keep_features(
-            cache, self.feature_name, self.features, source.samples, len(faces.light), Path(audio or video)
-        )
+        heard = keep_features(cache, self.feature_name, self.features, source.samples, len(faces.light), source.sound)
         done.append(heard)
         for part in (self.face_tracker, segmenter):
             if isinstance(part, Imported):
@@ -146,11 +152,12 @@ class Preprocessor:
 
         area = {
             "video": source.sha256,
+            "track": source.picture,
             "crop": list(plan.crop),
             "size": plan.resolution,
             "ids": [int(plan.frame_ids[0]), int(plan.frame_ids[-1]), *sorted(plan.lost + plan.covered)],
         }
-        frames = step("frames", area, lambda f: steps.cut_frames(f, video, plan, self.workers, self.bars))
+        frames = step("frames", area, lambda f: steps.cut_frames(f, source, plan, self.workers, self.bars))
         posed = {"faces": found.key, "frames": frames.key, "tracker": settings_of(self.face_tracker)}
         tracked = step("track", posed, lambda f: steps.track_head(f, plan, faces, self.face_tracker))
         track = steps.load_track(tracked.folder)
@@ -185,24 +192,31 @@ class Preprocessor:
 
     def _synchronise(
         self, step: Callable[..., StepResult], source: Source, plan: ClipPlan, faces: FaceStream, faces_key: str
-    ) -> tuple[SoundOffset, int]:
-        """Offset of the sound as it came, and the milliseconds by which it is moved earlier."""
+    ) -> tuple[Source, SoundOffset, int]:
+        """Source with the right sound track, offset of its sound as it came, and the milliseconds by which it is moved
+        earlier."""
         finder = SoundSync(self.features, self.assets)
-        sound = hashlib.sha256(np.ascontiguousarray(source.samples, np.float32).tobytes()).hexdigest()
         frames = hashlib.sha256(plan.frame_ids.tobytes()).hexdigest()
-        inputs = {"sound": sound, "faces": faces_key, "frames": frames, "finder": finder.identity()}
-        kept = step("sync", inputs, lambda f: save_offset(f, finder.find(source.samples, plan, faces)))
-        offset = load_offset(kept.folder)
+
+        def find(samples: np.ndarray, number: int) -> SoundOffset:
+            sound = hashlib.sha256(np.ascontiguousarray(samples, np.float32).tobytes()).hexdigest()
+            inputs = {"sound": sound, "faces": faces_key, "frames": frames, "finder": finder.identity()}
+            name = f"sync-{number}" if source.tracks else "sync"
+            return load_offset(step(name, inputs, lambda f: save_offset(f, finder.find(samples, plan, faces))).folder)
+
+        source = with_followed_track(source, find)
+        offset = find(source.samples, 0)
         shift = shift_for(self.sound_shift_ms, offset)
         if shift:
             logger.info("the sound is moved %d ms %s", abs(shift), "earlier" if shift > 0 else "later")
-        return offset, shift
+        return source, offset, shift
 
     def _align(self, folder: Path, clip: ClipImages, labels: Path, points: Path) -> dict[str, Any]:
         return steps.align(folder, clip, labels, points, self.alignment, self.workers, self.bars)
 
-    def _check(self, video: Path, subject: Path, audio: Path | None) -> Source:
-        info = probe(video)
+    def _check(self, video: Path, subject: Path, audio: Path | None) -> None:
+        """Refuse what cannot work before anything is looked for or downloaded."""
+        info = probe(video, self.video_track)
         if subject.exists() and (not subject.is_dir() or any(subject.iterdir())):
             raise UserError(f"{subject} exists and is not empty: remove it, or choose another subject=FOLDER")
         if audio is None and not info.has_audio:
@@ -211,6 +225,3 @@ class Preprocessor:
             raise UserError(
                 f"{video} is too short: {info.duration:.2f} s, at least clip.min_seconds={self.min_seconds:g} s are needed"
             )
-        samples = read_audio(audio or video)
-        check_sound(samples, Path(audio or video))
-        return Source(video, info, content_hash(video), samples)

@@ -20,11 +20,12 @@ from talksplat.lips.shipped import find_prior
 from talksplat.lips.sync import SoundOffset, find_offset
 from talksplat.media import SAMPLE_RATE
 from talksplat.media.face_landmarker import DLIB68
-from talksplat.media.sound import shifted
+from talksplat.media.sound_track import shifted
 from talksplat.preprocess.clip_plan import ClipPlan
 from talksplat.preprocess.faces import FaceStream
+from talksplat.preprocess.source import AUTO
 
-AUTO, OFFSET_FILE = "auto", "offset.json"
+OFFSET_FILE = "offset.json"
 SMALLEST = 20  # ms that are worth moving: half a frame
 PRIORS = {WhisperFeatures: "whisper_tiny_en", MelFeatures: "mel"}
 

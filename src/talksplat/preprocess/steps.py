@@ -14,16 +14,18 @@ from threadpoolctl import threadpool_limits
 
 from talksplat.errors import UserError
 from talksplat.files import write_bytes
-from talksplat.media.video import VideoInfo, read_frames
+from talksplat.media.video import read_frames
 from talksplat.preprocess import plates, start_points
 from talksplat.preprocess.alignment.base import Alignment
-from talksplat.preprocess.clip_plan import FPS, ClipPlan
+from talksplat.preprocess.clip_plan import FPS, ClipPlan, frame_list
 from talksplat.preprocess.face_tracker.base import FaceTracker, HeadTrack
 from talksplat.preprocess.faces import FaceStream, watch
 from talksplat.preprocess.segmentation.base import ClipImages, Segmenter
+from talksplat.preprocess.source import Source
 from talksplat.progress_bars import ProgressBars
 from talksplat.subject_format.labels import Label
 
+LARGE_ERROR = 10.0  # pixels at 512; 99 % of the frames of real clips stay below 2
 PLATE_FRAMES, POINT_FRAMES = 60, 40  # frames that plate and start points are made from
 
 
@@ -44,24 +46,26 @@ def read_png(path: Path) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
 
 
-def detect_faces(folder: Path, video: Path, info: VideoInfo, model: Path, bars: ProgressBars) -> dict:
+def detect_faces(folder: Path, source: Source, model: Path, bars: ProgressBars) -> dict:
     """faces.npz of the whole video; parts finished before an interruption are kept."""
-    frames = bars(read_frames(video, FPS), "faces", total=round(info.duration * FPS))
-    stream = watch(frames, model, FPS, kept=folder)
+    notes: list[str] = []
+    frames = read_frames(source.video, FPS, track=source.picture, say=notes.append)
+    stream = watch(bars(frames, "faces", total=round(source.info.duration * FPS)), model, FPS, kept=folder)
     stream.save(folder / "faces.npz")
     for part in folder.glob("part-*.npz"):
         part.unlink()
-    return {"frames": len(stream.light), "with_face": int(stream.found.sum())}
+    return {"frames": len(stream.light), "with_face": int(stream.found.sum()), "notes": notes}
 
 
-def cut_frames(folder: Path, video: Path, plan: ClipPlan, workers: int, bars: ProgressBars) -> dict:
+def cut_frames(folder: Path, source: Source, plan: ClipPlan, workers: int, bars: ProgressBars) -> dict:
     """{frame_id}.png of every used frame, cropped and scaled; those written before an interruption are kept."""
     wanted = set(plan.frame_ids.tolist())
     x, y, side = plan.crop
     shrink = plan.resolution < side
 
     def used() -> Iterator[tuple[int, np.ndarray]]:
-        for frame_id, frame in enumerate(read_frames(video, FPS)):
+        frames = read_frames(source.video, FPS, track=source.picture, say=lambda sentence: None)
+        for frame_id, frame in enumerate(frames):
             if frame_id > plan.frame_ids[-1]:
                 break
             if frame_id in wanted:
@@ -86,6 +90,7 @@ def cut_frames(folder: Path, video: Path, plan: ClipPlan, workers: int, bars: Pr
 def track_head(folder: Path, plan: ClipPlan, faces: FaceStream, tracker: FaceTracker) -> dict:
     """track.npz with poses, focal length, mesh and errors."""
     track = tracker(plan.frame_ids, plan.landmarks(faces), plan.resolution, plan.resolution)
+    check_track(track, plan.resolution)
     save_track(folder, track)
     return {
         "focal": round(track.focal, 1),
@@ -96,6 +101,17 @@ def track_head(folder: Path, plan: ClipPlan, faces: FaceStream, tracker: FaceTra
         "full_error_px": {"mean": _round(track.full_error.mean()), "p99": _round(np.percentile(track.full_error, 99))},
         "distance_dm": _round(track.viewmats[:, 2, 3].mean()),
     }
+
+
+def check_track(track: HeadTrack, resolution: int) -> None:
+    """Raise UserError where more than one frame in a hundred has a pose that misses its face: one that is not the clip's."""
+    error = track.rigid_error * 512 / resolution
+    missed = track.frame_ids[error > LARGE_ERROR]
+    if len(missed) > 0.01 * len(error):
+        raise UserError(
+            f"the head track misses the face by up to {error.max():.1f} pixels (at 512) in {len(missed)} of {len(error)} "
+            f"frames ({frame_list(missed.tolist())}): is that another person, another zoom or no face? Cut these parts out"
+        )
 
 
 def _round(value: float) -> float:

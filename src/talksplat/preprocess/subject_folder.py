@@ -16,7 +16,6 @@ from talksplat.fingerprints import settings_of
 from talksplat.lips.sync import SoundOffset
 from talksplat.media.face_landmarker import DLIB68
 from talksplat.media.sound import fit_to_length
-from talksplat.media.video import VideoInfo
 from talksplat.preprocess import report, sound_sync, steps
 from talksplat.preprocess.action_units import action_units
 from talksplat.preprocess.cache import StepResult
@@ -25,6 +24,7 @@ from talksplat.preprocess.faces import FaceStream
 from talksplat.preprocess.feature_step import ABOUT_FILE, FEATURES_FILE
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.matte import head_alpha
+from talksplat.preprocess.source import Source
 from talksplat.preprocess.torso_plate import torso_edge, torso_image
 from talksplat.preprocess.verdicts import Check
 from talksplat.progress_bars import ProgressBars
@@ -33,16 +33,6 @@ from talksplat.subject_format.writer import SubjectWriter
 
 REPORT_NAME = report.HTML_NAME
 WRITING_VERSION = 3  # raised whenever the files of a frame come out differently from the same steps
-
-
-@dataclass(frozen=True)
-class Source:
-    """The checked input."""
-
-    video: Path
-    info: VideoInfo
-    sha256: str
-    samples: np.ndarray  # sound at 16 kHz
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def driving_audio_from_file(
     sound: str | Path | None = None,
     speech_model: str | None = None,
     fingerprint: Float[np.ndarray, " feature"] | None = None,
+    track: int | None = None,
 ) -> DrivingAudio:
     """Features of a recording, or stored features.
 
@@ -52,6 +53,7 @@ def driving_audio_from_file(
         sound: with features, the recording for the sound track; None: no sound.
         speech_model: checkpoint that computes the features; None: where it was when the avatar was trained.
         fingerprint: of the features that the avatar was trained with; None: unknown.
+        track: number of the recording's sound track, from 1; None: the one that is most like speech.
 
     Raises:
         UserError: a file that cannot be read, features of another shape, or a recording for an avatar whose kind of
@@ -60,11 +62,12 @@ def driving_audio_from_file(
     path = Path(path)
     if path.suffix.lower() == ".npy":
         features = _read_features(path, audio)
-        return DrivingAudio(features, None if sound is None else read_audio(sound, SOUND_RATE))
+        return DrivingAudio(features, None if sound is None else read_audio(sound, SOUND_RATE, track))
     if sound is not None:
         raise UserError("sound= needs audio=FEATURES.npy; a recording given as audio= is itself the sound track")
     extractor = _extractor(audio, f"audio={path}", speech_model, fingerprint)
-    return DrivingAudio(extractor(read_audio(path)), read_audio(path, SOUND_RATE))
+    features = extractor(read_audio(path, track=track))
+    return DrivingAudio(features, read_audio(path, SOUND_RATE, track, say=lambda sentence: None))
 
 
 def driving_audio_from_text(

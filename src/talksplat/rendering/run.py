@@ -76,7 +76,9 @@ def _sequence(
     if config.text is not None:
         driving = driving_audio_from_text(config.text, config.voice, trained.audio, config.speech_model, known)
     else:
-        driving = driving_audio_from_file(config.audio_file, trained.audio, config.sound, config.speech_model, known)
+        driving = driving_audio_from_file(
+            config.audio_file, trained.audio, config.sound, config.speech_model, known, config.sound_track
+        )
     return speech_sequence(clip, driving, instantiate(config.camera), trained.audio.context, lags, ahead)
 
 

@@ -21,7 +21,8 @@ def print_report(console: Console, manifest: dict[str, Any]) -> None:
     table.add_column("result")
     for step in manifest["steps"]:
         time = "kept" if step["cached"] else f"{step['seconds']:.1f} s"
-        table.add_row(step["name"], time, ", ".join(f"{key} {_short(value)}" for key, value in step["summary"].items()))
+        found = (f"{key} {_short(value)}" for key, value in step["summary"].items() if key != "notes")
+        table.add_row(step["name"], time, ", ".join(found))
     console.print(table)
     for note in manifest["notes"]:
         console.print(f"note: {note}")

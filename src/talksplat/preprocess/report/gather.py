@@ -33,6 +33,7 @@ def run_checks(made: Made, sync: SoundOffset, shift: int) -> list[Check]:
         source_fps=made.source.info.fps,
         face_height=np.ptp(made.clip.landmarks[..., 1], axis=1) / plan.resolution,
         viewmats=made.clip.track.viewmats,
+        rigid_error=made.clip.track.rigid_error * 512 / plan.resolution,
         sharpness=faces.sharpness[ids],
         light=faces.light[ids],
         samples=made.source.samples,
