@@ -12,7 +12,47 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from talksplat.errors import UserError
+
+
+@contextmanager
+def locked(path: Path, remedy: str, inside: bool = False, wait: bool = False) -> Iterator[None]:
+    """Keep other processes from writing `path` (a file or a folder, there or not) while the block lasts.
+
+    The lock is a file next to it, whatever links lead there, and is removed at the end. The system frees the lock of a
+    killed process; on file systems without locks the file holds the process id, and counts as long as that process runs.
+
+    Args:
+        path: what is about to be written.
+        remedy: what else the user may do.
+        inside: the lock lies in the folder `path`, which other machines may know by another name.
+        wait: for the other process to end.
+
+    Raises:
+        UserError: another process holds the lock, or it cannot be made.
+    """
+    path = path.expanduser().resolve()
+    file = path / ".lock" if inside else path.with_name(f".{path.name}.lock")
+    is_new = not file.parent.exists()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(file).acquire(timeout=-1 if wait else 0)
+    except Timeout as error:
+        raise UserError(
+            f"another process is working on {path} (it holds {file}): wait until it ends, or {remedy}"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot make {path} ({error.strerror or error}): {remedy}") from error
+    with lock:
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                file.unlink()  # while it is held: whoever opened it before notices, and tries again
+                if is_new:
+                    file.parent.rmdir()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import talksplat
 from talksplat.audio.base import ROW_RATE, AudioFeatures
 from talksplat.config import CONF_DIR, compose, instantiate
 from talksplat.errors import UserError, exits_cleanly
+from talksplat.files import locked
 from talksplat.lips import TARGETS, LipClip, LipPrior, Recipe, lip_measures
 from talksplat.lips.learn import learn
 from talksplat.media.sound import check_sound, read_audio
@@ -148,7 +149,9 @@ def main(arguments: list[str] | None = None) -> None:
     if {"-h", "--help"} & set(arguments):
         console.print(f"{__doc__}\n{(CONF_DIR / 'learn_lips.yaml').read_text()}", markup=False)
         return
-    learn_lips(compose("learn_lips", arguments), console)
+    config = compose("learn_lips", arguments)
+    with locked(Path(config.out), "give another out="):
+        learn_lips(config, console)
 
 
 if __name__ == "__main__":

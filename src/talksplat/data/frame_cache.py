@@ -23,6 +23,7 @@ from rich.progress import track
 from torch import Tensor
 
 from talksplat.errors import UserError
+from talksplat.files import locked
 from talksplat.subject_format.images import original_path
 from talksplat.subject_format.subject import Subject, load_background, load_frame
 
@@ -138,16 +139,21 @@ def load_to_disk(subject: Subject, folder: Path) -> FrameFile:
     """
     shape = (len(subject.frame_ids), packed_size(subject))
     path = folder / f"frames-{_fingerprint(subject)}.u8"
-    if not path.is_file() or path.stat().st_size != shape[0] * shape[1]:
-        _write_file(subject, path, shape[0] * shape[1])
+    if not _is_complete(path, shape):
+        remedy = "set dataset.cache_dir to a folder with enough space, or dataset.cache=memory"
+        with locked(path, remedy, wait=True):  # another run may be writing it
+            if not _is_complete(path, shape):
+                _write_file(subject, path, shape[0] * shape[1], remedy)
     return FrameFile(path, shape)
 
 
-def _write_file(subject: Subject, path: Path, size: int) -> None:
-    temporary = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    remedy = "set dataset.cache_dir to a folder with enough space, or dataset.cache=memory"
+def _is_complete(path: Path, shape: tuple[int, int]) -> bool:
+    return path.is_file() and path.stat().st_size == shape[0] * shape[1]
+
+
+def _write_file(subject: Subject, path: Path, size: int, remedy: str) -> None:
+    temporary = path.with_name(f"{path.name}.partial")  # that of a killed process is overwritten
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path.parent).free
         if size > free:
             raise UserError(

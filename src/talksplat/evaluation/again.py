@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from talksplat.data.splits import PAPER
 from talksplat.errors import UserError
 from talksplat.evaluation.measure import ALIGNED, about, aligned, measure, spread
 from talksplat.evaluation.speed import measure_speed
-from talksplat.files import now, write_json, write_text
+from talksplat.files import locked, now, write_json, write_text
 from talksplat.fingerprints import same_features
 from talksplat.metrics.open import build_metrics, nodes_to_measure
 from talksplat.provenance import describe_machine
@@ -59,11 +61,10 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
     positions = frames_of(data, config)
     parts = [Part(name_of(config), "measured", len(positions), 1.0)]
     parts += [Part(ALIGNED, "aligned", len(positions), config.align_steps)] if config.align_steps else []
-    make_folder(out)
-    try:
+    with locked(out, "give another out=FOLDER"), new_folder(out) as made:
         with RunProgress(parts, 0, None) as progress:
             progress.begin(name_of(config))
-            found = measure(trained, renderer, data, positions, out / "test", progress)
+            found = measure(trained, renderer, data, positions, made / "test", progress)
             facts = {"split": config.split, "chosen_on": chosen_on(checkpoint)}
             metrics = {**facts, **about(renderer, data), "fps": renderer.clock.fps, **found}
             if config.align_steps:
@@ -71,12 +72,9 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
         if config.speed:
             metrics["speed"] = measure_speed(renderer, data, config.speed)
         metrics["checkpoint"] = {key: checkpoint["talksplat"].get(key) for key in ("stage", "mode", "step", "version")}
-        write_json(out / "run_info.json", info_of(config, data))
-        write_text(out / "config.yaml", to_yaml(trained))
-        write_json(out / "metrics.json", metrics)
-    except BaseException:
-        shutil.rmtree(out, ignore_errors=True)
-        raise
+        write_json(made / "run_info.json", info_of(config, data))
+        write_text(made / "config.yaml", to_yaml(trained))
+        write_json(made / "metrics.json", metrics)
     return metrics, out
 
 
@@ -127,18 +125,29 @@ def output_folder(config: DictConfig) -> Path:
         parts += [config.split, *([] if config.person is None else [config.person])]
         parts += [*([] if config.subject is None else [Path(config.subject).expanduser().resolve().name])]
         out = run / "evaluation" / "_".join(parts)
-    if out.exists():
-        raise UserError(f"{out} exists already, and nothing is overwritten: give another out=FOLDER, or remove it")
+    check_absent(out)
     return out
 
 
-def make_folder(out: Path) -> None:
-    """Make the folder of the results, with one for video and picture. It is new, so it may be removed after a failure."""
+def check_absent(out: Path) -> None:
+    """Raise UserError if the folder of the results exists."""
+    if out.exists():
+        raise UserError(f"{out} exists already, and nothing is overwritten: give another out=FOLDER, or remove it")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Folder, with one for video and picture, that becomes `out` at the end of the block; of a failure, or a killed process,
+    nothing stays there. Raises UserError if `out` is there."""
+    made = out.with_name(f".{out.name}.part")
+    check_absent(out)
+    shutil.rmtree(made, ignore_errors=True)  # of a killed process
     try:
-        out.mkdir(parents=True)
-        (out / "test").mkdir()
-    except OSError as error:
-        raise UserError(f"cannot make {out} ({error.strerror or error}): give another out=FOLDER") from error
+        (made / "test").mkdir(parents=True)
+        yield made
+        made.rename(out)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:

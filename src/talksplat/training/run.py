@@ -20,9 +20,9 @@ from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
 from talksplat.data.subjects import SubjectCollection
-from talksplat.errors import Interrupted, Pruned
 from talksplat.evaluation.measure import evaluate_run
 from talksplat.evaluation.people import evaluate_people
+from talksplat.files import locked
 from talksplat.metrics.open import build_metrics, nodes_of_run
 from talksplat.parallel.distributed import is_first
 from talksplat.parallel.launcher import LocalLauncher
@@ -31,7 +31,7 @@ from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.trackers.base import Outcome, Tracker
 from talksplat.trackers.open import open_trackers
 from talksplat.training.checks import build_losses
-from talksplat.training.console import end_on_sigterm, quiet_libraries
+from talksplat.training.console import end_on_sigterm, outcome_of, quiet_libraries
 from talksplat.training.fit import StageContext, fit_stage
 from talksplat.training.folder import RunFolder
 from talksplat.training.overview import check_stages, overview
@@ -133,7 +133,7 @@ class TrainingRun:
                     yield
                 outcome = Outcome.FINISHED
             except BaseException as error:
-                outcome = _outcome_of(error)
+                outcome = outcome_of(error)
                 raise
             finally:
                 for tracker in self.trackers or ():
@@ -225,13 +225,6 @@ class TrainingRun:
         return self.trackers
 
 
-def _outcome_of(error: BaseException) -> Outcome:
-    """Interrupted if the user pressed Ctrl-C or a search pruned the run; Lightning turns a second Ctrl-C into SystemExit."""
-    stopped = (Interrupted, Pruned, KeyboardInterrupt)
-    interrupted = isinstance(error, stopped) or isinstance(error.__context__, KeyboardInterrupt)
-    return Outcome.INTERRUPTED if interrupted else Outcome.FAILED
-
-
 def train(config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = ()) -> dict[str, Any] | None:
     """Train as configured; with `dry_run` only build and check.
 
@@ -242,9 +235,10 @@ def train(config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = 
         the content of `metrics.json`, or None for a dry run.
     """
     quiet_libraries()
-    run = TrainingRun(config, run_dir, callbacks)
-    if config.dry_run:
-        logger.info("%s", overview(run.plan, run.model, run.table, config.audio.name, run.settings.devices))
-        logger.info("dry run: everything is built and checked, nothing is trained")
-        return None
-    return run.run()
+    with locked(run_dir, "give another hydra.run.dir", inside=True):
+        run = TrainingRun(config, run_dir, callbacks)
+        if not config.dry_run:
+            return run.run()
+    logger.info("%s", overview(run.plan, run.model, run.table, config.audio.name, run.settings.devices))
+    logger.info("dry run: everything is built and checked, nothing is trained")
+    return None
