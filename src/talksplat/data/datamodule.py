@@ -15,9 +15,11 @@ from torch import Tensor
 
 from talksplat.data.frame_store import CACHES, FrameStore
 from talksplat.data.head_cloud import with_head_cloud
+from talksplat.data.mask_checks import check_masks
 from talksplat.data.sampler import TrainOrder
 from talksplat.data.splits import PAPER, check_split, first_frames, first_seconds, with_validation
 from talksplat.errors import UserError
+from talksplat.subject_format.identity import identity
 from talksplat.subject_format.subject import Subject, read_subject
 from talksplat.types import FrameBatch
 
@@ -93,6 +95,7 @@ class PortraitDataModule(pl.LightningDataModule):
             subject = first_seconds(subject, self.train_seconds)
         if self.split != PAPER:
             subject = with_validation(subject, self.val_share, self.val_gap, self.audio_context)
+        check_masks(subject)
         if not len(subject.vertices):
             subject = with_head_cloud(subject)
         for note in subject.notes:
@@ -177,6 +180,7 @@ class PortraitDataModule(pl.LightningDataModule):
         subject = self.subject
         return {
             "root": str(subject.root),
+            "identity": identity(subject),
             "num_frames": len(subject.frame_ids),
             "num_train": len(subject.train),
             "num_val": len(subject.val),

@@ -22,13 +22,15 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from talksplat.data.mask_checks import load_checked
 from talksplat.errors import UserError
 from talksplat.files import locked
+from talksplat.subject_format.identity import identity
 from talksplat.subject_format.images import original_path
-from talksplat.subject_format.subject import Subject, load_background, load_frame
+from talksplat.subject_format.subject import Subject, load_background
 
 BYTES_PER_PIXEL = 7
-FORMAT = 2  # part of the key of files on disk: increase it when the packing or the compositing changes
+FORMAT = 3  # part of the key of files on disk: increase it when the packing, the compositing or the checks change
 CHUNK = 32
 SHOW_PROGRESS_ABOVE = 50
 GIB = 2**30
@@ -83,7 +85,7 @@ def decoded_frames(subject: Subject) -> Iterator[UInt8[np.ndarray, " byte"]]:
     frame_ids = iter(subject.frame_ids.tolist())
     with ThreadPoolExecutor(max_workers=max(2, min(4, os.cpu_count() or 1))) as pool:
         while chunk := list(itertools.islice(frame_ids, CHUNK)):
-            yield from pool.map(lambda frame_id: pack_frame(load_frame(subject, frame_id, plate)), chunk)
+            yield from pool.map(lambda frame_id: pack_frame(load_checked(subject, frame_id, plate)), chunk)
 
 
 def _with_progress(subject: Subject) -> Iterator[UInt8[np.ndarray, " byte"]]:
@@ -171,7 +173,9 @@ def _write_file(subject: Subject, path: Path, size: int, remedy: str) -> None:
 
 def _fingerprint(subject: Subject) -> str:
     kind = "soft" if subject.soft_masks else "hard"
-    digest = hashlib.blake2b(f"{FORMAT} {kind} {subject.width}x{subject.height}".encode(), digest_size=10)
+    content = identity(subject)  # names, sizes and times alone may be those of another clip
+    start = f"{FORMAT} {kind} {subject.width}x{subject.height} {content['frames']} {content['masks']}"
+    digest = hashlib.blake2b(start.encode(), digest_size=10)
     names = ["bc.jpg"]
     for frame_id in subject.frame_ids.tolist():
         original = original_path(subject.root, frame_id).name
