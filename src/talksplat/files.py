@@ -35,7 +35,7 @@ def locked(path: Path, remedy: str, inside: bool = False, wait: bool = False) ->
     """
     path = path.expanduser().resolve()
     file = path / ".lock" if inside else path.with_name(f".{path.name}.lock")
-    is_new = not file.parent.exists()
+    new = [folder for folder in file.parents if not folder.exists()]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(file).acquire(timeout=-1 if wait else 0)
@@ -51,8 +51,8 @@ def locked(path: Path, remedy: str, inside: bool = False, wait: bool = False) ->
         finally:
             with suppress(OSError):
                 file.unlink()  # while it is held: whoever opened it before notices, and tries again
-                if is_new:
-                    file.parent.rmdir()
+                for folder in new:  # of work that was refused
+                    folder.rmdir()
 
 
 @contextmanager

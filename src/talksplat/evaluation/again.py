@@ -31,6 +31,7 @@ from talksplat.provenance import describe_machine
 from talksplat.rasterizer.trained import trained_rasterizer
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.rendering.request import choose_device
+from talksplat.rendering.source_clip import check_frames
 from talksplat.trackers.wandb_checkpoint import is_address
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,10 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
         raise UserError(f"{error.filename} cannot be used ({error.strerror})") from error
     trained = settings_for(checkpoint, config)
     data = open_subject(trained)
-    check_features(data, subject_of(checkpoint, config.person), trained.audio.name)
+    entry = subject_of(checkpoint, config.person)
+    check_features(data, entry, trained.audio.name)
+    if config.subject is None:
+        check_frames(data.subject.root, entry)
     renderer = renderer_of(checkpoint, trained, data, device, config.person)
     positions = frames_of(data, config)
     parts = [Part(name_of(config), "measured", len(positions), 1.0)]
@@ -66,7 +70,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
             progress.begin(name_of(config))
             found = measure(trained, renderer, data, positions, made / "test", progress)
             facts = {"split": config.split, "chosen_on": chosen_on(checkpoint)}
-            metrics = {**facts, **about(renderer, data), "fps": renderer.clock.fps, **found}
+            metrics = {**facts, **about(renderer, data, positions), "fps": renderer.clock.fps, **found}
             if config.align_steps:
                 metrics["aligned"] = aligned(trained, renderer, data, positions, progress)
         if config.speed:

@@ -57,6 +57,9 @@ def evaluate_people(
     metrics = {key: first[key] for key in SHARED_KEYS if key in first}
     metrics |= {
         "subject": " + ".join(people),
+        "identity": {
+            key: " ".join(sorted(one["identity"][key] for one in people.values())) for key in first["identity"]
+        },
         "mean": mean_of([one["mean"] for one in people.values()]),
         "train": {"mean": mean_of([one["train"]["mean"] for one in people.values()]), "reasons": {}},
         "metrics": first.get("metrics", {}),

@@ -33,7 +33,7 @@ from talksplat.trackers.open import open_trackers
 from talksplat.training.checks import build_losses
 from talksplat.training.console import end_on_sigterm, outcome_of, quiet_libraries
 from talksplat.training.fit import StageContext, fit_stage
-from talksplat.training.folder import RunFolder
+from talksplat.training.folder import RunFolder, files_of
 from talksplat.training.overview import check_stages, overview
 from talksplat.training.parameter_table import ParameterTable
 from talksplat.training.pose_refinement import open_pose_refinement
@@ -74,6 +74,8 @@ class TrainingRun:
         self.backup.check_available(run_dir)
         pl.seed_everything(config.seed, verbose=False)
         self.data: PortraitDataModule | SubjectCollection = open_subject(config)
+        if names := self.folder.check_data(self.data.describe()):
+            self.data.rename(names)
         for portrait in self.data.portraits.values():
             check_batches(self.plan, self.settings.devices, len(portrait.subject.train))
         self.rasterizer = instantiate(config.rasterizer)
@@ -122,7 +124,7 @@ class TrainingRun:
         """While this lasts, the run's folder is open, progress is shown and backups run; then all is closed."""
         self.folder.open()
         self.info = RunInfo(self.folder.path, self.config.seed, self.settings.devices)
-        self.info.update(subject=self.data.describe(), model=self.config.model["_target_"])
+        self.info.update(subject=self.data.describe(), files=files_of(self.config), model=self.config.model["_target_"])
         self._announce()
         parts = run_parts(self.plan, self.data.portraits, self.config)
         self.progress = RunProgress(parts, len(self.plan.order), self.folder.path)
