@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -52,6 +53,23 @@ def test_a_second_process_is_refused_whatever_it_calls_the_path(tmp_path: Path) 
     (tmp_path / "file").touch()
     below = locked(tmp_path / "file" / "out", "choose another")
     with pytest.raises(UserError, match="cannot make .*file/out .*: choose another"), below:
+        pass
+
+
+@pytest.mark.parametrize("reason", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP])
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch, reason: int) -> None:
+    """Process ids stand for them, and those of processes that are gone do not count."""
+    monkeypatch.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError(reason, "no locks")))
+    with locked(tmp_path / "out", "x"):
+        kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
+        with pytest.raises(UserError, match="another process is working on"), locked(tmp_path / "out", "x"):
+            pass
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name, text in kept.items():  # as of a process that was killed
+        (tmp_path / name).write_text(text.replace(str(os.getpid()), str(gone.pid)))
+        os.utime(tmp_path / name, (1, 1))
+    with locked(tmp_path / "out", "x"):
         pass
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, SoftFileLock, Timeout
 
 from talksplat.errors import UserError
 
@@ -38,7 +39,7 @@ def locked(path: Path, remedy: str, inside: bool = False, wait: bool = False) ->
     new = [folder for folder in file.parents if not folder.exists()]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file).acquire(timeout=-1 if wait else 0)
+        lock = _acquire(file, -1 if wait else 0)
     except Timeout as error:
         raise UserError(
             f"another process is working on {path} (it holds {file}): wait until it ends, or {remedy}"
@@ -53,6 +54,17 @@ def locked(path: Path, remedy: str, inside: bool = False, wait: bool = False) ->
                 file.unlink()  # while it is held: whoever opened it before notices, and tries again
                 for folder in new:  # of work that was refused
                     folder.rmdir()
+
+
+def _acquire(file: Path, timeout: float) -> AcquireReturnProxy:
+    try:
+        return FileLock(file).acquire(timeout=timeout)
+    except (
+        OSError
+    ) as error:  # filelock takes process ids where locks are not implemented, but not where they do not work
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+            raise
+        return SoftFileLock(file.with_name(f"{file.name}.pid")).acquire(timeout=timeout)
 
 
 @contextmanager

@@ -167,3 +167,8 @@ def test_moved_data_are_known_again_and_other_data_are_not(run: Path, tiny_subje
     check_frames(moved, entry)
     with pytest.raises(UserError, match="are not those of the clip"):
         check_frames(other, entry)
+    checkpoint = torch.load(run / "last.ckpt", weights_only=True)
+    checkpoint["talksplat"]["subject"]["root"] = str(tmp_path / "gone")
+    torch.save(checkpoint, tmp_path / "gone.ckpt")
+    with pytest.raises(UserError, match="the subject folder .*gone is not there any more: give subject=FOLDER"):
+        evaluate(asked(tmp_path / "gone.ckpt", f"out={tmp_path / 'none'}"))

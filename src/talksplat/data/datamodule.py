@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,11 @@ class PortraitDataModule(pl.LightningDataModule):
         """The portraits by name: this one."""
         return {self.root.resolve().name.replace(".", "_"): self}
 
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """Hashes of what the files hold that its frames come from, see `subject_format.identity`."""
+        return identity(self.subject)
+
     @property
     def notes(self) -> list[str]:
         """Notes on what was missing or unusual in the folder, and how it was handled."""
@@ -180,7 +186,7 @@ class PortraitDataModule(pl.LightningDataModule):
         subject = self.subject
         return {
             "root": str(subject.root),
-            "identity": identity(subject),
+            "identity": self.identity,
             "num_frames": len(subject.frame_ids),
             "num_train": len(subject.train),
             "num_val": len(subject.val),

@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from talksplat.data.mask_checks import load_checked
+from talksplat.data.mask_checks import load_checked, used_positions
 from talksplat.errors import UserError
 from talksplat.files import locked
 from talksplat.subject_format.identity import identity
 from talksplat.subject_format.images import original_path
-from talksplat.subject_format.subject import Subject, load_background
+from talksplat.subject_format.subject import Subject, load_background, load_frame
 
 BYTES_PER_PIXEL = 7
 FORMAT = 3  # part of the key of files on disk: increase it when the packing, the compositing or the checks change
@@ -83,9 +83,14 @@ def decoded_frames(subject: Subject) -> Iterator[UInt8[np.ndarray, " byte"]]:
     """Packed frames in order, decoded by a few threads. Raises UserError naming the first file that is unusable."""
     plate = load_background(subject)
     frame_ids = iter(subject.frame_ids.tolist())
+    used = set(subject.frame_ids[used_positions(subject)].tolist())
+
+    def load(frame_id: int) -> UInt8[np.ndarray, " byte"]:
+        return pack_frame((load_checked if frame_id in used else load_frame)(subject, frame_id, plate))
+
     with ThreadPoolExecutor(max_workers=max(2, min(4, os.cpu_count() or 1))) as pool:
         while chunk := list(itertools.islice(frame_ids, CHUNK)):
-            yield from pool.map(lambda frame_id: pack_frame(load_checked(subject, frame_id, plate)), chunk)
+            yield from pool.map(load, chunk)
 
 
 def _with_progress(subject: Subject) -> Iterator[UInt8[np.ndarray, " byte"]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int, UInt8
 
 from talksplat.data.head_cloud import pixels_of
 from talksplat.errors import UserError
@@ -12,7 +14,8 @@ from talksplat.subject_format.labels import Label, label_mask
 from talksplat.subject_format.subject import Subject, load_background, load_frame, read_parsing
 
 SAMPLED = 16  # frames
-ON_HEAD = 0.5  # share of the face landmarks that must lie on the head; of the start points where there are none
+ON_HEAD = 0.5  # share of the face landmarks that must lie on the head
+POINTS_ON_HEAD = 0.3  # of the start points, some of which a mesh has elsewhere
 MOST_HEAD = 0.95  # share of the frame that a head covers
 MOST_CLASSES = 32  # of a face parser; the lineage has 19
 SHOWN = 0.5  # share of a masked part that the image made along the mask must show
@@ -23,9 +26,11 @@ def check_masks(subject: Subject) -> None:
     """Look at some frames before work starts: heads, what lies on them, and whether torsos are shown.
 
     Raises:
-        UserError: head masks that are empty, inverted, of another size or of another video; transparent torsos.
+        UserError: head masks that are empty, inverted, of another size or of another video; poses that put the start points
+            elsewhere; transparent torsos.
     """
-    positions = np.unique(np.linspace(0, len(subject.frame_ids) - 1, SAMPLED).round().astype(int)).tolist()
+    used = used_positions(subject)
+    positions = used[np.unique(np.linspace(0, len(used) - 1, SAMPLED).round().astype(int))].tolist()
     plate = load_background(subject)
     heads = [load_checked(subject, int(subject.frame_ids[position]), plate)["head_mask"] for position in positions]
     folder = subject.root / "parsing"
@@ -34,14 +39,12 @@ def check_masks(subject: Subject) -> None:
         raise UserError(
             f"the head covers {100 * size:.0f} % of the frames in {folder}, which leaves no background: {MEND}"
         )
-    shares = [
-        share for position, head in zip(positions, heads) if (share := _on_head(subject, position, head)) is not None
-    ]
-    if shares and np.median(shares) < ON_HEAD:
-        raise UserError(
-            f"only {100 * np.median(shares):.0f} % of the face (landmarks, or start points) lie on the head of {folder}: its "
-            f"maps are inverted, shifted, or of another video; {MEND}"
-        )
+    _check_on_head(
+        "face landmarks", [_landmarks_on_head(subject, *pair) for pair in zip(positions, heads)], ON_HEAD, folder
+    )
+    _check_on_head(
+        "start points", [_points_on_head(subject, *pair) for pair in zip(positions, heads)], POINTS_ON_HEAD, folder
+    )
     if (subject.root / "torso_imgs").is_dir():
         shown = [share for position in positions if (share := _torso_shown(subject, position)) is not None]
         if shown and np.median(shown) < SHOWN:
@@ -72,16 +75,35 @@ def load_checked(
     return frame
 
 
-def _on_head(subject: Subject, position: int, head: Bool[np.ndarray, "height width"]) -> float | None:
-    """Share of the face's landmarks in a frame, or of the start points, on the mask; None where it has neither."""
+def used_positions(subject: Subject) -> Int[np.ndarray, " used"]:
+    """Rising positions of the frames that are trained on, chosen by or reported."""
+    return np.unique(np.concatenate([subject.train, subject.val, subject.test]))
+
+
+def _check_on_head(what: str, shares: list[float | None], least: float, folder: Path) -> None:
+    known = [share for share in shares if share is not None]
+    if known and np.median(known) < least:
+        raise UserError(
+            f"only {100 * np.median(known):.0f} % of the {what} lie on the head of {folder}: its maps are inverted, shifted or of "
+            f"another video, or the head poses are; {MEND}"
+        )
+
+
+def _landmarks_on_head(subject: Subject, position: int, head: Bool[np.ndarray, "height width"]) -> float | None:
+    """Share of a frame's landmarks on the mask; None where it has none."""
     points = subject.landmarks[position]
-    if np.isfinite(points).all():
-        columns, rows = np.floor(points).astype(np.int64).T
-        inside = (columns >= 0) & (columns < subject.width) & (rows >= 0) & (rows < subject.height)
-    elif len(subject.vertices):
-        columns, rows, inside = pixels_of(subject.vertices, subject.viewmats[position], subject.K, head.shape)
-    else:
+    if not np.isfinite(points).all():
         return None
+    columns, rows = np.floor(points).astype(np.int64).T
+    inside = (columns >= 0) & (columns < subject.width) & (rows >= 0) & (rows < subject.height)
+    return float(head[rows[inside], columns[inside]].sum() / len(points))
+
+
+def _points_on_head(subject: Subject, position: int, head: Bool[np.ndarray, "height width"]) -> float | None:
+    """Share of the start points on the mask; None where there are none."""
+    if not len(subject.vertices):
+        return None
+    columns, rows, inside = pixels_of(subject.vertices, subject.viewmats[position], subject.K, head.shape)
     return float(head[rows[inside], columns[inside]].sum() / len(inside))
 
 

@@ -16,7 +16,6 @@ from talksplat.data.frame_store import FrameStore
 from talksplat.data.sampler import SubjectOrder
 from talksplat.errors import UserError
 from talksplat.fingerprints import distinct, same_features
-from talksplat.subject_format.identity import identity
 from talksplat.subject_format.subject import Subject
 from talksplat.types import FrameBatch
 
@@ -37,7 +36,7 @@ class SubjectCollection:
         self.portraits: dict[str, PortraitDataModule] = {}
         roots: dict[str, Path] = {}
         for portrait in portraits:
-            root = roots.setdefault(identity(portrait.subject)["frames"], portrait.root)
+            root = roots.setdefault(portrait.identity["frames"], portrait.root)
             if root is not portrait.root:
                 raise UserError(
                     f"dataset.roots has the same frames twice, in {root} and {portrait.root}: give them once"

@@ -158,10 +158,9 @@ def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
     """The configuration of the run, overridden by that of the command."""
     trained = checkpoint_config(checkpoint)
     evaluation = {"lpips_net": config.lpips_net, "batch_size": config.batch_size, "align_steps": config.align_steps}
+    known = subject_of(checkpoint, config.person)["root"]  # wherever the command is given
     changes: dict[str, Any] = {"evaluation": evaluation}
-    entry = subject_of(checkpoint, config.person)
-    if trained.dataset.get("roots"):
-        changes["dataset"] = {"root": entry["root"], "roots": None, "loader": {"root": entry["root"]}}
+    changes["dataset"] = {"root": known, "roots": None, "loader": {"root": known}}
     if config.paths.assets is not None:
         changes["paths"] = {"assets": config.paths.assets}
     if config.subject is not None:
@@ -170,6 +169,8 @@ def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
         if config.split != "val":
             loader["split"] = PAPER  # so that a clip too short for validation frames can be measured
         changes["dataset"] = {"root": root, "roots": None, "sample": None, "loader": loader}
+    elif not Path(known).is_dir() and trained.dataset.get("sample") is None:
+        raise UserError(f"the subject folder {known} is not there any more: give subject=FOLDER, where it is now")
     nodes = nodes_to_measure(trained, config, config.metrics)
     build_metrics(nodes)  # finds a wrong setting before anything is measured
     settings = OmegaConf.merge(trained, changes)

@@ -14,7 +14,6 @@ from talksplat.data.datamodule import PortraitDataModule
 from talksplat.geometry.cameras import project
 from talksplat.models.subject_states import FIRST
 from talksplat.models.subject_statistics import SubjectStatistics
-from talksplat.subject_format.identity import frames_hash
 from talksplat.subject_format.subject import Subject
 
 logger = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
     first = data.store.batch(torch.as_tensor(subject.train[:1]), "cpu")
     return {
         "root": str(Path(subject.root).resolve()),
-        "frames_hash": frames_hash(subject.root, subject.frame_ids.tolist()),
+        "frames_hash": data.identity["frames"],
         "frame_ids": torch.as_tensor(subject.frame_ids),
         "viewmats": torch.as_tensor(subject.viewmats),
         "K": torch.as_tensor(subject.K),
