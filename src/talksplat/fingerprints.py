@@ -1,7 +1,9 @@
-"""Fingerprints: class and plain attributes of configurable objects; mean response of audio features to a fixed sound."""
+"""Fingerprints: class and plain attributes of configurable objects; mean response of audio features to a fixed sound; names."""
 
 from __future__ import annotations
 
+from collections.abc import Container
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,11 @@ SAME = 0.01  # relative difference: float16 weights make 1e-4, another model abo
 def same_features(a: Float[np.ndarray, " width"], b: Float[np.ndarray, " width"]) -> bool:
     """Whether two fingerprints are of the same features."""
     return a.shape == b.shape and bool(np.linalg.norm(a - b) <= SAME * np.linalg.norm(b))
+
+
+def distinct(name: str, taken: Container[str]) -> str:
+    """The name, with a number where another thing has it: what things are tells them apart, not what they are called."""
+    return next(text for text in chain([name], (f"{name}_{number}" for number in count(2))) if text not in taken)
 
 
 def settings_of(part: object) -> dict[str, Any]:

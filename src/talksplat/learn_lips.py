@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ import talksplat
 from talksplat.audio.base import ROW_RATE, AudioFeatures
 from talksplat.config import CONF_DIR, compose, instantiate
 from talksplat.errors import UserError, exits_cleanly
+from talksplat.files import content_hash, locked
+from talksplat.fingerprints import distinct
 from talksplat.lips import TARGETS, LipClip, LipPrior, Recipe, lip_measures
 from talksplat.lips.learn import learn
 from talksplat.media.sound import check_sound, read_audio
@@ -47,38 +50,41 @@ def learn_lips(config: DictConfig, console: Console) -> LipPrior:
     per_clip = config.audio.name == "mel" if config.per_clip is None else config.per_clip
     recipe = Recipe(config.audio.name, extractor.fingerprint(), per_clip, config.first_row, config.last_row)
     bars = ProgressBars()
-    places = [(name, folder) for name, parts in folders.items() for folder in parts]
+    places = [(name, clip, folder) for name, parts in folders.items() for clip, folder in parts.items()]
     people: dict[str, list[LipClip]] = {name: [] for name in folders}
-    for name, folder in bars(places, "reading"):
-        people[name].append(read_clip(folder, extractor))
+    for name, clip, folder in bars(places, "reading"):
+        people[name].append(replace(read_clip(folder, extractor), name=clip))
     prior = learn(people, recipe, _card(config, people), bars)
     prior.save(out)
     console.print(score_table(prior))
-    for line in late_sounds(prior, {folder.name: shift_of(folder) for _, folder in places}):
+    for line in late_sounds(prior, {clip: shift_of(folder) for _, clip, folder in places}):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
     console.print(f"{out} holds the prior of {len(people)} people for audio={prior.feature}", soft_wrap=True)
     return prior
 
 
-def people_of(subjects: list[str]) -> dict[str, list[Path]]:
-    """Folders of each person, by the folders' names.
+def people_of(subjects: list[str]) -> dict[str, dict[str, Path]]:
+    """Folders of each person by name, which are the folders' own with a number where two are the same.
 
     Raises:
-        UserError: fewer than two people, two folders of one name, folders without landmarks or sound.
+        UserError: fewer than two people, the same sound twice, folders without landmarks or sound.
     """
-    people: dict[str, list[Path]] = {}
+    people: dict[str, dict[str, Path]] = {}
+    sounds: dict[str, Path] = {}
     names: set[str] = set()
     for entry in subjects:
-        parts = [Path(part.strip()).expanduser().resolve() for part in entry.split("+")]
-        for folder in parts:
+        parts: dict[str, Path] = {}
+        for folder in (Path(part.strip()).expanduser().resolve() for part in entry.split("+")):
             if not landmark_ids(folder / "ori_imgs"):
                 raise UserError(f"{folder} has no landmarks (ori_imgs/NUMBER.lms): give subject folders")
             if not (folder / "aud.wav").is_file():
                 raise UserError(f"{folder / 'aud.wav'} is missing: put the clip's sound there as 16 kHz mono wav")
-            if folder.name in names:
-                raise UserError(f"two of the subjects' folders are called {folder.name}: give each once, or rename one")
-            names.add(folder.name)
-        people["+".join(folder.name for folder in parts)] = parts
+            if (same := sounds.setdefault(content_hash(folder / "aud.wav"), folder)) is not folder:
+                raise UserError(f"{same} and {folder} of subjects= have the same sound: give each clip once")
+            name = distinct(folder.name, names)
+            names.add(name)
+            parts[name] = folder
+        people["+".join(parts)] = parts
     if len(people) < 2:
         raise UserError(f"subjects=[{','.join(subjects)}] is one person: a lip prior needs at least two; add folders")
     return people
@@ -90,7 +96,8 @@ def read_clip(folder: Path, extractor: AudioFeatures) -> LipClip:
     check_sound(samples, folder / "aud.wav")
     frames = np.array(sorted(landmark_ids(folder / "ori_imgs")))
     landmarks = np.stack([read_landmarks(folder / "ori_imgs" / f"{frame}.lms") for frame in frames.tolist()])
-    return LipClip(folder.name, extractor.rows(samples), frames, lip_measures(landmarks))
+    found = np.isfinite(landmarks).all((1, 2))
+    return LipClip(folder.name, extractor.rows(samples), frames[found], lip_measures(landmarks[found]))
 
 
 def score_table(prior: LipPrior) -> Table:
@@ -148,7 +155,9 @@ def main(arguments: list[str] | None = None) -> None:
     if {"-h", "--help"} & set(arguments):
         console.print(f"{__doc__}\n{(CONF_DIR / 'learn_lips.yaml').read_text()}", markup=False)
         return
-    learn_lips(compose("learn_lips", arguments), console)
+    config = compose("learn_lips", arguments)
+    with locked(Path(config.out), "give another out="):
+        learn_lips(config, console)
 
 
 if __name__ == "__main__":

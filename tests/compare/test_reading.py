@@ -7,6 +7,7 @@ import json
 import pytest
 import yaml
 
+from talksplat.compare.data import ComparisonData
 from talksplat.compare.load.run import parse_yaml
 from talksplat.compare.load.runs import read_runs
 from talksplat.compare.report.write import compare_runs
@@ -100,3 +101,43 @@ def test_two_meanings_of_one_version_are_left_for_the_user_to_decide(tmp_path):
 )
 def test_yaml_read_in_parts_is_what_it_is_as_a_whole(text):
     assert parse_yaml(text) == yaml.safe_load(text)
+
+
+def hashes(**changes):
+    return {"frames": "f1", "masks": "m1", "poses": "p1", "audio": "a1", **changes}
+
+
+def test_runs_of_one_clip_compare_whatever_it_is_called(tmp_path):
+    made = {
+        "a": {"metrics__subject": "clip", "metrics__identity": hashes(), "config__dataset": {"root": "data/clip"}},
+        "b": {"metrics__subject": "moved", "metrics__identity": hashes(), "config__dataset": {"root": "/mnt/moved"}},
+    }
+    for seed, (name, changes) in enumerate(made.items()):
+        make_run(tmp_path / name, config__seed=seed, info__seed=seed, **changes)
+    data = ComparisonData(read_runs([str(tmp_path)])[0])
+    assert [group.seeds for group in data.groups] == ["2 (0, 1)"]
+    make_run(tmp_path / "c", metrics__identity=hashes(poses="p2"), metrics__subject="clip")
+    assert len(ComparisonData(read_runs([str(tmp_path)])[0]).groups) == 2  # no third seed of the same
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "message"),
+    [
+        (hashes(), hashes(frames="f2"), "hash of the original images is f1... in the first and f2... in the second"),
+        (hashes(), hashes(masks="m2"), "hash of masks and backgrounds is m1"),
+        (hashes(), None, "subject is 'clip' in the first and 'other'"),  # of an older version: by its name
+    ],
+)
+def test_two_clips_do_not_compare_whatever_they_are_called(tmp_path, there, here, message):
+    make_run(tmp_path / "a", metrics__subject="clip", metrics__identity=there)
+    make_run(tmp_path / "b", metrics__subject="clip" if here else "other", metrics__identity=here)
+    with pytest.raises(UserError, match=message):
+        ComparisonData(read_runs([str(tmp_path)])[0])
+
+
+def test_people_of_a_run_are_told_by_their_frames(tmp_path):
+    frames = [{"frame_id": i} for i in range(3)]
+    for name, people in {"a": ("anna", "ben"), "b": ("p1", "p2")}.items():
+        subjects = {person: {"frames": frames[: 2 + k]} for k, person in enumerate(people)}
+        make_run(tmp_path / name, metrics__subject=name, metrics__subjects=subjects, metrics__identity=hashes())
+    assert len(ComparisonData(read_runs([str(tmp_path)])[0]).runs) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,10 @@ import torch
 
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.errors import UserError
+from talksplat.preprocess.check import Level
+from talksplat.preprocess.check.command import examine
+from talksplat.preprocess.check.folder import Folder
+from talksplat.subject_format.labels import COLORS_BGR, Label
 
 
 def prepare(root: Path, width: int = 8, files: tuple[str, ...] = ("aud_mel.npy",), **settings) -> None:
@@ -94,6 +99,101 @@ def frames_resized_after_tracking(root: Path) -> None:
     (root / "transforms_val.json").write_text(json.dumps({**content, "cx": 256.0, "cy": 256.0}))
 
 
+def change_images(folder: str, change: Callable[[np.ndarray], np.ndarray], only: str = "*") -> Callable[[Path], None]:
+    def apply(root: Path) -> None:
+        for path in (root / folder).glob(f"{only}.png"):
+            cv2.imwrite(str(path), change(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)))
+
+    return apply
+
+
+def class_numbers(parsing: np.ndarray) -> np.ndarray:
+    """As a face parser writes them: 1 skin, 14 neck, 16 cloth."""
+    return np.select([(parsing == code).all(-1) for code in COLORS_BGR], [0, 1, 14, 16]).astype(np.uint8)
+
+
+def inverted(parsing: np.ndarray) -> np.ndarray:
+    head = (parsing == COLORS_BGR[Label.HEAD]).all(-1)
+    return np.where(head[..., None], COLORS_BGR[Label.BACKGROUND], COLORS_BGR[Label.HEAD]).astype(np.uint8)
+
+
+def opaque(torso: np.ndarray) -> np.ndarray:
+    torso[..., 3] = 255 - torso[..., 3]
+    return torso
+
+
+def without_landmarks(change: Callable[[Path], None]) -> Callable[[Path], None]:
+    def apply(root: Path) -> None:
+        for path in (root / "ori_imgs").glob("*.lms"):
+            path.unlink()
+        change(root)
+
+    return apply
+
+
+def soft(change: Callable[[np.ndarray], np.ndarray], only: str = "*") -> Callable[[Path], None]:
+    """An `alpha` folder that agrees with the semantic maps, then changed."""
+
+    def apply(root: Path) -> None:
+        (root / "alpha").mkdir()
+        for path in (root / "parsing").glob("*.png"):
+            head = (cv2.imread(str(path)) == COLORS_BGR[Label.HEAD]).all(-1)
+            cv2.imwrite(str(root / "alpha" / path.name), 255 * head.astype(np.uint8))
+        change_images("alpha", change, only)(root)
+
+    return apply
+
+
+def twice(root: Path) -> None:
+    change_transforms(root, lambda frames: frames.append(frames[0]))
+
+
+MASKS = {
+    "class numbers": (
+        change_images("parsing", class_numbers),
+        r"0.png marks no pixel as head .*values up to 16 are class numbers and not colours",
+    ),
+    "colours of class numbers": (
+        change_images("parsing", lambda p: np.repeat(class_numbers(p)[..., None], 3, -1)),
+        "are class numbers and not colours",
+    ),
+    "empty masks": (change_images("parsing", lambda p: np.full_like(p, 255)), r"parsing/0.png marks no pixel as head"),
+    "one empty mask": (change_images("parsing", lambda p: p * 0, "9"), r"parsing/9.png marks no pixel as head"),
+    "inverted masks": (change_images("parsing", inverted), r"only \d+ % of the face .* lie on the head of .*inverted"),
+    "inverted, no landmarks": (without_landmarks(change_images("parsing", inverted)), r"lie on the head of .*inverted"),
+    "poses of another video": (
+        change_track("trans", lambda trans: trans + torch.tensor([2.5, 0, 0])),
+        r"only \d+ % of the start points lie on the head of .*or the head poses are",
+    ),
+    "all head": (
+        change_images("parsing", lambda p: p * 0 + COLORS_BGR[Label.HEAD]),
+        r"head covers 100 % of the frames",
+    ),
+    "shifted masks": (change_images("parsing", lambda p: np.roll(p, 24, 1)), "inverted, shifted or of another video"),
+    "masks of another size": (
+        change_images("parsing", lambda p: cv2.resize(p, (96, 96))),
+        r"parsing/\d+.png is 96x96 pixels but this subject is 48x48",
+    ),
+    "alpha of nothing": (soft(lambda a: a * 0), r"alpha/0.png does not show the head .*dataset.soft_masks=false"),
+    "alpha of everything": (soft(lambda a: a * 0 + 255), r"alpha/0.png does not show the head"),
+    "inverted alpha": (soft(lambda a: 255 - a), r"alpha/0.png does not show the head"),
+    "one empty alpha": (soft(lambda a: a * 0, "7"), r"alpha/7.png does not show the head"),
+    "alpha of another size": (soft(lambda a: a[:24]), r"alpha/\d+.png is 48x24 pixels but this subject is 48x48"),
+    "transparent torsos": (
+        change_images("torso_imgs", lambda t: t * 0),
+        r"torso_imgs is transparent where parsing marks",
+    ),
+    "inverted torsos": (change_images("torso_imgs", opaque), r"torso_imgs is transparent where parsing marks"),
+    "torsos of another size": (
+        change_images("torso_imgs", lambda t: t[:, :40].copy()),
+        r"torso_imgs/\d+.png is 40x48 pixels but this subject is 48x48",
+    ),
+    "a frame listed twice": (twice, r"transforms_train.json lists a frame \(`img_id`\) more than once"),
+    "units of other frames": (
+        lambda root: (root / "au.csv").write_text("frame,AU45_r\n900,0\n901,0.5\n") and None,
+        r"au.csv has numbers in column AU45_r that count .* for 0 of 22 frames",
+    ),
+}
 FLAWS = {
     "missing frame": (remove("ori_imgs/4.jpg"), r"ori_imgs/4.jpg is missing"),
     "missing parsing": (remove("parsing/4.png"), r"parsing/4.png is missing"),
@@ -144,6 +244,9 @@ FLAWS = {
 }
 
 
+FLAWS |= MASKS
+
+
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_flaw_is_named(tiny_copy: Path, flaw: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
@@ -153,6 +256,25 @@ def test_flaw_is_named(tiny_copy: Path, flaw: str, tmp_path: Path, monkeypatch: 
         prepare(tiny_copy)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("flaw", MASKS)
+def test_the_check_says_the_same(tiny_copy: Path, flaw: str):
+    damage, message = MASKS[flaw]
+    damage(tiny_copy)
+    findings, _ = examine(Folder(tiny_copy))
+    assert any(finding.level is Level.BAD and re.search(message, finding.text) for finding in findings)
+
+
+def test_masks_of_frames_that_are_left_out_do_not_matter(tiny_copy: Path):
+    change_images("parsing", lambda parsing: parsing * 0, "9")(tiny_copy)
+    change_transforms(tiny_copy, lambda frames: [frames.remove(f) for f in list(frames) if f["img_id"] == 9] and None)
+    prepare(tiny_copy)
+
+
+def test_a_soft_mask_that_agrees_is_fine(tiny_copy: Path):
+    soft(lambda alpha: alpha)(tiny_copy)
+    prepare(tiny_copy)
 
 
 def test_the_untouched_copy_is_fine(tiny_copy: Path):

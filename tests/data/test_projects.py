@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from talksplat.data.datamodule import PortraitDataModule
+from talksplat.data.head_cloud import with_head_cloud
 from talksplat.errors import UserError
 from talksplat.geometry.cameras import project
 from talksplat.subject_format.subject import load_frame, read_subject
@@ -148,8 +149,10 @@ def test_masks_without_a_head_are_an_error(foreign: Path):
     torch.save({name: value for name, value in content.items() if name != "vertices"}, foreign / "track_params.pt")
     for path in (foreign / "parsing").glob("*.png"):
         cv2.imwrite(str(path), np.full((48, 48, 3), 255, np.uint8))
-    with pytest.raises(UserError, match=r"no start points could be carved .* do not agree on a head"):
+    with pytest.raises(UserError, match=r"parsing/0.png marks no pixel as head \(pure blue\): make the masks again"):
         PortraitDataModule(str(foreign), ["aud_ds.npy"], 29, 16).prepare()
+    with pytest.raises(UserError, match=r"no start points could be carved .* do not agree on a head"):
+        with_head_cloud(read_subject(foreign, ["aud_ds.npy"], 29, 16))
 
 
 def test_no_parsing_says_what_it_is_for(foreign: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def test_what_asks_for_one_person_says_whose_frames_it_got(roots: list[Path]) ->
 
 
 def test_people_with_one_name_or_features_of_other_models_are_refused(roots: list[Path]) -> None:
-    with pytest.raises(UserError, match="two folders called anna"):
+    with pytest.raises(UserError, match="the same frames twice, in .*anna and .*anna: give them once"):
         SubjectCollection([portrait(roots[0]), portrait(roots[0])])
     one, other = portrait(roots[0]), portrait(roots[1])
     for made, value in ((one, 0.0), (other, 1.0)):
@@ -58,6 +59,18 @@ def test_people_with_one_name_or_features_of_other_models_are_refused(roots: lis
         UserError, match=r"features of ben_b are of another model than those of anna.*preprocess features="
     ):
         SubjectCollection([one, other])
+
+
+def test_data_tell_people_apart_and_not_the_names_of_folders(roots: list[Path], tmp_path: Path) -> None:
+    write_tiny_subject(tmp_path / "a" / "clip", seed=7)
+    write_tiny_subject(tmp_path / "b" / "clip", seed=8)
+    people = SubjectCollection(
+        [portrait(tmp_path / "a" / "clip"), portrait(tmp_path / "b" / "clip"), portrait(roots[0])]
+    )
+    assert list(people.portraits) == ["clip", "clip_2", "anna"]
+    shutil.copytree(roots[0], tmp_path / "someone_else")
+    with pytest.raises(UserError, match="the same frames twice"):
+        SubjectCollection([portrait(roots[0]), portrait(tmp_path / "someone_else")])
 
 
 def test_one_folder_is_one_person(roots: list[Path]) -> None:

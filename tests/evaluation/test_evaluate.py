@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from talksplat.checkpoint import read_checkpoint
 from talksplat.compare.load.groups import seed_groups
 from talksplat.compare.load.run import read_run
+from talksplat.compare.load.runs import check_comparable
 from talksplat.config import compose
 from talksplat.errors import UserError
 from talksplat.evaluate import main
@@ -19,6 +21,7 @@ from talksplat.evaluation import again
 from talksplat.evaluation.again import evaluate
 from talksplat.evaluation.measure import _audio_of
 from talksplat.media.sound import read_audio
+from talksplat.rendering.source_clip import check_frames
 from talksplat.training.run import train
 from tests.helpers.runs import small_config
 from tests.helpers.tiny_subject import write_tiny_subject
@@ -149,3 +152,23 @@ def test_sound_stays_with_its_frames(tiny_subject: Path) -> None:
     subject = type("S", (), {"root": tiny_subject, "fps": 25.0, "frame_ids": np.array([2, 3, 4, 8, 9])})
     found = _audio_of(type("Data", (), {"subject": subject}), np.arange(5))
     np.testing.assert_array_equal(found, np.concatenate([samples[1280:3200], samples[5120:6400]]))
+
+
+def test_moved_data_are_known_again_and_other_data_are_not(run: Path, tiny_subject: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(tiny_subject, tmp_path / "other name")
+    metrics, out = evaluate(asked(run, f"subject='{moved}'", f"out={tmp_path / 'moved'}"))
+    assert metrics["identity"] == json.loads((run / "metrics.json").read_text())["identity"]
+    check_comparable([read_run(run, "run"), read_run(out, "moved")])
+    other = write_tiny_subject(tmp_path / "tiny", seed=5)
+    _, out = evaluate(asked(run, f"subject={other}", f"out={tmp_path / 'other'}"))
+    with pytest.raises(UserError, match="hash of the original images is"):
+        check_comparable([read_run(run, "run"), read_run(out, "other")])
+    entry = read_checkpoint(run)["talksplat"]["subject"]
+    check_frames(moved, entry)
+    with pytest.raises(UserError, match="are not those of the clip"):
+        check_frames(other, entry)
+    checkpoint = torch.load(run / "last.ckpt", weights_only=True)
+    checkpoint["talksplat"]["subject"]["root"] = str(tmp_path / "gone")
+    torch.save(checkpoint, tmp_path / "gone.ckpt")
+    with pytest.raises(UserError, match="the subject folder .*gone is not there any more: give subject=FOLDER"):
+        evaluate(asked(tmp_path / "gone.ckpt", f"out={tmp_path / 'none'}"))

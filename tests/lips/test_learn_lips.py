@@ -76,7 +76,7 @@ def test_a_shift_made_before_is_known(folders, tmp_path):
     [
         (["subjects=[{a}]", "audio=mel"], "at least two"),
         (["subjects=[{a}+{b}]", "audio=mel"], "at least two"),
-        (["subjects=[{a},{a}]", "audio=mel"], "two of the subjects' folders are called a"),
+        (["subjects=[{a},{a}]", "audio=mel"], "have the same sound: give each clip once"),
         (["subjects=[{a},{b}]", "audio=deepspeech"], "audio=deepspeech features cannot be computed here"),
         (["subjects=[{a},{root}/nobody]", "audio=mel"], "nobody has no landmarks"),
         (["subjects=[{a},{root}/mute]", "audio=mel"], "mute/aud.wav is missing"),

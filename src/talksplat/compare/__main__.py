@@ -19,6 +19,7 @@ from talksplat.compare.document import RESULT, Cell, Section, Table
 from talksplat.compare.report.write import compare_runs
 from talksplat.config import CONF_DIR, compose
 from talksplat.errors import UserError, exits_cleanly
+from talksplat.files import locked
 
 MAX_ROWS = 24
 MAX_BESIDE = 4  # rows that stand next to each other, as columns
@@ -29,12 +30,14 @@ def compare(config: DictConfig) -> None:
     """Compare as configured and print the tables."""
     if not config.runs or not (isinstance(config.runs, str) or OmegaConf.is_list(config.runs)):
         raise UserError(f"runs={config.runs}: give run folders, e.g. runs=outputs/a,outputs/b")
-    data = compare_runs(
-        config.runs,
-        Path(config.out).expanduser(),
-        published=[name.strip() for name in (config.published or "").split(",") if name.strip()],
-        **{name: config[name] for name in ("overwrite", "video", "reference", "foreign", "worst_frames")},
-    )
+    out = Path(config.out).expanduser()
+    with locked(out, "give another out=FOLDER", inside=True):
+        data = compare_runs(
+            config.runs,
+            out,
+            published=[name.strip() for name in (config.published or "").split(",") if name.strip()],
+            **{name: config[name] for name in ("overwrite", "video", "reference", "foreign", "worst_frames")},
+        )
     console = Console(highlight=False)
     for section in data.sections:
         if section.kind == RESULT:

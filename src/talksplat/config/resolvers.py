@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from secrets import token_hex
+
 from omegaconf import DictConfig, OmegaConf
 
 NO_TOKENS = ("network", "position_code")  # what stands among the tokens of a model and is none
@@ -13,8 +16,15 @@ def num_tokens(tokens: DictConfig) -> int:
     return len(on) - ("lips" in on and tokens.lips.prior is None)
 
 
+@cache
+def unique() -> str:
+    """Word of this process alone, for names that two processes of one second must not share."""
+    return token_hex(4)
+
+
 def register_resolvers() -> None:
     """Make them known to OmegaConf."""
     OmegaConf.register_new_resolver("num_tokens", num_tokens, replace=True)
     OmegaConf.register_new_resolver("sum", lambda *numbers: sum(numbers), replace=True)
     OmegaConf.register_new_resolver("share", lambda part, whole: round(part * whole), replace=True)
+    OmegaConf.register_new_resolver("unique", unique, replace=True)

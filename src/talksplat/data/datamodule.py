@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from jaxtyping import Float
 from talksplat.data.batches import Batches
 from talksplat.data.frame_store import CACHES, FrameStore
 from talksplat.data.head_cloud import with_head_cloud
+from talksplat.data.mask_checks import check_masks
 from talksplat.data.splits import PAPER, check_split, first_frames, first_seconds, with_validation
 from talksplat.errors import UserError
+from talksplat.subject_format.identity import identity
 from talksplat.subject_format.subject import Subject, read_subject
 
 logger = logging.getLogger(__name__)
@@ -90,6 +93,7 @@ class PortraitDataModule(Batches, pl.LightningDataModule):
             subject = first_seconds(subject, self.train_seconds)
         if self.split != PAPER:
             subject = with_validation(subject, self.val_share, self.val_gap, self.audio_context)
+        check_masks(subject)
         if not len(subject.vertices):
             subject = with_head_cloud(subject)
         for note in subject.notes:
@@ -133,6 +137,11 @@ class PortraitDataModule(Batches, pl.LightningDataModule):
         """The portraits by name: this one."""
         return {self.root.resolve().name.replace(".", "_"): self}
 
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """Hashes of what the files hold that its frames come from, see `subject_format.identity`."""
+        return identity(self.subject)
+
     @property
     def notes(self) -> list[str]:
         """Notes on what was missing or unusual in the folder, and how it was handled."""
@@ -143,6 +152,7 @@ class PortraitDataModule(Batches, pl.LightningDataModule):
         subject = self.subject
         return {
             "root": str(subject.root),
+            "identity": self.identity,
             "num_frames": len(subject.frame_ids),
             "num_train": len(subject.train),
             "num_val": len(subject.val),

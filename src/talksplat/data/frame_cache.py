@@ -22,12 +22,15 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from talksplat.data.mask_checks import load_checked, used_positions
 from talksplat.errors import UserError
+from talksplat.files import locked
+from talksplat.subject_format.identity import identity
 from talksplat.subject_format.images import original_path
 from talksplat.subject_format.subject import Subject, load_background, load_frame
 
 BYTES_PER_PIXEL = 7
-FORMAT = 2  # part of the key of files on disk: increase it when the packing or the compositing changes
+FORMAT = 3  # part of the key of files on disk: increase it when the packing, the compositing or the checks change
 CHUNK = 32
 SHOW_PROGRESS_ABOVE = 50
 GIB = 2**30
@@ -80,9 +83,14 @@ def decoded_frames(subject: Subject) -> Iterator[UInt8[np.ndarray, " byte"]]:
     """Packed frames in order, decoded by a few threads. Raises UserError naming the first file that is unusable."""
     plate = load_background(subject)
     frame_ids = iter(subject.frame_ids.tolist())
+    used = set(subject.frame_ids[used_positions(subject)].tolist())
+
+    def load(frame_id: int) -> UInt8[np.ndarray, " byte"]:
+        return pack_frame((load_checked if frame_id in used else load_frame)(subject, frame_id, plate))
+
     with ThreadPoolExecutor(max_workers=max(2, min(4, os.cpu_count() or 1))) as pool:
         while chunk := list(itertools.islice(frame_ids, CHUNK)):
-            yield from pool.map(lambda frame_id: pack_frame(load_frame(subject, frame_id, plate)), chunk)
+            yield from pool.map(load, chunk)
 
 
 def _with_progress(subject: Subject) -> Iterator[UInt8[np.ndarray, " byte"]]:
@@ -138,16 +146,21 @@ def load_to_disk(subject: Subject, folder: Path) -> FrameFile:
     """
     shape = (len(subject.frame_ids), packed_size(subject))
     path = folder / f"frames-{_fingerprint(subject)}.u8"
-    if not path.is_file() or path.stat().st_size != shape[0] * shape[1]:
-        _write_file(subject, path, shape[0] * shape[1])
+    if not _is_complete(path, shape):
+        remedy = "set dataset.cache_dir to a folder with enough space, or dataset.cache=memory"
+        with locked(path, remedy, wait=True):  # another run may be writing it
+            if not _is_complete(path, shape):
+                _write_file(subject, path, shape[0] * shape[1], remedy)
     return FrameFile(path, shape)
 
 
-def _write_file(subject: Subject, path: Path, size: int) -> None:
-    temporary = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    remedy = "set dataset.cache_dir to a folder with enough space, or dataset.cache=memory"
+def _is_complete(path: Path, shape: tuple[int, int]) -> bool:
+    return path.is_file() and path.stat().st_size == shape[0] * shape[1]
+
+
+def _write_file(subject: Subject, path: Path, size: int, remedy: str) -> None:
+    temporary = path.with_name(f"{path.name}.partial")  # that of a killed process is overwritten
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path.parent).free
         if size > free:
             raise UserError(
@@ -165,7 +178,9 @@ def _write_file(subject: Subject, path: Path, size: int) -> None:
 
 def _fingerprint(subject: Subject) -> str:
     kind = "soft" if subject.soft_masks else "hard"
-    digest = hashlib.blake2b(f"{FORMAT} {kind} {subject.width}x{subject.height}".encode(), digest_size=10)
+    content = identity(subject)  # names, sizes and times alone may be those of another clip
+    start = f"{FORMAT} {kind} {subject.width}x{subject.height} {content['frames']} {content['masks']}"
+    digest = hashlib.blake2b(start.encode(), digest_size=10)
     names = ["bc.jpg"]
     for frame_id in subject.frame_ids.tolist():
         original = original_path(subject.root, frame_id).name

@@ -103,15 +103,16 @@ def _agree(points, viewmats, K, masks) -> Bool[np.ndarray, " point"]:
     """Points that lie in the mask of nearly every frame that has them in the picture."""
     seen, hit = np.zeros(len(points), np.int64), np.zeros(len(points), np.int64)
     for viewmat, mask in zip(viewmats, masks):
-        columns, rows, inside = _pixels(points, viewmat, K, mask.shape)
+        columns, rows, inside = pixels_of(points, viewmat, K, mask.shape)
         seen += inside
         hit[inside] += mask[rows[inside], columns[inside]]
     return (seen >= max(1, 0.2 * len(masks))) & (hit >= AGREEMENT * seen)
 
 
-def _pixels(
+def pixels_of(
     points: np.ndarray, viewmat: np.ndarray, K: np.ndarray, size: tuple[int, int]
 ) -> tuple[Int[np.ndarray, " point"], Int[np.ndarray, " point"], Bool[np.ndarray, " point"]]:
+    """Columns and rows of points (dm, head frame), and which of them lie in the picture."""
     camera = points @ viewmat[:3, :3].T + viewmat[:3, 3]
     depth = np.maximum(camera[:, 2], 1e-3)
     columns = np.floor(K[0, 0] * camera[:, 0] / depth + K[0, 2]).astype(np.int64)
@@ -130,7 +131,7 @@ def point_colors(
     """Median colour of each point over the frames in whose head mask it lies."""
     samples = np.full((len(viewmats), len(points), 3), np.nan, np.float32)
     for sample, viewmat, image, mask in zip(samples, viewmats, images, masks):
-        columns, rows, inside = _pixels(points, viewmat, K, mask.shape)
+        columns, rows, inside = pixels_of(points, viewmat, K, mask.shape)
         on_head = np.flatnonzero(inside)
         on_head = on_head[mask[rows[on_head], columns[on_head]]]
         sample[on_head] = image[rows[on_head], columns[on_head]]

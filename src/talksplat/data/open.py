@@ -11,6 +11,7 @@ from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.subjects import SubjectCollection
 from talksplat.errors import UserError
+from talksplat.files import locked
 
 logger = logging.getLogger(__name__)
 
@@ -18,9 +19,12 @@ logger = logging.getLogger(__name__)
 def ensure_sample(config: DictConfig) -> None:
     """Make the embedded sample if it is configured and does not exist yet."""
     root = config.dataset.root
-    if config.dataset.sample is not None and root is not None and not Path(root).exists():
-        logger.info("making the embedded sample in %s", root)
-        instantiate(config.dataset.sample)(root=Path(root))
+    if config.dataset.sample is None or root is None or Path(root).exists():
+        return
+    with locked(Path(root), "give another dataset.root", wait=True):  # another run may be making it
+        if not Path(root).exists():
+            logger.info("making the embedded sample in %s", root)
+            instantiate(config.dataset.sample)(root=Path(root))
 
 
 def open_subject(config: DictConfig) -> PortraitDataModule | SubjectCollection:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from talksplat.data.batches import Batches
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.frame_store import FrameStore
 from talksplat.errors import UserError
-from talksplat.fingerprints import same_features
+from talksplat.fingerprints import distinct, same_features
 from talksplat.subject_format.subject import Subject
 
 
@@ -17,21 +19,22 @@ class SubjectCollection(Batches):
     """The data of several people.
 
     Args:
-        portraits: prepared data modules, of folders with different names.
+        portraits: prepared data modules; their folders' names tell them apart, with a number where two have the same.
 
     Raises:
-        UserError: two folders of one name.
+        UserError: the same data twice, or audio features of different models.
     """
 
     def __init__(self, portraits: Sequence[PortraitDataModule]):
         self.portraits: dict[str, PortraitDataModule] = {}
+        roots: dict[str, Path] = {}
         for portrait in portraits:
-            name = next(iter(portrait.portraits))
-            if name in self.portraits:
+            root = roots.setdefault(portrait.identity["frames"], portrait.root)
+            if root is not portrait.root:
                 raise UserError(
-                    f"dataset.roots has two folders called {name}: subjects are distinguished by these names"
+                    f"dataset.roots has the same frames twice, in {root} and {portrait.root}: give them once"
                 )
-            self.portraits[name] = portrait
+            self.portraits[distinct(next(iter(portrait.portraits)), self.portraits)] = portrait
         known = self.first.subject.audio_fingerprint
         for name, portrait in self.portraits.items():
             other = portrait.subject.audio_fingerprint
@@ -40,6 +43,10 @@ class SubjectCollection(Batches):
                     f"dataset.roots: the audio features of {name} are of another model than those of {next(iter(self.portraits))}: "
                     f"make them again with python -m talksplat.preprocess features={portrait.root} overwrite=true"
                 )
+
+    def rename(self, names: Sequence[str]) -> None:
+        """Give the portraits other names, in their order."""
+        self.portraits = dict(zip(names, self.portraits.values(), strict=True))
 
     @property
     def first(self) -> PortraitDataModule:

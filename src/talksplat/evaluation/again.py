@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,14 @@ from talksplat.data.splits import PAPER
 from talksplat.errors import UserError
 from talksplat.evaluation.measure import ALIGNED, about, aligned, measure, spread
 from talksplat.evaluation.speed import measure_speed
-from talksplat.files import now, write_json, write_text
+from talksplat.files import locked, now, write_json, write_text
 from talksplat.fingerprints import same_features
 from talksplat.metrics.open import build_metrics, nodes_to_measure
 from talksplat.provenance import describe_machine
 from talksplat.rasterizer.trained import trained_rasterizer
 from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.rendering.request import choose_device
+from talksplat.rendering.source_clip import check_frames
 from talksplat.trackers.wandb_checkpoint import is_address
 
 logger = logging.getLogger(__name__)
@@ -54,29 +57,28 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
         raise UserError(f"{error.filename} cannot be used ({error.strerror})") from error
     trained = settings_for(checkpoint, config)
     data = open_subject(trained)
-    check_features(data, subject_of(checkpoint, config.person), trained.audio.name)
+    entry = subject_of(checkpoint, config.person)
+    check_features(data, entry, trained.audio.name)
+    if config.subject is None:
+        check_frames(data.subject.root, entry)
     renderer = renderer_of(checkpoint, trained, data, device, config.person)
     positions = frames_of(data, config)
     parts = [Part(name_of(config), "measured", len(positions), 1.0)]
     parts += [Part(ALIGNED, "aligned", len(positions), config.align_steps)] if config.align_steps else []
-    make_folder(out)
-    try:
+    with locked(out, "give another out=FOLDER"), new_folder(out) as made:
         with RunProgress(parts, 0, None) as progress:
             progress.begin(name_of(config))
-            found = measure(trained, renderer, data, positions, out / "test", progress)
+            found = measure(trained, renderer, data, positions, made / "test", progress)
             facts = {"split": config.split, "chosen_on": chosen_on(checkpoint)}
-            metrics = {**facts, **about(renderer, data), "fps": renderer.clock.fps, **found}
+            metrics = {**facts, **about(renderer, data, positions), "fps": renderer.clock.fps, **found}
             if config.align_steps:
                 metrics["aligned"] = aligned(trained, renderer, data, positions, progress)
         if config.speed:
             metrics["speed"] = measure_speed(renderer, data, config.speed)
         metrics["checkpoint"] = {key: checkpoint["talksplat"].get(key) for key in ("stage", "mode", "step", "version")}
-        write_json(out / "run_info.json", info_of(config, data))
-        write_text(out / "config.yaml", to_yaml(trained))
-        write_json(out / "metrics.json", metrics)
-    except BaseException:
-        shutil.rmtree(out, ignore_errors=True)
-        raise
+        write_json(made / "run_info.json", info_of(config, data))
+        write_text(made / "config.yaml", to_yaml(trained))
+        write_json(made / "metrics.json", metrics)
     return metrics, out
 
 
@@ -127,28 +129,38 @@ def output_folder(config: DictConfig) -> Path:
         parts += [config.split, *([] if config.person is None else [config.person])]
         parts += [*([] if config.subject is None else [Path(config.subject).expanduser().resolve().name])]
         out = run / "evaluation" / "_".join(parts)
-    if out.exists():
-        raise UserError(f"{out} exists already, and nothing is overwritten: give another out=FOLDER, or remove it")
+    check_absent(out)
     return out
 
 
-def make_folder(out: Path) -> None:
-    """Make the folder of the results, with one for video and picture. It is new, so it may be removed after a failure."""
+def check_absent(out: Path) -> None:
+    """Raise UserError if the folder of the results exists."""
+    if out.exists():
+        raise UserError(f"{out} exists already, and nothing is overwritten: give another out=FOLDER, or remove it")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Folder, with one for video and picture, that becomes `out` at the end of the block; of a failure, or a killed process,
+    nothing stays there. Raises UserError if `out` is there."""
+    made = out.with_name(f".{out.name}.part")
+    check_absent(out)
+    shutil.rmtree(made, ignore_errors=True)  # of a killed process
     try:
-        out.mkdir(parents=True)
-        (out / "test").mkdir()
-    except OSError as error:
-        raise UserError(f"cannot make {out} ({error.strerror or error}): give another out=FOLDER") from error
+        (made / "test").mkdir(parents=True)
+        yield made
+        made.rename(out)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
     """The configuration of the run, overridden by that of the command."""
     trained = checkpoint_config(checkpoint)
     evaluation = {"lpips_net": config.lpips_net, "batch_size": config.batch_size, "align_steps": config.align_steps}
+    known = subject_of(checkpoint, config.person)["root"]  # wherever the command is given
     changes: dict[str, Any] = {"evaluation": evaluation}
-    entry = subject_of(checkpoint, config.person)
-    if trained.dataset.get("roots"):
-        changes["dataset"] = {"root": entry["root"], "roots": None, "loader": {"root": entry["root"]}}
+    changes["dataset"] = {"root": known, "roots": None, "loader": {"root": known}}
     if config.paths.assets is not None:
         changes["paths"] = {"assets": config.paths.assets}
     if config.subject is not None:
@@ -157,6 +169,8 @@ def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
         if config.split != "val":
             loader["split"] = PAPER  # so that a clip too short for validation frames can be measured
         changes["dataset"] = {"root": root, "roots": None, "sample": None, "loader": loader}
+    elif not Path(known).is_dir() and trained.dataset.get("sample") is None:
+        raise UserError(f"the subject folder {known} is not there any more: give subject=FOLDER, where it is now")
     nodes = nodes_to_measure(trained, config, config.metrics)
     build_metrics(nodes)  # finds a wrong setting before anything is measured
     settings = OmegaConf.merge(trained, changes)

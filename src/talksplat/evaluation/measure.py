@@ -22,6 +22,7 @@ from talksplat.metrics.open import nodes_of_run, open_suite
 from talksplat.metrics.picture import comparison_grid, save_picture
 from talksplat.models.model_size import model_size
 from talksplat.rendering.renderer import AvatarRenderer
+from talksplat.subject_format.identity import identity
 
 logger = logging.getLogger(__name__)
 GRID_FRAMES = 6
@@ -44,7 +45,7 @@ def evaluate_run(
     progress.begin(TRAINING)
     some = spread(subject.train, count)
     train = measure(config, renderer, data, some, None, progress, training_frames=True)
-    facts = {"split": "test", "chosen_on": subject.chosen_on, **about(renderer, data), "fps": fps}
+    facts = {"split": "test", "chosen_on": subject.chosen_on, **about(renderer, data, subject.test), "fps": fps}
     metrics = {**facts, **test, "train": train}
     if len(subject.val):
         progress.begin(VALIDATION)
@@ -55,11 +56,12 @@ def evaluate_run(
     return metrics
 
 
-def about(renderer: AvatarRenderer, data: PortraitDataModule) -> dict[str, Any]:
-    """Facts about what is measured: subject, resolution, size of the avatar."""
+def about(renderer: AvatarRenderer, data: PortraitDataModule, positions: np.ndarray) -> dict[str, Any]:
+    """Facts about what is measured: subject, identity of the measured frames, resolution, size of the avatar."""
     subject, model = data.subject, renderer.model
     return {
         "subject": str(Path(subject.root).name),
+        "identity": identity(subject, subject.frame_ids[positions].tolist()),
         "resolution": [subject.width, subject.height],
         "num_gaussians": model.num_gaussians,
         **model_size(model, renderer.mode),

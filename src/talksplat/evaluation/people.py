@@ -60,6 +60,9 @@ def evaluate_people(
     metrics |= {
         "fps": mean_of([{"fps": one["fps"]} for one in people.values()])["fps"],
         "subject": " + ".join(people),
+        "identity": {
+            key: " ".join(sorted(one["identity"][key] for one in people.values())) for key in first["identity"]
+        },
         **combined(people),
         "train": combined({name: one["train"] for name, one in people.items()}),
         "notes": notes_of(people),

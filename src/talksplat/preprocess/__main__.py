@@ -17,6 +17,7 @@ from rich.logging import RichHandler
 
 from talksplat.config import compose, instantiate
 from talksplat.errors import UserError, exits_cleanly
+from talksplat.files import locked
 
 if TYPE_CHECKING:
     from talksplat.audio import AudioFeatures
@@ -93,7 +94,9 @@ def _add_features(config: DictConfig, features: AudioFeatures, name: str) -> Non
 
     work = Path(config.work_dir) if config.work_dir else None
     choice = "experiment=finetune_speech" if config.audio.name == "waveform" else f"audio={config.audio.name}"
-    path, shape = add_features(Path(config.features), features, name, config.overwrite, work)
+    root = Path(config.features)
+    with locked(root / f"aud_{name}.npy", "choose other features"):
+        path, shape = add_features(root, features, name, config.overwrite, work)
     Console().print(
         f"{path}: {shape[0]} frames of {shape[1]} rows of width {shape[2]}. Train with: python train.py "
         f"dataset=portrait dataset.root={config.features} {choice}",

@@ -73,6 +73,10 @@ def find_transfer(
         return likely
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, FRAMES).round().astype(int))]
     their_points = np.stack([read_landmarks(images / f"{frame_ids[row]}.lms") for row in rows])[:, INNER_FACE]
+    found = np.isfinite(their_points).all((1, 2))
+    if not found.any():
+        return likely
+    rows, their_points = rows[found], their_points[found]
     our_points = landmarks[rows][:, list(DLIB68)][:, INNER_FACE, :2]
     fitted = _fit(their_points.astype(np.float64), our_points.astype(np.float64))
     corners = np.array([[0, 0], theirs], dtype=np.float64)

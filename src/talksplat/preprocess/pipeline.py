@@ -15,6 +15,7 @@ import numpy as np
 
 from talksplat.audio import AudioFeatures
 from talksplat.errors import UserError
+from talksplat.files import locked
 from talksplat.fingerprints import settings_of
 from talksplat.lips.sync import SoundOffset
 from talksplat.media.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
@@ -121,11 +122,16 @@ class Preprocessor:
             UserError: anything wrong with the input, before or after looking at the pictures; `subject` is then not made.
         """
         video, subject = Path(video).expanduser(), Path(subject).expanduser()
+        work = work or subject.with_name(subject.name + ".work")
+        with locked(subject, "give another subject=FOLDER"), locked(work, "give another work_dir=FOLDER", inside=True):
+            return self._run(video, subject, audio, work)
+
+    def _run(self, video: Path, subject: Path, audio: Path | None, work: Path) -> dict[str, Any]:
         self._check(video, subject, audio)
         model = face_landmarker_path(self.assets)
         segmenter = self.segmenter.ready()
         source = open_source(video, audio, model, self.video_track, self.sound_track)
-        cache = StepCache(work or subject.with_name(subject.name + ".work"))
+        cache = StepCache(work)
         done: list[StepResult] = []
 
         def step(name: str, inputs: dict[str, Any], compute) -> StepResult:

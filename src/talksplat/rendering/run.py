@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint, subject_of
 from talksplat.config import instantiate
+from talksplat.files import locked
 from talksplat.rasterizer.trained import trained_rasterizer
 from talksplat.rendering.attribution_maps import check_attribution, make_attribution
 from talksplat.rendering.driving_audio import driving_audio_from_file, driving_audio_from_text
@@ -33,7 +35,11 @@ def render(config: DictConfig) -> RenderReport:
     Raises:
         UserError: whatever is wrong with the settings or the files they name, before anything is written.
     """
-    output = check_request(config)
+    with locked(check_request(config), "choose another output"):
+        return _render(config, check_request(config))  # once more: another process may have been there until now
+
+
+def _render(config: DictConfig, output: Path) -> RenderReport:
     device = choose_device(config.device)
     checkpoint = read_checkpoint(config.checkpoint)
     trained = checkpoint_config(checkpoint)

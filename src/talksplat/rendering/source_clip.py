@@ -15,6 +15,7 @@ from torch import Tensor
 
 from talksplat.errors import UserError
 from talksplat.rendering.frame_reader import FrameReader, PlateReader
+from talksplat.subject_format.identity import frames_hash
 from talksplat.subject_format.subject import Subject, read_subject
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,19 @@ def open_source_clip(
             f"{folder} has frames of {subject.width}x{subject.height} pixels, but the avatar was trained on "
             f"{entry['width']}x{entry['height']}: give subject=FOLDER of the clip it was trained on"
         )
-    return _source_clip(entry, _trained_frames(subject, entry["frame_ids"].numpy(), folder))
+    subject = _trained_frames(subject, entry["frame_ids"].numpy(), folder)
+    check_frames(folder, entry)
+    return _source_clip(entry, subject)
+
+
+def check_frames(folder: Path, entry: dict[str, Any]) -> None:
+    """Raise UserError if a folder has not the images that an avatar was trained on; `entry` is the checkpoint's, which in older
+    versions does not tell."""
+    if entry.get("frames_hash") not in (None, frames_hash(folder, entry["frame_ids"].tolist())):
+        raise UserError(
+            f"the images in {folder} are not those of the clip that this avatar was trained on, though their numbers are: give "
+            "subject=FOLDER of that clip"
+        )
 
 
 def _trained_frames(subject: Subject, frame_ids: np.ndarray, folder: Path) -> Subject:

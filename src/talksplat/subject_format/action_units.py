@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from talksplat.errors import UserError
 
 BLINK_COLUMN = "AU45_r"
 OPENFACE_COLUMNS = ("frame", "timestamp", "confidence", "success")
 MAX_BLINK = 2.0
+SURE = 0.5  # OpenFace's confidence below which a row does not count
+LEAST_COVERED = 0.5  # share of the frames that must have a row that counts
+FLAT = 1e-3  # spread of a column that never moves
+MANY_UNITS = 5  # intensities that are not all exactly 0 in a face that was found
 MAX_INTENSITY = 5.0
 # Units of lips and jaw: given to a model, they tell it the mouth's shape in frames that it should guess from the sound.
 UNITS = (
@@ -52,8 +57,9 @@ def read_eye(path: Path, frame_ids: Int[np.ndarray, " frame"], notes: list[str])
     """Eye feature of each frame in [0, 1]: AU45 clipped to [0, 2] and halved (GaussianTalker).
 
     Row r belongs to frame r; a `frame` column, which OpenFace counts from 1, goes before the order of the rows. Frames
-    without a number get one interpolated between (or held from) their neighbours. Without the file all eyes are open
-    (0). Whatever was not as it should be becomes a line in `notes`. Raises UserError if the column is not there.
+    without a row that counts (`usable_rows`) get a number interpolated between (or held from) their neighbours. Without the
+    file all eyes are open (0). Whatever was not as it should be becomes a line in `notes`. Raises UserError if the column is
+    not there, or most frames have no row that counts.
     """
     if not path.is_file():
         unread = " (bs.npy is not read: the order of its columns depends on what wrote it)"
@@ -65,7 +71,12 @@ def read_eye(path: Path, frame_ids: Int[np.ndarray, " frame"], notes: list[str])
         raise UserError(f"{path} has no column {BLINK_COLUMN}: run OpenFace with -aus, or remove the file (no blinks)")
     values, missing = _by_frame(path, columns, BLINK_COLUMN, frame_ids)
     if missing:
-        notes.append(f"au.csv lacks {missing} of {len(frame_ids)} frames: their eye feature is that of the neighbours")
+        notes.append(
+            f"au.csv lacks {missing} of {len(frame_ids)} frames (no row, no number, success 0, confidence below {SURE:g}, or "
+            "all 0): their eye feature is that of the neighbours"
+        )
+    if np.ptp(values) < FLAT:
+        notes.append(f"{BLINK_COLUMN} of au.csv hardly changes in these frames: the avatar will not blink")
     return (values.clip(0, MAX_BLINK) / MAX_BLINK).astype(np.float32)
 
 
@@ -105,16 +116,38 @@ def read_units(
 def _by_frame(
     path: Path, columns: Mapping[str, np.ndarray], name: str, frame_ids: Int[np.ndarray, " frame"]
 ) -> tuple[Float[np.ndarray, " frame"], int]:
-    """A column by frame number, and how many of the frames had none."""
-    values = columns[name]
-    numbers = np.arange(len(values), dtype=np.float64)
-    if "frame" in columns and np.isfinite(columns["frame"]).all():
-        numbers = columns["frame"] - (1 if columns["frame"].min() >= 1 else 0)
-    known = np.isfinite(values)
-    if not known.any():
-        raise UserError(f"{path} has no numbers in column {name}: make it again, or remove it (no blinks)")
-    numbers, first = np.unique(numbers[known], return_index=True)
-    return np.interp(frame_ids, numbers, values[known][first]), len(np.setdiff1d(frame_ids, numbers))
+    """A column by frame number, and how many of the frames had none. Raises UserError where that is most of them, or rows of
+    one frame differ."""
+    values, numbers = columns[name], np.arange(len(columns[name]), dtype=np.float64)
+    if "frame" in columns and np.isfinite(columns["frame"]).any():
+        numbers = columns["frame"] - (1 if np.nanmin(columns["frame"]) >= 1 else 0)
+    rows = np.flatnonzero(np.isfinite(values) & np.isfinite(numbers) & usable_rows(columns))
+    sure = columns.get("confidence", np.ones(len(values)))
+    rows = rows[np.argsort(-sure[rows], kind="stable")]  # of several faces in a frame, the surest
+    known, first, place = np.unique(numbers[rows], return_index=True, return_inverse=True)
+    best = rows[first]
+    twice = (values[rows] != values[best][place]) & (sure[rows] == sure[best][place])
+    if twice.any():
+        frame = known[place[twice][0]]
+        raise UserError(f"{path} has rows that differ for one frame (number {frame:g} from 0): keep those of one face")
+    missing = int(len(frame_ids) - np.isin(frame_ids, known).sum())
+    if missing > LEAST_COVERED * len(frame_ids):
+        span = f", its rows that count are of frames {known[0]:g} to {known[-1]:g} from 0" if len(known) else ""
+        raise UserError(
+            f"{path} has numbers in column {name} that count (success not 0, confidence from {SURE:g}) for "
+            f"{len(frame_ids) - missing} of {len(frame_ids)} frames{span}: make it again of these frames, or remove it (no blinks)"
+        )
+    return np.interp(frame_ids, known, values[best]), missing
+
+
+def usable_rows(columns: Mapping[str, np.ndarray]) -> Bool[np.ndarray, " row"]:
+    """Rows that OpenFace does not mark as failed: `success` 0, low `confidence`, or nothing but zeros measured."""
+    every = np.ones(len(next(iter(columns.values()))))
+    usable = (columns.get("success", every) != 0) & ~(columns.get("confidence", every) < SURE)
+    intensities = [values for name, values in columns.items() if name.endswith("_r")]
+    if len(intensities) < MANY_UNITS or not np.any(intensities):
+        return usable
+    return usable & np.any(intensities, axis=0)
 
 
 def action_units_csv(frame_ids: Int[np.ndarray, " frame"], columns: Mapping[str, np.ndarray], fps: float) -> str:
@@ -150,15 +183,15 @@ def signals_csv(frame_ids: Int[np.ndarray, " frame"], columns: Mapping[str, np.n
 
 
 def read_signals(path: Path, frame_ids: Int[np.ndarray, " frame"]) -> dict[str, Float[np.ndarray, " frame"]]:
-    """Known signals of each frame (none without the file). Raises UserError if a frame has no row or no number."""
+    """Known signals of each frame (none without the file). Raises UserError if a frame has no row, several, or no number."""
     if not path.is_file():
         return {}
     columns = read_columns(path)
-    numbers = columns.pop("frame", np.zeros(0))
-    order = {int(number): row for row, number in enumerate(numbers)}
-    missing = [frame_id for frame_id in frame_ids.tolist() if frame_id not in order]
+    numbers = columns.pop("frame", np.zeros(0)).tolist()
+    order, rows_of = {number: row for row, number in enumerate(numbers)}, Counter(numbers)
+    missing = [frame_id for frame_id in frame_ids.tolist() if rows_of[frame_id] != 1]
     if missing:
-        raise UserError(f"{path} has no row for frame {missing[0]}: make it again, or remove it")
+        raise UserError(f"{path} has not one row for frame {missing[0]}: make it again, or remove it")
     rows = np.array([order[frame_id] for frame_id in frame_ids.tolist()], dtype=np.int64)
     signals = {name: values[rows].astype(np.float32) for name, values in columns.items()}
     for name, values in signals.items():

@@ -37,7 +37,10 @@ def format_landmarks(landmarks: Float[np.ndarray, "68 2"]) -> str:
 
 
 def read_landmarks(path: Path) -> Float[np.ndarray, "68 2"]:
-    """Landmarks in pixels. Raises UserError if the file is empty, has another number of rows, or NaN."""
+    """Landmarks in pixels; NaN for points at exactly (-1, -1) or (0, 0), which detectors write for what they did not find.
+
+    Raises UserError if the file is empty, has another number of rows, or NaN.
+    """
     mend = "remove the file (the frame then has no lip box) or detect its landmarks again"
     try:
         values = np.array(path.read_text().split(), dtype=np.float32)
@@ -49,13 +52,15 @@ def read_landmarks(path: Path) -> Float[np.ndarray, "68 2"]:
         raise UserError(f"{path} has {values.size / 2:g} landmarks instead of {NUM_LANDMARKS}: {mend}")
     if not np.isfinite(values).all():
         raise UserError(f"{path} has landmarks that are no numbers: {mend}")
-    return values.reshape(NUM_LANDMARKS, 2)
+    points = values.reshape(NUM_LANDMARKS, 2)
+    points[(points == -1).all(1) | (points == 0).all(1)] = np.nan
+    return points
 
 
 def read_all_landmarks(
     folder: Path, frame_ids: Int[np.ndarray, " frame"], notes: list[str]
 ) -> Float[np.ndarray, "frame 68 2"]:
-    """Landmarks of many frames; NaN, and a line in `notes`, for frames without a `.lms` file."""
+    """Landmarks of many frames; NaN, and a line in `notes`, for frames without a `.lms` file, or not found in it."""
     landmarks = np.full((len(frame_ids), NUM_LANDMARKS, 2), np.nan, dtype=np.float32)
     present = landmark_ids(folder)
     for position, frame_id in enumerate(frame_ids.tolist()):
@@ -64,6 +69,11 @@ def read_all_landmarks(
     missing = [frame_id for frame_id in frame_ids.tolist() if frame_id not in present]
     if missing:
         notes.append(f"{len(missing)} frames have no .lms file, so no lip box (first: {missing[0]})")
+    marked = np.isin(frame_ids, list(present)) & np.isnan(landmarks).any((1, 2))
+    if marked.any():
+        notes.append(
+            f"the .lms files of {marked.sum()} frames say that a point was not found (-1 or 0; first: {frame_ids[marked][0]}): it is not used"
+        )
     return landmarks
 
 

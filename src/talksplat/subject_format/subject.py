@@ -198,6 +198,12 @@ def load_background(subject: Subject) -> UInt8[np.ndarray, "height width 3"]:
     return plate
 
 
+def read_parsing(subject: Subject, frame_id: int) -> UInt8[np.ndarray, "height width 3"]:
+    """Colour-coded map of a frame in BGR, as `labels` has the codes. Raises UserError naming the file."""
+    parsing = images.read_image(subject.root / "parsing" / f"{frame_id}.png", subject.width, subject.height, 3)
+    return parsing if subject.swapped_parsing else parsing[..., ::-1]
+
+
 def load_frame(
     subject: Subject, frame_id: int, plate: UInt8[np.ndarray, "height width 3"] | None = None
 ) -> dict[str, UInt8[np.ndarray, "height width 3"] | Bool[np.ndarray, "height width"]]:
@@ -210,8 +216,7 @@ def load_frame(
     root, size = subject.root, (subject.width, subject.height)
     plate = load_background(subject) if plate is None else plate
     original = images.read_image(images.original_path(root, frame_id), *size, 3)
-    parsing = images.read_image(root / "parsing" / f"{frame_id}.png", *size, 3)
-    parsing = parsing if subject.swapped_parsing else parsing[..., ::-1]
+    parsing = read_parsing(subject, frame_id)
     if (root / "torso_imgs").is_dir():
         torso = images.read_image(root / "torso_imgs" / f"{frame_id}.png", *size, 4)
         alpha = torso[..., 3:].astype(np.uint16)

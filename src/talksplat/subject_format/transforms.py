@@ -66,7 +66,8 @@ def read_transforms(root: Path) -> Transforms:
             continue
         try:
             content = json.loads(path.read_text())
-            ids[split] = np.unique(np.array([int(frame["img_id"]) for frame in content["frames"]], dtype=np.int64))
+            numbers = np.array([int(frame["img_id"]) for frame in content["frames"]], dtype=np.int64)
+            ids[split] = np.unique(numbers)
             focal = float(content["focal_len"]) if "focal_len" in content else focal
             center = (float(content["cx"]), float(content["cy"])) if "cx" in content else center
             for frame in content["frames"]:
@@ -77,6 +78,10 @@ def read_transforms(root: Path) -> Transforms:
                 f"{path} is not JSON with `frames` that have an `img_id` and a 4x4 `transform_matrix` ({error!r}): copy "
                 "it again, or remove both transforms files and the frames are split 10/11 to 1/11"
             ) from error
+        if len(ids[split]) < len(numbers):
+            raise UserError(
+                f"{path} lists a frame (`img_id`) more than once: copy it again, or keep one entry per frame"
+            )
     return Transforms(ids, focal, center, matrices)
 
 

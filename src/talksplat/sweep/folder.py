@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config.moved import follow_moves
 from talksplat.errors import UserError
-from talksplat.files import write_json, write_text
+from talksplat.files import locked, write_json, write_text
 from talksplat.sweep.state import FAILED, JobState, read_state
 
 FORMAT = 1
@@ -72,15 +71,7 @@ class SweepFolder:
     def held(self) -> Iterator[None]:
         """Keep other processes from working on this sweep; the system frees the lock of a killed one. Raises UserError:
         another process is at it, or the folder cannot be written."""
-        try:
-            lock = FileLock(self.path / ".lock").acquire(timeout=0)
-        except Timeout as error:
-            reason = f"another process is working on the sweep in {self.path}"
-            raise UserError(f"{reason}: wait until it has ended, or give another hydra.sweep.dir") from error
-        except OSError as error:
-            reason = f"cannot write into {self.path} ({error.strerror})"
-            raise UserError(f"{reason}: give another hydra.sweep.dir") from error
-        with lock:
+        with locked(self.path, "give another hydra.sweep.dir", inside=True):
             yield
 
     def add_jobs(self, spec: SweepSpec, jobs: Sequence[Job], configs: Sequence[str]) -> None:

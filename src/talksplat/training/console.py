@@ -10,6 +10,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from talksplat.errors import Interrupted, Pruned
+from talksplat.trackers.base import Outcome
+
 logger = logging.getLogger(__name__)
 
 
@@ -73,3 +76,10 @@ def stop_between_steps(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         restore()
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """Interrupted if the user pressed Ctrl-C or a search pruned the run; Lightning turns a second Ctrl-C into SystemExit."""
+    stopped = (Interrupted, Pruned, KeyboardInterrupt)
+    interrupted = isinstance(error, stopped) or isinstance(error.__context__, KeyboardInterrupt)
+    return Outcome.INTERRUPTED if interrupted else Outcome.FAILED

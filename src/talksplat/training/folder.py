@@ -11,11 +11,17 @@ from omegaconf import DictConfig, OmegaConf
 from talksplat.config import to_yaml
 from talksplat.config.moved import follow_moves, without_paper_split
 from talksplat.errors import UserError
-from talksplat.files import write_json, write_text
+from talksplat.files import content_hash, write_json, write_text
 
 # Settings that may differ between a run and its resumption, since they do not change the result.
 FREE_KEYS = ("resume", "dry_run", "run_dir", "tracker", "backup", "paths", "chosen")
 OFF = ("null", "false", "0.0", "[]")  # values by which a setting changes nothing
+# Where data lie; `check_data` looks at what they are.
+DATA_PATHS = tuple(
+    f"dataset.{key}"
+    for key in ("root", "roots", "loader.root", "cache", "cache_dir", "loader.cache", "loader.cache_dir")
+)
+DATA_FACTS = ("identity", "num_frames", "num_train", "first_frame", "last_frame", "width", "height", "audio_shape")
 FREE_TRAINER_KEYS = ("threads", "checkpoint_every", "log_every", "preview_every")
 
 
@@ -64,11 +70,47 @@ class RunFolder:
                 continue  # affects the measurement only
             if key not in theirs and ours[key] in OFF:
                 continue  # a setting that older versions lack
+            if key in DATA_PATHS or self._names_same_file(key, ours.get(key), theirs.get(key)):
+                continue
             if ours.get(key, "absent") != theirs.get(key, "absent"):
                 raise UserError(
                     f"cannot resume {self.path}: {key} was {theirs.get(key, 'absent')} and is now "
                     f"{ours.get(key, 'absent')}; repeat the command of that run (it is in run_info.json)"
                 )
+
+    def _names_same_file(self, key: str, ours: str | None, theirs: str | None) -> bool:
+        """Whether both values are paths of one file or folder, or that of `ours` holds what the run began with."""
+        if ours is None or theirs is None or not (path := _path_of(ours)):
+            return False
+        before = _path_of(theirs)
+        if before is not None and before.resolve() == path.resolve():
+            return True
+        return path.is_file() and self._info().get("files", {}).get(key) == content_hash(path)
+
+    def _info(self) -> dict[str, Any]:
+        path = self.path / "run_info.json"
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def check_data(self, data: dict[str, Any]) -> list[str]:
+        """Whether data that are described so are those that the run began with, whatever their folders are called.
+
+        Returns:
+            names of the people in the run, by which its checkpoints know them; none of a single one, or a new run.
+
+        Raises:
+            UserError: they are others.
+        """
+        known = self._info().get("subject", {}) if self.config.resume else {}
+        people = known.get("subjects", {"": known})
+        for before, now in zip(people.values(), data.get("subjects", {"": data}).values()):
+            differing = [key for key in DATA_FACTS if key in before and before[key] != now[key]]
+            if differing:
+                parts = [key for key, value in before.get("identity", {}).items() if now["identity"][key] != value]
+                raise UserError(
+                    f"cannot resume {self.path}: the data in {now['root']} are not those that it began with ({before['root']}): "
+                    f"{', '.join([*parts, *(key for key in differing if key != 'identity')])} differ; give dataset.root of those, or begin another run"
+                )
+        return [name for name in people if name]
 
     def open(self) -> None:
         """Write the resolved configuration."""
@@ -94,6 +136,24 @@ class RunFolder:
     def finish_stage(stage_dir: Path, facts: dict[str, Any]) -> None:
         """Mark a stage as finished."""
         write_json(stage_dir / "finished.json", facts)
+
+
+def files_of(config: DictConfig) -> dict[str, str]:
+    """Hash of each file that a setting names, by which a resumed run knows it again."""
+    paths = {key: _path_of(value) for key, value in _flatten(config).items()}
+    return {key: content_hash(path) for key, path in paths.items() if path is not None and path.is_file()}
+
+
+def _path_of(value: str) -> Path | None:
+    """The file or folder that a setting's JSON value names; of a run folder, the checkpoint that counts. None: no such."""
+    text = json.loads(value)
+    try:
+        path = Path(text).expanduser() if isinstance(text, str) and text else None
+        if path is None or not path.exists():
+            return None
+    except (OSError, RuntimeError):  # too long for a path, no such home
+        return None
+    return path / "last.ckpt" if (path / "last.ckpt").is_file() else path
 
 
 def _flatten(config: DictConfig) -> dict[str, str]:

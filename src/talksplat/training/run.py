@@ -20,9 +20,9 @@ from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
 from talksplat.data.subjects import SubjectCollection
-from talksplat.errors import Interrupted, Pruned
 from talksplat.evaluation.measure import evaluate_run
 from talksplat.evaluation.people import evaluate_people
+from talksplat.files import locked
 from talksplat.metrics.open import build_metrics, nodes_of_run
 from talksplat.parallel.distributed import is_first
 from talksplat.parallel.launcher import LocalLauncher
@@ -31,9 +31,9 @@ from talksplat.rendering.renderer import AvatarRenderer
 from talksplat.trackers.base import Outcome, Tracker
 from talksplat.trackers.open import open_trackers
 from talksplat.training.checks import build_losses
-from talksplat.training.console import end_on_sigterm, quiet_libraries
+from talksplat.training.console import end_on_sigterm, outcome_of, quiet_libraries
 from talksplat.training.fit import StageContext, fit_stage
-from talksplat.training.folder import RunFolder
+from talksplat.training.folder import RunFolder, files_of
 from talksplat.training.overview import check_stages, overview
 from talksplat.training.parameter_table import ParameterTable
 from talksplat.training.pose_refinement import open_pose_refinement
@@ -74,6 +74,8 @@ class TrainingRun:
         self.backup.check_available(run_dir)
         pl.seed_everything(config.seed, verbose=False)
         self.data: PortraitDataModule | SubjectCollection = open_subject(config)
+        if names := self.folder.check_data(self.data.describe()):
+            self.data.rename(names)
         for portrait in self.data.portraits.values():
             check_batches(self.plan, self.settings.devices, len(portrait.subject.train))
         self.rasterizer = instantiate(config.rasterizer)
@@ -122,7 +124,7 @@ class TrainingRun:
         """While this lasts, the run's folder is open, progress is shown and backups run; then all is closed."""
         self.folder.open()
         self.info = RunInfo(self.folder.path, self.config.seed, self.settings.devices)
-        self.info.update(subject=self.data.describe(), model=self.config.model["_target_"])
+        self.info.update(subject=self.data.describe(), files=files_of(self.config), model=self.config.model["_target_"])
         self._announce()
         parts = run_parts(self.plan, self.data.portraits, self.config)
         self.progress = RunProgress(parts, len(self.plan.order), self.folder.path)
@@ -133,7 +135,7 @@ class TrainingRun:
                     yield
                 outcome = Outcome.FINISHED
             except BaseException as error:
-                outcome = _outcome_of(error)
+                outcome = outcome_of(error)
                 raise
             finally:
                 for tracker in self.trackers or ():
@@ -225,13 +227,6 @@ class TrainingRun:
         return self.trackers
 
 
-def _outcome_of(error: BaseException) -> Outcome:
-    """Interrupted if the user pressed Ctrl-C or a search pruned the run; Lightning turns a second Ctrl-C into SystemExit."""
-    stopped = (Interrupted, Pruned, KeyboardInterrupt)
-    interrupted = isinstance(error, stopped) or isinstance(error.__context__, KeyboardInterrupt)
-    return Outcome.INTERRUPTED if interrupted else Outcome.FAILED
-
-
 def train(config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = ()) -> dict[str, Any] | None:
     """Train as configured; with `dry_run` only build and check.
 
@@ -242,9 +237,10 @@ def train(config: DictConfig, run_dir: Path, callbacks: Sequence[pl.Callback] = 
         the content of `metrics.json`, or None for a dry run.
     """
     quiet_libraries()
-    run = TrainingRun(config, run_dir, callbacks)
-    if config.dry_run:
-        logger.info("%s", overview(run.plan, run.model, run.table, config.audio.name, run.settings.devices))
-        logger.info("dry run: everything is built and checked, nothing is trained")
-        return None
-    return run.run()
+    with locked(run_dir, "give another hydra.run.dir", inside=True):
+        run = TrainingRun(config, run_dir, callbacks)
+        if not config.dry_run:
+            return run.run()
+    logger.info("%s", overview(run.plan, run.model, run.table, config.audio.name, run.settings.devices))
+    logger.info("dry run: everything is built and checked, nothing is trained")
+    return None

@@ -29,6 +29,7 @@ def subject_entry(data: PortraitDataModule) -> dict[str, Any]:
     first = data.store.batch(torch.as_tensor(subject.train[:1]), "cpu")
     return {
         "root": str(Path(subject.root).resolve()),
+        "frames_hash": data.identity["frames"],
         "frame_ids": torch.as_tensor(subject.frame_ids),
         "viewmats": torch.as_tensor(subject.viewmats),
         "K": torch.as_tensor(subject.K),

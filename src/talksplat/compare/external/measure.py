@@ -29,6 +29,7 @@ from talksplat.media.video import probe, read_frames
 from talksplat.media.video_writer import VideoWriter
 from talksplat.metrics.open import nodes_of_run, open_suite
 from talksplat.provenance import git_state
+from talksplat.subject_format.identity import identity
 from talksplat.subject_format.images import decode_image
 from talksplat.subject_format.subject import read_subject
 
@@ -52,11 +53,13 @@ class HeldOutFrames:
         audio = [loader[key] for key in ("audio_files", "audio_width", "audio_window")]
         subject = read_subject(root, *audio, soft_masks=loader.get("soft_masks", True))
         self.clip_ids = subject.frame_ids.tolist()
-        if not set(run.frame_ids) <= set(self.clip_ids):
+        self.subject = subject.subset(np.flatnonzero(np.isin(subject.frame_ids, run.frame_ids)))
+        now = identity(self.subject)
+        same = all(now[part] == known for part, known in run.identity.items() if part in ("frames", "masks"))
+        if not set(run.frame_ids) <= set(self.clip_ids) or not same:
             raise UserError(
                 f"{root} has not the frames any more that {run.name} was measured on: preprocess its video again"
             )
-        self.subject = subject.subset(np.flatnonzero(np.isin(subject.frame_ids, run.frame_ids)))
         if [self.subject.width, self.subject.height] != run.metrics["resolution"]:
             raise UserError(f"{root} is not of {run.metrics['resolution']} pixels any more as {run.name} is")
         self.store = FrameStore(self.subject)
@@ -88,7 +91,7 @@ def measure_video(name: str, source: Path, stamp: str, held_out: HeldOutFrames, 
     made = folder.with_name(f".{name}.{os.getpid()}.part")
     foreign = {"name": name, "source": str(source.resolve()), "stamp": stamp}
     try:
-        known = {key: run.metrics[key] for key in ("subject", "resolution")}
+        known = {key: run.metrics[key] for key in ("subject", "resolution", "identity") if key in run.metrics}
         metrics = {"split": run.split, "chosen_on": None, **known, "fps": None}
         metrics |= held_out.measure(frames, made / "test" / "render.mp4")
         masks = {"root": str(subject.root), "head_masks": "alpha" if subject.soft_masks else "parsing"}

@@ -17,6 +17,7 @@ from typing import Any
 from talksplat.compare.load.discover import FOREIGN, split_list
 from talksplat.compare.load.run import RunResult, read_run
 from talksplat.errors import UserError
+from talksplat.files import content_hash
 
 logger = logging.getLogger(__name__)
 NAME = re.compile(r"[\w.+-][\w.+ -]*")
@@ -75,10 +76,10 @@ def _is_measured(folder: Path, stamp: str, runs: Sequence[RunResult]) -> bool:
 def _stamp(source: Path, run: RunResult) -> str:
     """Stands for the video's files and for what it is measured on."""
     files = [source] if source.is_file() else sorted(f for f in source.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    contents = [(file.name if source.is_dir() else "", content_hash(file)) for file in files]
     dataset: dict[str, Any] = run.config.get("dataset") or {}
-    measured = [run.metrics["split"], run.metrics["resolution"], run.frame_ids, dataset.get("root")]
+    measured = [run.metrics["split"], run.metrics["resolution"], run.frame_ids, run.identity or dataset.get("root")]
     settings = run.config.get("evaluation") or {}
     evaluation = [settings.get("lpips_net"), settings.get("metrics")]
-    text = json.dumps([str(source.resolve()), stats, measured, dataset.get("soft_masks"), evaluation])
+    text = json.dumps([contents, measured, dataset.get("soft_masks"), evaluation])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

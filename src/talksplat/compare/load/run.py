@@ -24,6 +24,7 @@ METRIC_KEYS = dict(split=str, subject=str, resolution=list, definitions=dict, me
 # Where a run lies, on what it ran and how it was asked for is not what it is; but the size of a batch and the rounding are.
 INCIDENTAL = ("run_dir", "paths", "tracker", "resume", "dry_run", "trainer", "chosen")
 TELLING = ("trainer.devices", "trainer.precision")
+DATA_PATHS = ("dataset.root", "dataset.roots", "dataset.loader.root", "dataset.cache_dir", "dataset.loader.cache_dir")
 MEASURING = "evaluation.metrics."  # what was measured, which each metric's definition tells
 # libyaml's reader is ten times as fast; 200 runs have 70,000 lines of configuration.
 _parse = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -67,6 +68,9 @@ class RunResult:
         last one was measured."""
         flat = without_paper_split(flatten(self.config))
         flat = {key: value for key, value in flat.items() if is_relevant(key)}
+        if self.identity:  # tells what the data are, wherever they lie
+            flat = {key: value for key, value in flat.items() if key not in DATA_PATHS}
+            flat["poses"] = self.identity["poses"][:7]
         measured, stage = self.metrics.get("checkpoint"), self.config.get("stage") or {}
         if measured is not None and stage.get("order"):
             last = stage["order"][-1]
@@ -81,6 +85,11 @@ class RunResult:
         frames = self.metrics["frames"]
         names = dict.fromkeys(name for frame in frames for name in frame)
         return {name: np.array([frame.get(name) for frame in frames], float) for name in names}
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Hashes of the measured frames and what was made of them; empty in older versions."""
+        return self.metrics.get("identity") or {}
 
     @property
     def split(self) -> str:

@@ -85,18 +85,25 @@ def _jobs_of(path: Path) -> list[str]:
 def check_comparable(runs: Sequence[RunResult]) -> None:
     """Same subject, split, resolution, frames, head masks and meaning of each metric, among the runs that say so. Raises
     UserError, which names two runs that differ, how many are like either, in what, and what to do."""
-    for key in ("subject", "resolution"):
-        _check_equal(runs, [run.metrics[key] for run in runs], key)
+    if not all(run.identity for run in runs):  # of an older version: the folders' names have to do
+        _check_equal(runs, [run.metrics["subject"] for run in runs], "subject")
+    _check_equal(runs, [run.metrics["resolution"] for run in runs], "resolution")
     _check_equal(runs, [run.split for run in runs], "split")
     _check_equal(runs, [run.frame_ids for run in runs], "frames", _span)
-    people = [run.metrics.get("subjects") for run in runs]  # of a run over several: their frames, too
-    frames = [each and {name: [f["frame_id"] for f in one["frames"]] for name, one in each.items()} for each in people]
-    _check_equal(runs, frames, "frames of the subjects")
+    _check_equal(runs, [_frames_of_people(run) for run in runs], "frames of the subjects")
+    for part, what in (("frames", "hash of the original images"), ("masks", "hash of masks and backgrounds")):
+        _check_equal(runs, [run.identity.get(part) for run in runs], what, lambda text: f"{text[:7]}...")
     _check_equal(runs, [(run.info.get("subject") or {}).get("head_masks") for run in runs], "folder of the head masks")
     for name in dict.fromkeys(name for run in runs for name in run.metrics["definitions"]):
         measured = [run for run in runs if run.mean(name) is not None]  # "n/a" compares with anything
         _check_equal(measured, [run.metrics["definitions"].get(name) for run in measured], f"meaning of {name}")
     _check_equal(runs, [(run.metrics.get("aligned") or {}).get("steps") for run in runs], "evaluation.align_steps")
+
+
+def _frames_of_people(run: RunResult) -> list[list[int]] | None:
+    """Numbers of the measured frames of each subject, of a run over several."""
+    people = run.metrics.get("subjects")
+    return people and sorted([frame["frame_id"] for frame in one["frames"]] for one in people.values())
 
 
 CHOSEN_ON = {

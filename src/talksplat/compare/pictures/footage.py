@@ -17,6 +17,7 @@ from talksplat.compare.load.run import RunResult
 from talksplat.compare.pictures.style import ERROR_HIGH
 from talksplat.errors import UserError
 from talksplat.media.video import probe, read_frames
+from talksplat.subject_format.identity import frames_hash
 from talksplat.subject_format.images import decode_image, original_path
 
 Frame = UInt8[np.ndarray, "height width 3"]
@@ -82,7 +83,12 @@ def originals_of(runs: Sequence[RunResult]) -> list[Path] | None:
     in the size of the run; None where there is none."""
     for root in dict.fromkeys((run.config.get("dataset") or {}).get("root") for run in runs):
         paths = [] if root is None else [original_path(Path(root), frame_id) for frame_id in runs[0].frame_ids]
-        if paths and all(path.is_file() for path in paths):
+        known = runs[0].identity.get("frames")
+        if (
+            paths
+            and all(path.is_file() for path in paths)
+            and known in (None, frames_hash(Path(root), runs[0].frame_ids))
+        ):
             width, height = runs[0].metrics["resolution"]
             return paths if decode_image(paths[0]).shape[:2] == (height, width) else None
     return None

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from talksplat.config.auto_audio import BEST
 from talksplat.data.head_cloud import with_head_cloud
+from talksplat.data.mask_checks import check_masks, load_checked
 from talksplat.errors import UserError
 from talksplat.preprocess.check.findings import Finding, Level
 from talksplat.preprocess.check.folder import Folder
@@ -17,7 +18,7 @@ from talksplat.preprocess.check.image_traps import IMAGE_TRAPS
 from talksplat.preprocess.check.layouts import inventory, layout_of
 from talksplat.preprocess.check.pose_traps import FOLDER_TRAPS, SUBJECT_TRAPS
 from talksplat.preprocess.check.signal_traps import SIGNAL_TRAPS, audio_settings
-from talksplat.subject_format.subject import Subject, load_background, load_frame, read_subject
+from talksplat.subject_format.subject import Subject, load_background, read_subject
 
 STYLES = {Level.GOOD: "green", Level.NOTE: "cyan", Level.WARN: "yellow", Level.BAD: "red"}
 
@@ -82,10 +83,11 @@ def _read(folder: Folder) -> tuple[Subject | None, str, list[str]]:
 def _open_images(folder: Folder, subject: Subject) -> list[str]:
     """Why the sampled frames, or the start points where there are none, cannot be used."""
     try:
+        check_masks(subject)
         plate = load_background(subject)
         for frame_id in folder.sample:
             if frame_id in subject.frame_ids:
-                load_frame(subject, frame_id, plate)
+                load_checked(subject, frame_id, plate)
         if not len(subject.vertices):
             with_head_cloud(subject)
     except UserError as error:

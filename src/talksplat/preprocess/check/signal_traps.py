@@ -12,13 +12,11 @@ from talksplat.config.compose import CONF_DIR
 from talksplat.errors import UserError
 from talksplat.preprocess.check.findings import Finding, Level
 from talksplat.preprocess.check.folder import Folder
-from talksplat.subject_format.action_units import BLINK_COLUMN, read_columns
+from talksplat.subject_format.action_units import BLINK_COLUMN, FLAT, read_columns, usable_rows
 from talksplat.subject_format.audio_windows import MAX_MISSING_ROWS, ROWS_PER_FRAME
 
 FPS = 25.0
 SOUND_RATE = 16000
-FLAT = 1e-3  # spread of a column that never moves
-SURE = 0.5  # confidence of OpenFace below which a frame does not count
 
 
 def action_units(folder: Folder) -> Iterator[Finding]:
@@ -52,11 +50,10 @@ def action_units(folder: Folder) -> Iterator[Finding]:
         )
     if np.isfinite(blink).any() and np.nanmax(blink) - np.nanmin(blink) < FLAT:
         yield Finding(Level.WARN, "au.csv", f"{BLINK_COLUMN} never changes (a dummy): the avatar will not blink")
-    confidence = columns.get("confidence")
-    if confidence is not None and (confidence < SURE).mean() > 0.05:
-        yield Finding(
-            Level.WARN, "au.csv", f"OpenFace was unsure of {100 * (confidence < SURE).mean():.0f} % of the frames"
-        )
+    failed = 1 - usable_rows(columns).mean()
+    if failed > 0.05:
+        text = f"OpenFace failed in or was unsure of {100 * failed:.0f} % of the frames, which do not count"
+        yield Finding(Level.WARN, "au.csv", text)
 
 
 def sound(folder: Folder) -> Iterator[Finding]:
