@@ -33,7 +33,7 @@ def compare(config: DictConfig) -> None:
         config.runs,
         Path(config.out).expanduser(),
         published=[name.strip() for name in (config.published or "").split(",") if name.strip()],
-        **{name: config[name] for name in ("overwrite", "video", "reference", "foreign", "worst_frames")},
+        **{name: config[name] for name in ("overwrite", "video", "reference", "foreign", "worst_frames", "trust")},
     )
     console = Console(highlight=False)
     for section in data.sections:

@@ -14,7 +14,7 @@ SPLITS = {"test": "held-out", "train": "training", "val": "validation"}
 def print_metrics(metrics: dict[str, Any], run_dir: Path) -> None:
     """Print means over the frames that were measured, and over training and validation frames where these were; what could
     not be measured says why."""
-    console = Console()
+    console = Console(markup=False)
     table = Table(
         title=f"{metrics['subject']} {metrics['resolution'][0]}x{metrics['resolution'][1]}", title_justify="left"
     )

@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint, subject_of
-from talksplat.config import instantiate
+from talksplat.config import instantiate, trusted_by
 from talksplat.rasterizer.trained import trained_rasterizer
 from talksplat.rendering.attribution_maps import check_attribution, make_attribution
 from talksplat.rendering.driving_audio import driving_audio_from_file, driving_audio_from_text
@@ -35,7 +35,7 @@ def render(config: DictConfig) -> RenderReport:
     """
     output = check_request(config)
     device = choose_device(config.device)
-    checkpoint = read_checkpoint(config.checkpoint)
+    checkpoint = read_checkpoint(config.checkpoint, trust=trusted_by(config))
     trained = checkpoint_config(checkpoint)
     entry = checkpoint["talksplat"]
     soft_masks = OmegaConf.select(trained, "dataset.loader.soft_masks", default=False)
