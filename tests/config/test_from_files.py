@@ -125,6 +125,8 @@ def test_a_made_checkpoint_runs_nothing_in_any_command(
         "talksplat.models.avatar.nn.Linear",
         "talksplat.models.gaussiantalker.GaussianTalker.load_state_dict",
         "talksplat.losses.pretrained.torch.hub.load_state_dict_from_url",
+        "talksplat.models.avatar.subprocess.run",
+        "talksplat.models.no_such_module.Head",
         "talksplat.media.video_writer.VideoWriter",
         "talksplat.provenance.RunInfo",
         "talksplat.data.sample.make_sample",
@@ -175,7 +177,17 @@ def test_older_checkpoints_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a: ${oc.env:HOME}", "a: [{b: '${c}'}]\nc: 1", "[1, 2]", "a: [", "", None, "x: &a [*a]"]
+    "text",
+    [
+        "a: ${oc.env:HOME}",
+        "a: [{b: '${c}'}]\nc: 1",
+        "[1, 2]",
+        "a: [",
+        "",
+        None,
+        "x: &a [*a]",
+        "a: !!python/object/apply:os.system ['true']",
+    ],
 )
 def test_configurations_that_no_run_writes(text: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:

@@ -74,8 +74,9 @@ def check_classes(config: Any, source: str | Path, trust: Sequence[str] = ()) ->
         if path.rpartition(".")[2] == "_target_" and not _may_be_built(name, path, trust):
             package = str(name).partition(".")[0]
             raise UserError(
-                f"{source} wants {name} to run ({path}), which is none of TalkSplat's own classes: nothing was built from it. "
-                f"If it is yours, or you trust whoever sent it, repeat the command with trust=[{package}]"
+                f"{source} wants {name} to run ({path}), which is no class of this version of TalkSplat: nothing was built from "
+                "it. If it is yours, or you trust whoever sent it, repeat the command with "
+                f"trust=[{name if package == 'talksplat' else package}]"
             )
 
 
@@ -109,6 +110,8 @@ def _may_be_built(name: Any, path: str, trust: Sequence[str]) -> bool:
     try:
         found = _locate(name)
     except (ImportError, ValueError) as error:
+        if rooms[-1] in ROOMS:
+            return False
         raise UserError(f"{path}: cannot import {name} ({' '.join(str(error).split())})") from error
     # A path may lead through a module to what it imports: `talksplat.models.avatar.torch.hub.load`.
     home = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
