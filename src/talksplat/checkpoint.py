@@ -16,7 +16,7 @@ from torch import Tensor
 
 from talksplat import __version__
 from talksplat.config import instantiate
-from talksplat.config.moved import follow_moves
+from talksplat.config.from_files import check_classes, parse_config
 from talksplat.errors import UserError
 from talksplat.models.avatar import Avatar
 from talksplat.models.subject_states import personal_names
@@ -26,14 +26,18 @@ from talksplat.trackers.wandb_checkpoint import fetch_checkpoint, is_address
 FORMAT = 2
 
 
-def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu") -> dict[str, Any]:
+def read_checkpoint(
+    path: str | os.PathLike, device: torch.device | str = "cpu", trust: Sequence[str] = ()
+) -> dict[str, Any]:
     """Load a checkpoint without running code from it.
 
     Args:
         path: the file, the run folder, or `wandb://ENTITY/PROJECT/RUN[:VERSION]`.
+        trust: packages or classes besides our own that its configuration may name.
 
     Raises:
-        UserError: an address without a checkpoint, no such file, not a checkpoint, truncated, or of another format version.
+        UserError: an address without a checkpoint, no such file, not a checkpoint, truncated, of another format version, or
+            with a configuration that names classes of others.
     """
     path = fetch_checkpoint(str(path)) if is_address(path) else Path(path).expanduser()
     if path.is_dir():
@@ -54,13 +58,14 @@ def read_checkpoint(path: str | os.PathLike, device: torch.device | str = "cpu")
             f"{path} has checkpoint format {entry.get('format')} (talksplat {entry.get('version')}); this is talksplat "
             f"{__version__}, which reads format {FORMAT}: use the version that wrote it, or train again"
         )
+    if "config_yaml" in entry:  # without it, nothing can be built
+        check_classes(checkpoint_config(checkpoint, path), path, trust)
     return renamed(checkpoint)
 
 
-def checkpoint_config(checkpoint: dict[str, Any]) -> DictConfig:
+def checkpoint_config(checkpoint: dict[str, Any], source: str | Path = "the checkpoint") -> DictConfig:
     """The resolved configuration of the run that wrote a checkpoint."""
-    config = OmegaConf.create(checkpoint["talksplat"]["config_yaml"])
-    return OmegaConf.create(follow_moves(OmegaConf.to_container(config, resolve=False)))
+    return parse_config(checkpoint["talksplat"].get("config_yaml"), source)
 
 
 def with_architectures(config: DictConfig) -> DictConfig:
@@ -82,6 +87,8 @@ def with_architectures(config: DictConfig) -> DictConfig:
 def build_model(checkpoint: dict[str, Any], device: torch.device | str = "cpu", person: str | None = None) -> Avatar:
     """The avatar of a checkpoint, in eval mode; of several people, that of `person` (None: the first)."""
     model = instantiate(checkpoint_config(checkpoint).model)
+    if not isinstance(model, Avatar):
+        raise UserError(f"the checkpoint's model is a {type(model).__name__}, which is no avatar")
     load_weights(model, checkpoint, "the checkpoint")
     model.bind(person and person.replace(".", "_"))
     return model.to(device).eval()

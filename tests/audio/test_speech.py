@@ -56,8 +56,8 @@ def test_a_forked_child_can_speak():
     queue = context.Queue()
     child = context.Process(target=_in_child, args=(queue,))
     child.start()
-    samples = queue.get(timeout=30)
-    child.join(10)
+    samples = queue.get(timeout=600)
+    child.join(600)
     np.testing.assert_array_equal(samples, expected)
 
 

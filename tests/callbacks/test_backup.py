@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import fsspec
 import pytest
@@ -15,6 +16,7 @@ from fsspec.registry import known_implementations
 from talksplat.callbacks.backup import Backup
 from talksplat.callbacks.backup_target import BackupTarget
 from talksplat.errors import UserError
+from tests.helpers.waiting import HANG
 
 MEMORY = fsspec.filesystem("memory")
 
@@ -24,7 +26,7 @@ def _empty_memory() -> Iterator[None]:
     yield
     for thread in threading.enumerate():
         if thread.name == "backup":  # one that a run did not wait for would go on copying into the next test
-            thread.join(30)
+            thread.join(HANG)
     MEMORY.store.clear()
     MEMORY.pseudo_dirs[:] = [""]
 
@@ -154,27 +156,30 @@ def test_a_run_waits_for_a_slow_target_only_so_long(
 
     def hang(self: BackupTarget, file: object, name: str) -> None:
         begun.set()
-        go_on.wait(20)
+        go_on.wait(HANG)
 
     monkeypatch.setattr(BackupTarget, "put", hang)
     with Backup("memory://bucket", wait_seconds=0.1).of(write_run(tmp_path / "run")):
-        assert begun.wait(10), "copying begins at once, beside the training"
+        assert begun.wait(HANG), "copying begins at once, beside the training"
     (warning,) = warnings_of(caplog)
     assert "not finished within backup.wait_seconds=0.1" in warning
     go_on.set()
 
 
-def test_copies_are_made_while_training(tmp_path: Path) -> None:
+def test_copies_are_made_while_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_dir = write_run(tmp_path / "run")
-    seen = threading.Event()
+    first, newer, put = threading.Event(), threading.Event(), BackupTarget.put
+
+    def note(self: BackupTarget, file: BinaryIO, name: str) -> None:
+        put(self, file, name)
+        if name == "last.ckpt":
+            (newer if MEMORY.cat("/bucket/run/last.ckpt") == b"newer" else first).set()
+
+    monkeypatch.setattr(BackupTarget, "put", note)
     with Backup("memory://bucket", every_minutes=0.02 / 60).of(run_dir):
+        assert first.wait(HANG)
         (run_dir / "last.ckpt").write_text("newer")
-        for _ in range(500):
-            if MEMORY.exists("/bucket/run/last.ckpt") and MEMORY.cat("/bucket/run/last.ckpt") == b"newer":
-                break
-            seen.wait(0.01)
-        else:
-            pytest.fail("the changed checkpoint was not copied")
+        assert newer.wait(HANG), "the changed checkpoint was not copied"
 
 
 @pytest.mark.parametrize(

@@ -41,11 +41,12 @@ def test_a_metric_of_ones_own_is_seen_everywhere(run: Path, tmp_path: Path, caps
     assert metrics["definitions"]["redness"] == "mean of the red channel in percent"
     assert metrics["metrics"]["redness"] == {"title": "redness (%)", "unit": "%", "direction": "lower", "digits": 1}
 
-    main([f"run={run}", "metrics=[redness,psnr]", "speed=0", "device=cpu"])
+    main([f"run={run}", "metrics=[redness,psnr]", "speed=0", "device=cpu", "trust=[tests]"])
     assert means(run / "evaluation" / "last_test" / "metrics.json").keys() == {"psnr", "redness"}
     assert f"{expected:.3f}" in capsys.readouterr().out
 
     wanted = [f"checkpoint={run}/last.ckpt", "split=test", f"output={tmp_path}/a.mp4", "device=cpu", "lpips_net=null"]
+    wanted.append("trust=[tests]")
     report = render(compose("render", wanted))
     assert report.metrics["mean"]["redness"] == pytest.approx(expected, abs=1e-3)
     assert means(tmp_path / "a.metrics.json") == report.metrics["mean"]

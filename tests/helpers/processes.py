@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from talksplat.parallel.distributed import close_group, open_group
+from tests.helpers.waiting import HANG
 
 WORLD = 2
 
@@ -25,9 +26,9 @@ def together(function: Callable[[int], Any], folder: Path) -> list[Any]:
     ]
     for process in processes:
         process.start()
-    results = [pipe.recv() if pipe.poll(60) else "no answer" for pipe, _ in pipes]
+    results = [pipe.recv() if pipe.poll(HANG) else "no answer" for pipe, _ in pipes]
     for process in processes:
-        process.join(10)
+        process.join(HANG)
         process.kill()
     return results
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from wandb.proto.wandb_internal_pb2 import Record
+
+from tests.helpers.waiting import wait_until
 
 BLOCK, HEADER = 32768, 7  # of LevelDB's log format: checksum, length, kind
 WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
@@ -42,15 +43,10 @@ def _payloads(data: bytes) -> Iterator[bytes]:
             parts = b""
 
 
-def _finished_records(path: Path, seconds: float = 20.0) -> list[Record]:
+def _finished_records(path: Path) -> list[Record]:
     """All records, the last one included: wandb's service writes them a moment after it says that the run is over."""
-    deadline = time.monotonic() + seconds
-    records = read_records(path)
-    while not any(record.HasField("exit") for record in records):
-        assert time.monotonic() < deadline, f"{path} has no end"
-        time.sleep(0.1)
-        records = read_records(path)
-    return records
+    wait_until(lambda: any(record.HasField("exit") for record in read_records(path)), f"an end of {path}")
+    return read_records(path)
 
 
 def values(items: Any) -> dict[str, Any]:

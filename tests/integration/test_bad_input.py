@@ -20,7 +20,7 @@ from tests.helpers.runs import small_config, small_overrides
 
 def train_command(*overrides: str) -> subprocess.CompletedProcess:
     arguments = [sys.executable, str(CONF_DIR.parent / "train.py"), *overrides]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=600)
 
 
 def test_unknown_model_lists_the_known_ones_and_leaves_nothing(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_state(tiny_subject: Path, tmp
     poison = f"+loss.poison={{_target_: {__name__}.Poisoned, weight: 0.1, at: 5}}"
     with pytest.raises(UserError, match="loss term 'poison' became NaN or infinite at step 5"):
         train(small_config(tiny_subject, poison), tmp_path / "run")
-    saved = read_checkpoint(tmp_path / "run" / "stages" / "01_coarse" / "last_good.ckpt")
+    saved = read_checkpoint(tmp_path / "run" / "stages" / "01_coarse" / "last_good.ckpt", trust=["tests"])
     assert saved["talksplat"]["step"] == 5
     assert all(torch.isfinite(v).all() for v in saved["state_dict"].values() if v.is_floating_point())
 

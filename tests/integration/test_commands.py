@@ -13,7 +13,7 @@ ROOT = CONF_DIR.parent
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=600)
 
 
 def test_doctor_finds_every_part() -> None:

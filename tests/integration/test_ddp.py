@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
 
 from talksplat.checkpoint import read_checkpoint
 from talksplat.errors import UserError
@@ -37,26 +37,20 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(count)
 
 
-def trained(subject: Path, run_dir: Path, *overrides: str) -> Path:
+def trained(subject: Path, run_dir: Path, *overrides: str, callbacks: Sequence[Callback] = ()) -> Path:
     """A run of which only the training is wanted."""
-    run = TrainingRun(small_config(subject, *overrides), run_dir)
+    run = TrainingRun(small_config(subject, *overrides), run_dir, callbacks)
     with run.opened():
         run.train()
     return run_dir
 
 
-def once_there(path: Path, action, seconds: float = 120) -> threading.Thread:
-    """Do something as soon as a file appears."""
+class Terminated(Callback):
+    """SIGTERM to the first process in the fifth step of the first stage."""
 
-    def wait() -> None:
-        deadline = time.monotonic() + seconds
-        while not path.exists() and time.monotonic() < deadline:
-            time.sleep(0.002)
-        action()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, *rest: Any) -> None:
+        if module.stage_name == "coarse" and trainer.global_step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def rows(run_dir: Path) -> dict[tuple[int, str], float]:
@@ -90,11 +84,10 @@ def test_two_processes_are_one_with_the_batch_of_both(tiny_subject: Path, tmp_pa
 def test_an_interrupted_run_goes_on_to_the_same_bits(tiny_subject: Path, tmp_path: Path) -> None:
     whole = trained(tiny_subject, tmp_path / "whole", *TWO)
     run_dir = tmp_path / "run"
-    thread = once_there(run_dir / "stages" / "01_coarse" / "last.ckpt", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    before = set(children_of(os.getpid()))
     with pytest.raises(UserError, match="interrupted in stage coarse at step"):
-        trained(tiny_subject, run_dir, *TWO)
-    thread.join()
-    assert children_of(os.getpid()) == []
+        trained(tiny_subject, run_dir, *TWO, callbacks=[Terminated()])
+    assert set(children_of(os.getpid())) <= before
     assert 3 <= read_checkpoint(run_dir / "last.ckpt")["talksplat"]["step"] < 12
     trained(tiny_subject, run_dir, *TWO, "resume=true")
     first, second = (weights(read_checkpoint(path / "last.ckpt")) for path in (whole, run_dir))

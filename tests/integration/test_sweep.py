@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,25 +18,19 @@ from talksplat.config import CONF_DIR
 from talksplat.errors import UserError
 from talksplat.sweep.command import run_sweep
 from tests.helpers.runs import small_overrides
+from tests.helpers.waiting import HANG, halted_at, wait_until
 
 TRAIN = str(CONF_DIR.parent / "train.py")
 TINY = ("stage.stages.coarse.steps=4", "stage.stages.fine.steps=2", "stage.stages.coarse.density=null", "tracker=none")
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=HANG)
 
 
 def status(sweep: Path) -> dict[str, dict[str, str]]:
     with open(sweep / "status.csv", newline="") as file:
         return {row["job"]: row for row in csv.DictReader(file)}
-
-
-def wait_for(path: Path, process: subprocess.Popen, seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert process.poll() is None and time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.01)
 
 
 @pytest.mark.slow
@@ -47,10 +40,12 @@ def test_killed_sweep_goes_on_and_is_compared(
     asked = ["-m", "seed=0,1", *small_overrides(tiny_subject), "hydra.sweep.dir=sweep"]
     sweep = tmp_path / "sweep"
     first, second = sweep / "00_gaussiantalker_seed0", sweep / "01_gaussiantalker_seed1"
-    process = subprocess.Popen([sys.executable, TRAIN, *asked], cwd=tmp_path, stdout=subprocess.DEVNULL)
-    wait_for(second / "stages" / "01_coarse" / "last.ckpt", process)
-    process.kill()
-    # As when a machine goes down. A job that is left alone ends within a second, in which a fast machine finishes this one.
+    begun = second / "stages" / "01_coarse" / "last.ckpt"
+    process = subprocess.Popen(
+        [sys.executable, TRAIN, *asked], cwd=tmp_path, stdout=subprocess.DEVNULL, env=halted_at(begun)
+    )
+    wait_until(lambda: begun.exists() or process.poll() is not None, "a checkpoint of the second job")
+    process.kill()  # as when a machine goes down
     os.kill(json.loads((second / "job.json").read_text())["pid"], signal.SIGKILL)
     process.wait()
     finished = (first / "metrics.json").stat().st_mtime_ns

@@ -37,7 +37,7 @@ def test_notebook_runs(path: Path, data: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("TALKSPLAT_ASSETS", os.environ.get("TALKSPLAT_ASSETS", str(data)))
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
     client.execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]

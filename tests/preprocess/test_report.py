@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
+from rich.console import Console
 
 from talksplat.lips.sync import SoundOffset
 from talksplat.preprocess import report
@@ -97,6 +98,16 @@ def test_the_page_needs_no_other_file_and_says_what_was_found(tmp_path, pictures
     sheet = cv2.imread(str(tmp_path / "report.png"))
     assert sheet.shape[0] > sheet.shape[1] > 1000 and sheet.std() > 20
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.png"]
+
+
+def test_names_of_clips_are_neither_formulas_nor_markup_nor_commands(tmp_path, pictures, capsys):
+    name = "a$\\frac$[/b] \x1b[31mred.mp4"
+    report.write_report(tmp_path, facts(title=name), pictures)
+    assert (tmp_path / "report.png").stat().st_size > 1000
+    manifest = {"source": {"name": name}, "subject": "s", "steps": [], "notes": [name], "verdicts": [name]}
+    report.print_report(Console(width=200), manifest)
+    shown = capsys.readouterr().out
+    assert shown.count("a$\\frac$[/b]") == 3 and "\x1b" not in shown.replace("\x1b[0m", "").replace("\x1b[3m", "")
 
 
 def test_masks_mesh_and_backdrop_are_shown(pictures):

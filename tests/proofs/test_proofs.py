@@ -25,6 +25,8 @@ from tests.integration.test_resume import kill_when
 ROOT = CONF_DIR.parent
 OWN = f"hydra.searchpath=[file://{Path(__file__).with_name('conf')}]"
 
+MINE = ["tests"]
+
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
@@ -56,7 +58,7 @@ def train_kill_and_resume(arguments: list[str], tmp_path: Path) -> Path:
     begun = killed / "stages" / "02_fine" / "last.ckpt"
     kill_when(begun, command([*arguments, "trainer.checkpoint_every=2"], killed), signal.SIGKILL)
     run(*command([*arguments, "trainer.checkpoint_every=2", "resume=true"], killed)[1:])
-    expected, found = (weights(read_checkpoint(folder)) for folder in (whole, killed))
+    expected, found = (weights(read_checkpoint(folder, trust=MINE)) for folder in (whole, killed))
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name].nan_to_num(), found[name].nan_to_num()) for name in expected)
     return whole
@@ -70,10 +72,10 @@ def test_an_avatar_of_two_layers(people: list[Path], tmp_path: Path) -> None:
     done = train_kill_and_resume(
         [*arguments, "stage.stages.fine.train=[mouth.*,shared.*]", "stage.stages.fine.density=null"], tmp_path
     )
-    saved = read_checkpoint(done)
+    saved = read_checkpoint(done, trust=MINE)
     sizes = saved["talksplat"]["layers"]["anna"]
     assert sizes.keys() == {"mouth", "face"} and 0 < sizes["mouth"] < sizes["face"]
-    coarse = weights(read_checkpoint(done / "stages" / "01_coarse"))
+    coarse = weights(read_checkpoint(done / "stages" / "01_coarse", trust=MINE))
     for name, value in weights(
         saved
     ).items():  # the second stage trained the mouth and what is shared, and nothing else
@@ -83,9 +85,10 @@ def test_an_avatar_of_two_layers(people: list[Path], tmp_path: Path) -> None:
         weights(saved)["model.layers.mouth.gaussians.params.means"], coarse["model.layers.mouth.gaussians.params.means"]
     )
     output = tmp_path / "a.mp4"
-    run("render.py", f"checkpoint={done}", f"audio={people[0] / 'aud.wav'}", f"output={output}", "device=cpu")
+    sound = f"audio={people[0] / 'aud.wav'}"
+    run("render.py", f"checkpoint={done}", sound, f"output={output}", "device=cpu", "trust=[tests]")
     assert next(iter(read_frames(output, 25))).shape[:2] == (48, 48)
-    run("-m", "talksplat.evaluate", f"run={done}", f"out={tmp_path / 'again'}")
+    run("-m", "talksplat.evaluate", f"run={done}", f"out={tmp_path / 'again'}", "trust=[tests]")
     again = json.loads((tmp_path / "again" / "metrics.json").read_text())
     first = json.loads((done / "metrics.json").read_text())
     assert again["mean"]["psnr"] == pytest.approx(first["mean"]["psnr"], abs=1e-3)
@@ -100,7 +103,7 @@ def test_a_run_over_three_people(people: list[Path], tmp_path: Path) -> None:
     assert metrics["subjects"].keys() == {"anna", "ben", "carla"}
     means = [metrics["subjects"][name]["mean"]["psnr"] for name in ("anna", "ben", "carla")]
     assert metrics["mean"]["psnr"] == pytest.approx(sum(means) / 3)
-    state = weights(read_checkpoint(done))
+    state = weights(read_checkpoint(done, trust=MINE))
     own = "layers.face.gaussians.params.means"
     assert state[f"model.{own}"].shape != state[f"model.subjects.ben.{own}"].shape or not torch.equal(
         state[f"model.{own}"], state[f"model.subjects.ben.{own}"]
@@ -109,7 +112,15 @@ def test_a_run_over_three_people(people: list[Path], tmp_path: Path) -> None:
     for name, size in (("anna", 48), ("ben", 56)):
         output = tmp_path / f"{name}.mp4"
         sound = f"audio={people[0] / 'aud.wav'}"
-        run("render.py", f"checkpoint={done}", sound, f"person={name}", f"output={output}", "device=cpu")
+        run(
+            "render.py",
+            f"checkpoint={done}",
+            sound,
+            f"person={name}",
+            f"output={output}",
+            "device=cpu",
+            "trust=[tests]",
+        )
         assert next(iter(read_frames(output, 25))).shape[:2] == (size, size)
 
 
@@ -125,7 +136,7 @@ def test_somebody_new_takes_what_is_shared(people: list[Path], tmp_path: Path) -
     first = opened(people[0], "first")
     first.run()
     other = opened(people[1], "other", f"checkpoint={tmp_path / 'first'}", "checkpoint_parts=[shared]", "seed=5")
-    taught = build_model(read_checkpoint(tmp_path / "first")).state_dict()
+    taught = build_model(read_checkpoint(tmp_path / "first", trust=MINE)).state_dict()
     state = other.model.state_dict()
     assert torch.equal(state["shared.motion.network.0.weight"], taught["shared.motion.network.0.weight"])
     assert not torch.equal(

@@ -22,6 +22,7 @@ from talksplat.rendering.progress import RenderProgress
 from talksplat.rendering.renderer import Clock
 from talksplat.subject_format.subject import load_frame, read_subject
 from tests.helpers.tiny_subject import AUDIO_FILE, AUDIO_WIDTH, AUDIO_WINDOW
+from tests.helpers.waiting import HANG, wait_until
 
 
 @pytest.mark.parametrize("cache_bytes", [2**20, 0])
@@ -64,7 +65,7 @@ class _SlowWriter:
         return self
 
     def write(self, frame):
-        self.gate.wait(5)
+        self.gate.wait(HANG)
         if self.frames == self.fail_at:
             raise ValueError("disk full")
         self.frames += 1
@@ -85,10 +86,11 @@ def test_stream_holds_few_chunks_and_makes_the_renderer_wait():
 
     thread = threading.Thread(target=produce)
     thread.start()
-    time.sleep(0.2)
+    wait_until(lambda: len(accepted) == BUFFERS, "writing into the buffers")
+    time.sleep(0.05)  # in which it would write on, if it did not wait
     assert len(accepted) == BUFFERS
     writer.gate.set()
-    thread.join(5)
+    thread.join(HANG)
     assert writer.frames == 12 and writer.outcome is None
 
 

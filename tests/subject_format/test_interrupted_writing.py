@@ -41,7 +41,7 @@ with SubjectWriter(Path(sys.argv[1]), 32, 32, key="a") as writer:
         writer.write_frame(number, *FRAME)
     (writer.folder / "ori_imgs" / ("3.jpg" + sys.argv[2])).write_bytes(b"half a picture")
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from talksplat.sweep.monitor import Monitor, duration, seconds_left
 from talksplat.sweep.state import DONE, FAILED, RUNNING, SUPERVISOR_LOCK, WAITING, JobState, holding, write_state
+from tests.helpers.waiting import wait_until
 from tests.sweep.fakes import make_folder
 
 
@@ -20,9 +20,7 @@ def test_plain_lines_name_a_failure_at_once(tmp_path: Path) -> None:
     text = io.StringIO()
     with Monitor(folder, spec.jobs, 1, Console(file=text, soft_wrap=True)):
         write_state(folder.job_dir("bad"), JobState(state=FAILED, attempts=1, seconds=3.0, error="no [such] file"))
-        deadline = time.monotonic() + 10
-        while "bad: failed" not in text.getvalue() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: "bad: failed" in text.getvalue(), "a line about the failure")
         assert "bad: failed after 3 s: no [such] file (log: " in text.getvalue()
     assert "bad,failed" in (folder.path / "status.csv").read_text()
     assert text.getvalue().count("bad: failed") == 1

@@ -6,7 +6,6 @@ import csv
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from talksplat.sweep.folder import SweepFolder
 from talksplat.sweep.processes import ProcessLauncher
 from talksplat.sweep.state import DONE, FAILED, INTERRUPTED, PRUNED, RUNNING, JobState, holding, read_state, write_state
 from talksplat.sweep.supervise import Supervisor
+from tests.helpers.waiting import wait_until
 from tests.sweep.fakes import make_folder, use_program
 
 FATES = """
@@ -90,26 +90,18 @@ def test_interrupting_reaches_the_jobs_and_starts_no_more(tmp_path: Path, monkey
     use_program(
         monkeypatch,
         tmp_path,
-        "signal.signal(signal.SIGINT, lambda *_: sys.exit(75))\n(run / 'ready').touch()\ntime.sleep(60)\n",
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(75))\n(run / 'ready').touch()\ntime.sleep(600)\n",
     )
     folder, _ = make_folder(tmp_path / "sweep", "first", "second")
 
-    ended = threading.Event()
-
     def press() -> None:
-        while not (folder.job_dir("first") / "ready").exists():
-            time.sleep(0.02)
+        wait_until((folder.job_dir("first") / "ready").exists, "the start of the first job")
         os.kill(os.getpid(), signal.SIGINT)
-        while not ended.wait(15):  # Python drops the exception of a signal that meets it in a finaliser
-            os.kill(os.getpid(), signal.SIGINT)
 
     presses = threading.Thread(target=press, daemon=True)
     presses.start()
     with pytest.raises(Interrupted):
-        try:
-            ProcessLauncher().run(folder, ["first", "second"], str(tmp_path), 0)
-        finally:
-            ended.set()
+        ProcessLauncher().run(folder, ["first", "second"], str(tmp_path), 0)
     presses.join()
     assert folder.state("first").state == INTERRUPTED
     assert not (folder.job_dir("second") / "starts").exists()

@@ -21,13 +21,13 @@ def wandb_alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
         monkeypatch.setenv(f"WANDB_{name}_DIR", str(home / name.lower()))
     monkeypatch.setenv("NETRC", str(home / "netrc"))
     monkeypatch.setenv("WANDB_SILENT", "true")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{port}")
-    wandb.teardown()  # forgets the settings read before
-    yield f"http://127.0.0.1:{port}"
-    wandb.teardown()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # so that no other process listens there either
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("WANDB_BASE_URL", address)
+        wandb.teardown()  # forgets the settings read before
+        yield address
+        wandb.teardown()
 
 
 @pytest.fixture

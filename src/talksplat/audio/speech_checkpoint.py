@@ -169,7 +169,10 @@ def build_model(architecture: dict[str, Any] | None, checkpoint: str | None, ass
         if checkpoint is None:
             raise UserError("the audio encoder needs a speech model: give checkpoint=FOLDER or NAME")
         architecture = architecture_of(find_checkpoint(checkpoint, assets))
-    values = dict(architecture)
+    # Of what names code elsewhere nothing is taken over: an architecture may come with somebody's checkpoint.
+    values = {
+        key: value for key, value in architecture.items() if key != "auto_map" and "attn_implementation" not in key
+    }
     try:
         return library.AutoModel.from_config(library.AutoConfig.for_model(values.pop("model_type"), **values)).eval()
     except (KeyError, ValueError, TypeError) as error:

@@ -31,12 +31,13 @@ def compare(config: DictConfig) -> None:
     if not config.runs or not (isinstance(config.runs, str) or OmegaConf.is_list(config.runs)):
         raise UserError(f"runs={config.runs}: give run folders, e.g. runs=outputs/a,outputs/b")
     out = Path(config.out).expanduser()
+    settings = ("overwrite", "video", "reference", "foreign", "worst_frames", "trust")
     with locked(out, "give another out=FOLDER", inside=True):
         data = compare_runs(
             config.runs,
             out,
             published=[name.strip() for name in (config.published or "").split(",") if name.strip()],
-            **{name: config[name] for name in ("overwrite", "video", "reference", "foreign", "worst_frames")},
+            **{name: config[name] for name in settings},
         )
     console = Console(highlight=False)
     for section in data.sections:

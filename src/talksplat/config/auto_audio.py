@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from talksplat.config.from_files import read_config
 from talksplat.errors import UserError
 
 AUTO, BEST, FALLBACK = "auto", "whisper", "mel"
@@ -53,7 +54,7 @@ def _begun_with(run_dir: Path | None, config: DictConfig) -> DictConfig | None:
     """Configuration of the run that is resumed, if it names its features."""
     if run_dir is None or not config.resume or not (run_dir / "config.yaml").is_file():
         return None
-    begun = OmegaConf.load(run_dir / "config.yaml")
+    begun = read_config(run_dir / "config.yaml")
     return None if OmegaConf.select(begun, "audio.name") is None else begun
 
 

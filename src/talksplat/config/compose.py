@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from talksplat.config.auto_audio import resolve_audio
+from talksplat.config.from_files import CONF_DIR, check_classes
 from talksplat.config.moved import follow_moves
 from talksplat.config.schema import SCHEMAS
 from talksplat.config.targets import check_targets, nodes
@@ -25,19 +27,22 @@ from talksplat.errors import UserError
 from talksplat.trackers.wandb_checkpoint import is_address, pin
 
 logger = logging.getLogger(__name__)
-CONF_DIR = Path(__file__).resolve().parents[3] / "conf"
 NOT_FOR_USERS = ("object_type", "reference_type", "Config search", "provider=", "Set the environment variable")
 
 
-def compose(config_name: str, overrides: list[str]) -> DictConfig:
+def compose(config_name: str, overrides: list[str], trust: Sequence[str] | None = None) -> DictConfig:
     """The checked configuration of a command. Raises UserError: unknown or missing key, value of a wrong type, unknown
     choice (the known ones are listed).
 
     Args:
         config_name: "train", "render", "preprocess" or "compare".
         overrides: Hydra overrides such as `model=static` or `stage.fine.steps=100`.
+        trust: of overrides that came in a file: packages besides our own that they may name.
     """
     config = compose_unchecked(config_name, overrides)
+    if trust is not None:
+        content = OmegaConf.to_container(config, resolve=False)
+        check_classes({key: value for key, value in content.items() if key != "hydra"}, "the sweep", trust)
     return finish_config(config_name, config, hydra_choices(config.hydra))
 
 

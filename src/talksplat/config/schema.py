@@ -87,6 +87,9 @@ class TrainConfig:
     resume: bool = False
     dry_run: bool = False
     checkpoint: str | None = None  # weights to start from
+    trust: list[str] = field(
+        default_factory=list
+    )  # packages besides our own that a file may name, see config/from_files.py
     checkpoint_parts: list[str] | None = None  # globs of them; shared: all but what is a person's; null: all
     run_dir: str | None = None
     audio: AudioConfig = field(default_factory=AudioConfig)
@@ -111,6 +114,7 @@ class RenderConfig:
     checkpoint: str = MISSING
     audio_file: str | None = None
     text: str | None = None
+    trust: list[str] = field(default_factory=list)
     split: str | None = None
     voice: str = "en"
     sound: str | None = None
@@ -177,6 +181,7 @@ class CompareConfig:
     worst_frames: int = 3
     reference: str | None = None  # group or run that the others are compared with
     foreign: str | None = None  # NAME:PATH of rendered videos of other projects, with commas
+    trust: list[str] = field(default_factory=list)
     published: str | None = None  # published tables to set beside the runs, with commas; auto: those with rows for them
 
 
@@ -199,6 +204,7 @@ class EvaluateConfig:
     """`python -m talksplat.evaluate`; each setting is explained in `conf/evaluate.yaml`."""
 
     run: str = MISSING
+    trust: list[str] = field(default_factory=list)
     split: str = "test"
     subject: str | None = None
     person: str | None = None  # whose avatar, of several people

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from talksplat.callbacks.progress import RunProgress
 from talksplat.callbacks.time_left import Part
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint, subject_of
-from talksplat.config import to_yaml
+from talksplat.config import to_yaml, trusted_by
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
 from talksplat.data.splits import PAPER
@@ -50,7 +50,7 @@ def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
     check_settings(config)
     device = choose_device(config.device)
     try:
-        checkpoint = read_checkpoint(config.run)
+        checkpoint = read_checkpoint(config.run, trust=trusted_by(config))
         config = with_present_split(config, checkpoint)
         out = output_folder(config)
     except OSError as error:  # a name that is too long, a folder without permission

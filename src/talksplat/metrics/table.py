@@ -8,19 +8,22 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from talksplat.errors import printable
+
 SPLITS = {"test": "held-out", "train": "training", "val": "validation"}
 
 
 def print_metrics(metrics: dict[str, Any], run_dir: Path) -> None:
     """Print means over the frames that were measured, and over training and validation frames where these were; what could
     not be measured says why."""
-    console = Console()
+    console = Console(markup=False)
     table = Table(
-        title=f"{metrics['subject']} {metrics['resolution'][0]}x{metrics['resolution'][1]}", title_justify="left"
+        title=printable(f"{metrics['subject']} {metrics['resolution'][0]}x{metrics['resolution'][1]}"),
+        title_justify="left",
     )
     table.add_column("metric")
     table.add_column(SPLITS.get(metrics["split"], "all frames"), justify="right")
-    rows = [(name, _number(value)) for name, value in metrics["mean"].items()]
+    rows = [(printable(name), _number(value)) for name, value in metrics["mean"].items()]
     rows += [("Gaussians", f"{metrics['num_gaussians']:,}"), ("frames per second", _number(metrics["fps"]))]
     for split in ("train", "val"):
         if split in metrics:

@@ -88,7 +88,7 @@ class LocalLauncher:
         arguments = map(str, (self.run_dir, rank, self.world, port, os.getpid()))
         with open(self._log(rank), "ab") as log:
             self.processes[rank] = process = subprocess.Popen(
-                [sys.executable, "-m", MODULE, *arguments],
+                module_command(MODULE, *arguments),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -139,6 +139,16 @@ class LocalLauncher:
 
     def _log(self, rank: int) -> Path:
         return self.run_dir / "processes" / f"rank_{rank}.log"
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Command line that runs a module, with imports from where this process has them first. `-m` would look into the working
+    directory, which a sweep's file names: what lies there may be anybody's."""
+    place = os.path.abspath(sys.path[0])
+    start = (
+        f"import runpy, sys; sys.path[0] = {place!r}; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    )
+    return [sys.executable, "-c", start, *arguments]
 
 
 def ready_key(rank: int) -> str:

@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint, subject_of
-from talksplat.config import instantiate
+from talksplat.config import instantiate, trusted_by
 from talksplat.files import locked
 from talksplat.rasterizer.trained import trained_rasterizer
 from talksplat.rendering.attribution_maps import check_attribution, make_attribution
@@ -41,7 +41,7 @@ def render(config: DictConfig) -> RenderReport:
 
 def _render(config: DictConfig, output: Path) -> RenderReport:
     device = choose_device(config.device)
-    checkpoint = read_checkpoint(config.checkpoint)
+    checkpoint = read_checkpoint(config.checkpoint, trust=trusted_by(config))
     trained = checkpoint_config(checkpoint)
     entry = checkpoint["talksplat"]
     soft_masks = OmegaConf.select(trained, "dataset.loader.soft_masks", default=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from talksplat.config import instantiate
+from talksplat.config import CONF_DIR, instantiate
 from talksplat.config.compose import compose_unchecked
+from talksplat.config.from_files import check_classes
 from talksplat.errors import Interrupted, UserError
 from talksplat.files import now
 from talksplat.provenance import git_state
@@ -28,6 +30,8 @@ from talksplat.training.console import log_to_console
 
 logger = logging.getLogger(__name__)
 PLUGINS = "hydra_plugins."
+KEPT = ("hydra/launcher", "hydra/sweeper", "hydra.sweeper.")  # of Hydra's settings, those that a sweep's file may say
+ELSEWHERE = re.compile(r"""\.\.|(^|[\[(,'"\s])/""")  # a path out of conf/
 NOT_KEPT = ("hydra.sweep.dir", "hydra.sweeper.rerun")  # of one command alone
 EXTRAS = {"submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray", "joblib": "joblib"}
 
@@ -54,10 +58,15 @@ def run_sweep(arguments: Sequence[str]) -> bool:
     overrides = parse_overrides([argument for argument in arguments if not argument.startswith("-")])
     of_hydra = [one for one in overrides if one.key_or_group.startswith("hydra")]
     flags = {one.key_or_group: bool(one.value()) for one in overrides if one.key_or_group in ("resume", "dry_run")}
-    settings = [one.input_line for one in overrides if one not in of_hydra and one.key_or_group not in flags]
     resume = flags.get("resume", False)
-    hydra = _hydra_node(_with_kept(overrides) if resume else overrides, of_hydra)
-    folder = SweepFolder(Path(hydra.sweep.dir))
+    trust = next((one.value() for one in overrides if resume and one.key_or_group == "trust"), [])
+    trust = trust if isinstance(trust, list) else [str(trust)]
+    apart = {*flags, "trust"} if resume else flags
+    settings = [one.input_line for one in overrides if one not in of_hydra and one.key_or_group not in apart]
+    config = _composed(_with_kept(overrides) if resume else overrides, of_hydra)
+    hydra, folder = config.hydra, SweepFolder(Path(config.hydra.sweep.dir))
+    if resume:
+        _check_resumed(config, folder, trust)
     sweeper = _build_sweeper(hydra.sweeper)
     if sweeper.rerun and not resume:
         raise UserError("hydra.sweeper.rerun goes with resume=true and hydra.sweep.dir=FOLDER of the sweep")
@@ -75,7 +84,7 @@ def run_sweep(arguments: Sequence[str]) -> bool:
         logger.info("sweep folder %s", folder.path)
         try:
             with _ended_by_sigterm():
-                sweeper.run(Sweep(folder, spec, launcher))
+                sweeper.run(Sweep(folder, spec, launcher, trust if resume else None))
         except (Interrupted, KeyboardInterrupt) as interruption:
             again = f"; resume with: python train.py -m resume=true hydra.sweep.dir={folder.path}"
             raise Interrupted(f"{str(interruption) or 'interrupted'}{again if folder.has_sweep() else ''}") from None
@@ -85,13 +94,13 @@ def run_sweep(arguments: Sequence[str]) -> bool:
     return _summarize(folder, spec)
 
 
-def _hydra_node(overrides: Sequence[Override], of_hydra: Sequence[Override]) -> DictConfig:
-    """Hydra's own settings: those of the command line and of the sweep's file."""
+def _composed(overrides: Sequence[Override], of_hydra: Sequence[Override]) -> DictConfig:
+    """Settings that are not swept, with Hydra's own: those of the command line and of the sweep's file."""
     if any(one.key_or_group == "hydra.run.dir" for one in of_hydra):
         raise UserError("hydra.run.dir is the folder of one run: give a sweep hydra.sweep.dir=FOLDER")
     single = [one.input_line for one in overrides if not one.is_sweep_override() and one.key_or_group != "resume"]
     try:
-        return compose_unchecked("train", single).hydra
+        return compose_unchecked("train", single)
     except UserError as error:
         for one in of_hydra:
             if one.key_or_group == "hydra/launcher" and one.value() in EXTRAS and "hydra/launcher" in str(error):
@@ -109,8 +118,33 @@ def _with_kept(overrides: Sequence[Override]) -> list[Override]:
         if folder.has_sweep():
             spec = folder.read_spec()
             kept = {one.get_key_element(): one for one in parse_overrides([*spec.hydra, *spec.overrides])}
+            for key in kept.keys() - given.keys():
+                _check_kept(kept[key], folder)
             return list((kept | given).values())
     return list(overrides)
+
+
+def _check_kept(one: Override, folder: SweepFolder) -> None:
+    """Refuse what only a command line may say: files of settings elsewhere, text for a cluster's job script
+    (`hydra.launcher.setup` is a list of shell commands), and this machine's environment."""
+    key, _, text = one.input_line.lstrip("+~").partition("=")
+    group = key.startswith("hydra/") or (CONF_DIR / key.partition("@")[0]).is_dir()
+    harmless = key.startswith(KEPT) or not key.startswith("hydra") or isinstance(one.value(), int | float | None)
+    if not harmless or "${oc." in text or (group and ELSEWHERE.search(text)):
+        raise UserError(
+            f"the sweep in {folder.path} was asked for with {one.input_line}, which is not taken from a file: repeat the "
+            "command of the sweep (it is in sweep.json) with resume=true, if that is yours"
+        )
+
+
+def _check_resumed(config: DictConfig, folder: SweepFolder, trust: Sequence[str]) -> None:
+    """Check what a sweep's files would run. Raises UserError: a class that is neither our own nor trusted."""
+    plain = OmegaConf.to_container(config, resolve=False)
+    if str(plain["hydra"]["launcher"]["_target_"]).startswith(PLUGINS):  # which Hydra knows by that name
+        del plain["hydra"]["launcher"]["_target_"]
+    check_classes(plain, folder.spec_file, trust)
+    if folder.has_sweep():
+        folder.check_trusted(folder.read_spec(), trust)
 
 
 def _build_sweeper(node: DictConfig) -> Any:
@@ -154,9 +188,10 @@ def _resumed(folder: SweepFolder, settings: list[str]) -> SweepSpec:
             f"resume=true, but {folder.path} holds no sweep; give hydra.sweep.dir=FOLDER of the one to resume"
         )
     spec = folder.read_spec()
-    if settings and settings != spec.overrides:
+    asked = [text for text in spec.overrides if not text.startswith("trust=")]
+    if settings and settings != asked:
         raise UserError(
-            f"the sweep in {folder.path} was asked for with {' '.join(spec.overrides)!r}, not {' '.join(settings)!r}: repeat "
+            f"the sweep in {folder.path} was asked for with {' '.join(asked)!r}, not {' '.join(settings)!r}: repeat "
             "that, or give only resume=true and hydra.sweep.dir"
         )
     commit = git_state()["commit"]

@@ -29,6 +29,7 @@ class Sweep:
     folder: SweepFolder
     spec: SweepSpec  # of a resumed sweep as it was
     launcher: ProcessLauncher | HydraLauncher
+    trust: Sequence[str] | None = None  # of a resumed sweep: packages besides our own that its files may name
 
     def launch(self, jobs: Sequence[Job], gpus_wanted: int | None) -> None:
         """Run those of the jobs that have not ended."""
@@ -41,13 +42,15 @@ class Sweep:
                 self.launcher.run(self.folder, pending, self.spec.cwd, gpus_wanted)
 
 
-def compose_jobs(overrides: Sequence[list[str]], runs_here: bool = True) -> list[DictConfig]:
+def compose_jobs(
+    overrides: Sequence[list[str]], runs_here: bool = True, trust: Sequence[str] | None = None
+) -> list[DictConfig]:
     """Checked configuration of each job, before the first one starts; where they run here, also against this machine.
     Raises UserError: names the job."""
     configs = []
     for number, job in enumerate(overrides):
         try:
-            config = compose("train", job)
+            config = compose("train", job, trust)
             if runs_here:
                 check_before_training(config)
         except UserError as error:

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from talksplat.config.moved import follow_moves
+from talksplat.config.from_files import check_classes, read_config
 from talksplat.errors import UserError
 from talksplat.files import locked, write_json, write_text
 from talksplat.sweep.state import FAILED, JobState, read_state
@@ -96,17 +96,25 @@ class SweepFolder:
             content = json.loads(self.spec_file.read_text())
             if content.pop("format") != FORMAT:
                 raise UserError(f"{self.spec_file} was written by another version of talksplat: begin a new sweep")
-            return SweepSpec(**{**content, "jobs": [Job(**job) for job in content["jobs"]]})
+            spec = SweepSpec(**{**content, "jobs": [Job(**job) for job in content["jobs"]]})
+            if any(job.name in ("", ".", "..") or Path(job.name).name != job.name for job in spec.jobs):
+                raise ValueError("a job's name is none of a folder")
+            return spec
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.spec_file} is damaged ({error}): begin a new sweep in another folder") from error
 
     def config(self, job: str) -> DictConfig:
         """Settings of a job. Raises UserError: the file is gone or damaged."""
         try:
-            config = OmegaConf.load(self.config_file(job))
-            return OmegaConf.create(follow_moves(OmegaConf.to_container(config, resolve=False)))
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot read the settings of job {job}: {self.config_file(job)} ({error})") from error
+            return read_config(self.config_file(job))
+        except UserError as error:
+            raise UserError(f"cannot read the settings of job {job}: {error}") from error
+
+    def check_trusted(self, spec: SweepSpec, trust: Sequence[str]) -> None:
+        """Check what jobs that are already there would run (`check_classes`). Raises UserError."""
+        for job in spec.jobs:
+            check_classes(self.config(job.name), self.config_file(job.name), trust)
+            check_classes(job.trial, self.spec_file, trust)
 
     def state(self, job: str) -> JobState:
         """State of a job."""

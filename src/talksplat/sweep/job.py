@@ -29,7 +29,8 @@ def run_job(folder: SweepFolder, job: Job) -> str:
         if job.trial is not None:
             from talksplat.sweep.pruning import Pruning
 
-            callbacks.append(Pruning(**job.trial))
+            study = str(folder.path / "study.journal")  # wherever the sweep lies by now
+            callbacks.append(Pruning(**{**job.trial, "study": study}))
         config = folder.config(job.name)
         config.resume = (run_dir / "config.yaml").exists()
         try:

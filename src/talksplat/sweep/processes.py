@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -66,29 +68,25 @@ class ProcessLauncher:
             supervisor.environment |= thread.slot
             supervisor.run()
 
-        def interrupt() -> None:
+        pressed: list[int] = []
+
+        def interrupt(*_: object) -> None:
+            if not pressed:
+                logger.warning("stopping after the current steps; press Ctrl-C again to stop at once")
+            pressed.append(1)
             for supervisor in supervisors:
                 supervisor.interrupt()
 
-        interrupted = False
-        with ThreadPoolExecutor(len(slots), initializer=take_slot) as pool:
+        with on_ctrl_c(interrupt), ThreadPoolExecutor(len(slots), initializer=take_slot) as pool:
             try:
                 futures = [pool.submit(work, supervisor) for supervisor in supervisors]
-                while True:
-                    try:
-                        # Waiting without end would not let Ctrl-C through on every system.
-                        while wait(futures, timeout=1.0).not_done:
-                            pass
-                        break
-                    except KeyboardInterrupt:
-                        if not interrupted:
-                            logger.warning("stopping after the current steps; press Ctrl-C again to stop at once")
-                        interrupted = True
-                        interrupt()
-            except BaseException:  # a Ctrl-C that came while another was answered
+                # Waiting without end would not let Ctrl-C through on every system.
+                while wait(futures, timeout=1.0).not_done:
+                    pass
+            except BaseException:
                 interrupt()
                 raise
-        if interrupted:
+        if pressed:
             raise Interrupted("interrupted")
         for future in futures:
             future.result()
@@ -101,6 +99,20 @@ class ProcessLauncher:
         threads = str(max(1, cores // count))
         names = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         return [{name: threads for name in names if name not in os.environ}] * count
+
+
+@contextmanager
+def on_ctrl_c(action: Callable[..., None]) -> Iterator[None]:
+    """While this lasts, Ctrl-C calls `action`. As an exception it would be lost where it met a finaliser, in which Python only
+    prints what is raised."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, action)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def visible_gpus() -> list[str]:

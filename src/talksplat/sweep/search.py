@@ -155,7 +155,8 @@ class Search:
 
 
 def _trial_config(fixed: list[str], values: Mapping[str, Any], sweep: Sweep) -> DictConfig:
-    return compose_jobs([[*fixed, *(f"{key}={value}" for key, value in values.items())]], sweep.launcher.runs_here)[0]
+    job = [*fixed, *(f"{key}={value}" for key, value in values.items())]
+    return compose_jobs([job], sweep.launcher.runs_here, sweep.trust)[0]
 
 
 def _renew_trials(study: optuna.Study, sweep: Sweep) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from omegaconf import DictConfig
 
 from talksplat.errors import UserError
 from talksplat.files import now
+from talksplat.parallel.launcher import module_command
 from talksplat.sweep.folder import SweepFolder
 from talksplat.sweep.state import (
     DONE,
@@ -98,7 +98,7 @@ class Supervisor:
 
 def job_command(folder: Path, job: str) -> list[str]:
     """Command line of a job's process."""
-    return [sys.executable, "-m", "talksplat.sweep.job", str(folder), job]
+    return module_command("talksplat.sweep.job", str(folder), job)
 
 
 def _verdict(code: int, log: Path) -> tuple[str, str | None]:

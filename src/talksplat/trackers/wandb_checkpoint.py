@@ -93,7 +93,8 @@ def _look_up(address: Address) -> tuple[Address, Any]:
         )
     for artifact in models:
         if address.version == artifact.version or address.version in artifact.aliases:
-            return replace(address, run=run.id, version=artifact.version), artifact
+            found = replace(address, run=run.id, version=artifact.version)
+            return parse_address(str(found)), artifact  # they become names of folders
     known = ", ".join(f"{artifact.version} ({', '.join(artifact.aliases)})" for artifact in models)
     raise UserError(f"checkpoint={address}: that run has no version {address.version!r}, but {known}")
 

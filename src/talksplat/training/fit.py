@@ -16,7 +16,7 @@ from talksplat.callbacks.history import History, RunOffset
 from talksplat.callbacks.preview import Preview
 from talksplat.callbacks.progress import StageProgress
 from talksplat.checkpoint import FORMAT, read_checkpoint
-from talksplat.config import to_yaml
+from talksplat.config import to_yaml, trusted_by
 from talksplat.errors import Interrupted, UserError
 from talksplat.parallel.distributed import is_first, rank, world_size
 from talksplat.parallel.strategy import UnwrappedDDP, leave_signals_alone
@@ -63,7 +63,7 @@ def fit_stage(run: TrainingRun, context: StageContext) -> float:
     """
     name, stage = context.name, context.stage
     context.folder.mkdir(parents=True, exist_ok=True)
-    resumed = read_checkpoint(context.checkpoint) if context.checkpoint.exists() else None
+    resumed = read_checkpoint(context.checkpoint, trust=trusted_by(run.config)) if context.checkpoint.exists() else None
     start = resumed["talksplat"]["step"] if resumed else 0
     if resumed:
         logger.info("stage %s resumes at step %d", name, start)

@@ -9,12 +9,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from talksplat.config import to_yaml
-from talksplat.config.moved import follow_moves, without_paper_split
+from talksplat.config.from_files import read_config
+from talksplat.config.moved import without_paper_split
 from talksplat.errors import UserError
 from talksplat.files import content_hash, write_json, write_text
 
 # Settings that may differ between a run and its resumption, since they do not change the result.
-FREE_KEYS = ("resume", "dry_run", "run_dir", "tracker", "backup", "paths", "chosen")
+FREE_KEYS = ("resume", "dry_run", "run_dir", "tracker", "backup", "paths", "chosen", "trust")
 OFF = ("null", "false", "0.0", "[]")  # values by which a setting changes nothing
 # Where data lie; `check_data` looks at what they are.
 DATA_PATHS = tuple(
@@ -51,7 +52,7 @@ class RunFolder:
                 raise UserError(f"{path} already holds a run: give resume=true to resume it, or another hydra.run.dir")
             if (path / "metrics.json").exists():
                 raise UserError(f"the run in {path} is finished (metrics.json is there); nothing is overwritten")
-            self._compare(OmegaConf.create(follow_moves(OmegaConf.to_container(OmegaConf.load(saved), resolve=False))))
+            self._compare(read_config(saved))
         elif config.resume:
             raise UserError(f"resume=true, but {path} holds no run; give hydra.run.dir=RUN of the run to resume")
 

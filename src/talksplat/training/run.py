@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from talksplat.callbacks.backup import Backup
 from talksplat.callbacks.progress import RunProgress
 from talksplat.checkpoint import load_part, load_weights, read_checkpoint, with_architectures
-from talksplat.config import instantiate, to_yaml
+from talksplat.config import instantiate, to_yaml, trusted_by
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
 from talksplat.data.subjects import SubjectCollection
@@ -104,9 +104,9 @@ class TrainingRun:
         check_stages(self.plan, self.model, self.table, self.scene_scale, self.data)
         start, parts = self.config.checkpoint, self.config.checkpoint_parts
         if start is not None and parts is None:
-            load_weights(self.model, read_checkpoint(start), str(start))
+            load_weights(self.model, read_checkpoint(start, trust=trusted_by(self.config)), str(start))
         elif start is not None:
-            count = load_part(self.model, read_checkpoint(start), str(start), parts)
+            count = load_part(self.model, read_checkpoint(start, trust=trusted_by(self.config)), str(start), parts)
             logger.info("%d tensors from %s: %s", count, start, ", ".join(parts))
 
     def run(self) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class TrainingRun:
             context = StageContext(index, name, stage, self.folder.stage_dir(index, name), step_offset, seconds_offset)
             if self.folder.is_finished(context.folder):
                 logger.info("stage %s is finished already", name)
-                finished = read_checkpoint(context.checkpoint)
+                finished = read_checkpoint(context.checkpoint, trust=trusted_by(self.config))
                 load_weights(self.model, finished, str(context.folder))
                 if self.poses is not None:
                     self.poses.take(finished["state_dict"])

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from talksplat import __version__
 from talksplat.compare.external.videos import IMAGE_SUFFIXES
 from talksplat.compare.load.run import RunResult
+from talksplat.config.from_files import check_classes, check_resolved
 from talksplat.data.frame_store import FrameStore
 from talksplat.errors import UserError
 from talksplat.files import write_json, write_text
@@ -39,10 +40,12 @@ CRF = 12  # as the runs' own videos
 
 class HeldOutFrames:
     """The frames that a run was measured on, read from its subject folder; those alone are decoded. Raises UserError where the
-    folder is not there any more, or has other frames by now."""
+    folder is not there any more, or has other frames by now, or the run names metrics of others than `trust`."""
 
-    def __init__(self, run: RunResult) -> None:
+    def __init__(self, run: RunResult, trust: Sequence[str] = ()) -> None:
         self.run = run
+        check_resolved(run.config, run.path)
+        check_classes({"evaluation": run.config.get("evaluation")}, run.path, trust)
         dataset: dict[str, Any] = run.config.get("dataset") or {}
         root, loader = dataset.get("root"), dataset.get("loader") or {}
         if root is None or not Path(root).expanduser().is_dir() or "audio_files" not in loader:

@@ -44,7 +44,9 @@ def parse_foreign(text: str | None) -> dict[str, Path]:
     return videos
 
 
-def foreign_runs(videos: dict[str, Path], runs: Sequence[RunResult], out: Path) -> list[RunResult]:
+def foreign_runs(
+    videos: dict[str, Path], runs: Sequence[RunResult], out: Path, trust: Sequence[str] = ()
+) -> list[RunResult]:
     """Results of foreign videos on the frames of these runs, measured or read from an earlier comparison in `out`. Raises
     UserError for a video that does not fit the frames, or a subject folder that is not there any more."""
     found, held_out = [], None
@@ -54,7 +56,7 @@ def foreign_runs(videos: dict[str, Path], runs: Sequence[RunResult], out: Path) 
         if not _is_measured(folder, stamp, runs):
             from talksplat.compare.external.measure import HeldOutFrames, measure_video  # torch takes seconds to import
 
-            held_out = held_out or HeldOutFrames(ours)
+            held_out = held_out or HeldOutFrames(ours, trust)
             logger.info("measuring %s on %d frames of %s", source, len(ours.frame_ids), ours.metrics["subject"])
             measure_video(name, source, stamp, held_out, folder)
         found.append(read_run(folder, name))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from talksplat.errors import UserError
+from talksplat.errors import UserError, printable
 
 METRICS, SETTINGS = "metrics.json", "config.yaml"
 MEND = (
@@ -67,7 +67,7 @@ def run_names(runs: Sequence[Path]) -> list[str]:
     """Short distinct names: the folders' paths without what all have in common."""
     resolved = [run.resolve() for run in runs]
     common = Path(os.path.commonpath([run.parent for run in resolved]))
-    return [run.relative_to(common).as_posix() for run in resolved]
+    return [printable(run.relative_to(common).as_posix()) for run in resolved]
 
 
 def paths_of(spec: str) -> list[Path]:

@@ -17,12 +17,12 @@ from jaxtyping import Float
 from talksplat import __version__
 from talksplat.compare.load.discover import SETTINGS, settings_folder
 from talksplat.config.moved import follow_moves, without_paper_split
-from talksplat.errors import UserError
+from talksplat.errors import UserError, printable
 
 # Entries of `metrics.json` that a comparison needs, and their types: other versions may have others.
 METRIC_KEYS = dict(split=str, subject=str, resolution=list, definitions=dict, mean=dict, reasons=dict, frames=list)
 # Where a run lies, on what it ran and how it was asked for is not what it is; but the size of a batch and the rounding are.
-INCIDENTAL = ("run_dir", "paths", "tracker", "resume", "dry_run", "trainer", "chosen")
+INCIDENTAL = ("run_dir", "paths", "tracker", "resume", "dry_run", "trainer", "chosen", "trust")
 TELLING = ("trainer.devices", "trainer.precision")
 DATA_PATHS = ("dataset.root", "dataset.roots", "dataset.loader.root", "dataset.cache_dir", "dataset.loader.cache_dir")
 MEASURING = "evaluation.metrics."  # what was measured, which each metric's definition tells
@@ -119,11 +119,12 @@ class RunResult:
     @property
     def origin(self) -> str:
         """Command, commit, machine and folder."""
+        place = printable(str(self.path))
         if self.foreign:
-            return f"{self.name}: video of another project, {self.config['foreign']['source']}; measured in {self.path}"
+            return f"{self.name}: video of another project, {self.config['foreign']['source']}; measured in {place}"
         changed = " with changes" if (self.info.get("git") or {}).get("dirty") else ""
         commit = f"commit {self.commit or 'unknown'}{changed}"
-        return f"{self.name}: `{self.info.get('command', 'unknown')}`; {commit}; {self.hardware}; {self.path}"
+        return f"{self.name}: `{self.info.get('command', 'unknown')}`; {commit}; {self.hardware}; {place}"
 
     def mean(self, name: str) -> float | None:
         """Mean of a metric."""
@@ -158,7 +159,7 @@ def read_run(path: Path, name: str) -> RunResult:
         theirs = f"another version of TalkSplat wrote it ({info.get('talksplat', 'unknown')}, this is {__version__})"
         again = "measure it again (python -m talksplat.evaluate run=RUN), or leave it out"
         raise UserError(f"{path / 'metrics.json'} has {wrong[0]}: {theirs}; {again}")
-    config = follow_moves(_read(settings / SETTINGS, parse_yaml))
+    config = _read(settings / SETTINGS, _parse_config)
     if settings != path:
         config, info = _of_person(path.name, config, info)
     return RunResult(path, name, config, info, metrics)
@@ -188,6 +189,10 @@ def parse_yaml(text: str) -> Any:
         return _parse(text)
 
 
+def _parse_config(text: str) -> Any:
+    return follow_moves(parse_yaml(text))
+
+
 def flatten(value: Any, path: str = "") -> dict[str, Any]:
     """Settings by their full path."""
     if not isinstance(value, dict) or not value:
@@ -198,14 +203,24 @@ def flatten(value: Any, path: str = "") -> dict[str, Any]:
 
 def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     try:
-        value = parse(path.read_text())
+        text = path.read_text()
+        value = parse(text)
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror or error}): leave that run out") from error
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         kind = type(error).__name__
         raise UserError(
             f"cannot read {path}: it is cut off or damaged ({kind}); repeat that run, or leave it out"
         ) from error
     if not isinstance(value, dict):
         raise UserError(f"{path} does not hold what a run writes there: leave that run out")
-    return value
+    return _printable(value) if "\\" in text else value  # as which alone they may hold control characters
+
+
+def _printable(value: Any) -> Any:
+    """Texts of a run reach terminals."""
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return printable(value) if isinstance(value, str) else value

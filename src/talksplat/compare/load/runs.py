@@ -10,7 +10,7 @@ from pathlib import Path
 
 from talksplat.compare.load.discover import find_runs, run_names
 from talksplat.compare.load.run import RunResult, read_run
-from talksplat.errors import UserError
+from talksplat.errors import UserError, printable
 
 logger = logging.getLogger(__name__)
 STATUS = "status.csv"  # of a sweep
@@ -72,9 +72,9 @@ def _jobs_of(path: Path) -> list[str]:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
                 if row["state"] != "done":
-                    error = " ".join((row.get("error") or "").split())
+                    error = printable(" ".join((row.get("error") or "").split()))
                     more = f" ({error})" if error else ""
-                    lines.append(f"job {row['job']} of {path.parent.name}: {row['state']}{more}")
+                    lines.append(f"job {printable(row['job'])} of {path.parent.name}: {row['state']}{more}")
     except KeyError:
         return [f"{path} has no columns job and state: {unknown}"]
     except (OSError, ValueError, csv.Error) as error:

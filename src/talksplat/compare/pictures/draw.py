@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib
+
 from talksplat.compare.data import ComparisonData
 from talksplat.compare.pictures.frames import plot_frames
 from talksplat.compare.pictures.history import plot_history
@@ -15,6 +17,7 @@ METRICS, PARETO, HISTORY, FRAMES = "metrics.png", "quality_and_speed.png", "trai
 WORST, VIDEO = "worst_frames.jpg", "side_by_side.mp4"
 
 
+@matplotlib.rc_context({"text.parse_math": False})  # a $ in a name begins no formula
 def draw_pictures(data: ComparisonData, out: Path, worst_frames: int, video: bool = False) -> bytes | None:
     """Draw what the runs have the data for, into `out`, with `worst_frames` held-out frames of each of a few groups. What another
     comparison has left there under these names is removed. Returns a frame of the video as a JPEG, None without a video."""

@@ -41,7 +41,13 @@ def render(template: str, **values: Any) -> str:
         keep_trailing_newline=".html" not in template,
         **(TEX if ".tex" in template else {}),
     )
-    environment.filters |= {"kinds": _kinds, "code": _with_code, "tex": escape, "base64": base64.b64encode}
+    environment.filters |= {
+        "kinds": _kinds,
+        "code": _with_code,
+        "tex": escape,
+        "md": _markdown,
+        "base64": base64.b64encode,
+    }
     return environment.get_template(template).render(values)
 
 
@@ -87,6 +93,12 @@ def _kinds(table: Table) -> list[str]:
     """Of each column "text" or "number", which stand at different sides."""
     columns = zip(*([cell.text for cell in row] for row in table.rows))
     return ["number" if all(text in EMPTY or NUMBER.match(text) for text in column) else "text" for column in columns]
+
+
+def _markdown(text: str) -> str:
+    """One line in which neither tags nor links are markup; `code` in backticks stays."""
+    parts = re.split(r"(`[^`]*`)", " ".join(text.split("\n")))
+    return "".join(part if part[:1] == "`" else part.replace("<", "&lt;").replace("](", "]\\(") for part in parts)
 
 
 def _with_code(text: str) -> Markup:

@@ -35,6 +35,7 @@ def compare_runs(
     reference: str | None = None,
     foreign: str | None = None,
     worst_frames: int = 0,
+    trust: Sequence[str] = (),
 ) -> ComparisonData:
     """Write a comparison into `out`: `comparison.md` and `table.tex` for reading; `comparison.csv`, `seeds.csv` (where runs
     differ in nothing but their seed), `differences.csv` and `published.csv` (where there are some) with all figures;
@@ -50,7 +51,7 @@ def compare_runs(
     specs = split_runs(runs) if isinstance(runs, str) else [str(run) for run in runs]
     data = ComparisonData(*read_runs(specs), reference)
     if videos:
-        data = replace(data, runs=[*data.runs, *foreign_runs(videos, data.runs, out)])
+        data = replace(data, runs=[*data.runs, *foreign_runs(videos, data.runs, out, trust)])
     found = differences(data)
     rendered = [run.name for run in data.runs if run.foreign]
     if rendered:

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from talksplat.errors import printable
 from talksplat.preprocess.cache import StepResult
 from talksplat.preprocess.face_tracker.base import HeadTrack
 
 
 def print_report(console: Console, manifest: dict[str, Any]) -> None:
     """One table: steps with their times, then what was found."""
-    table = Table(title=f"{manifest['source']['name']} -> {manifest['subject']}")
+    table = Table(title=escape(printable(f"{manifest['source']['name']} -> {manifest['subject']}")))
     table.add_column("step")
     table.add_column("time", justify="right")
     table.add_column("result")
@@ -25,9 +27,9 @@ def print_report(console: Console, manifest: dict[str, Any]) -> None:
         table.add_row(step["name"], time, ", ".join(found))
     console.print(table)
     for note in manifest["notes"]:
-        console.print(f"note: {note}")
+        console.print(printable(f"note: {note}"), markup=False)
     for verdict in manifest["verdicts"]:
-        console.print(f"advice: {verdict}")
+        console.print(printable(f"advice: {verdict}"), markup=False)
 
 
 def _short(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from talksplat.errors import printable
 from talksplat.lips.measures import lip_measures
 from talksplat.lips.sync import SoundOffset
 from talksplat.media.face_landmarker import DLIB68
@@ -91,7 +92,7 @@ def gather(
         ("mean distance", f"{10 * track.viewmats[:, 2, 3].mean():.0f} cm"),
     ]
     return Facts(
-        title=made.source.video.name,
+        title=printable(made.source.video.name),
         about=about,
         checks=checks,
         notes=notes,

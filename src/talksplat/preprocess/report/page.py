@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import jinja2
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -25,6 +26,7 @@ INK, GOOD, BAD, UNKNOWN = "#1c2833", "#1e8449", "#ca6f1e", "#707b7c"
 MARKS = {True: ("✓", GOOD), False: ("⚠", BAD), None: ("?", UNKNOWN)}
 
 
+@matplotlib.rc_context({"text.parse_math": False})  # a $ in a name begins no formula
 def write_report(folder: Path, facts: Facts, pictures: Pictures) -> None:
     """Write `report.html` and `report.png` into `folder`. Raises UserError if that fails (a full disk)."""
     write_bytes(folder / HTML_NAME, _html(facts, pictures).encode())
