@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +14,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from talksplat.errors import UserError
+from talksplat.errors import write_error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """While this lasts, what the system refuses becomes a `UserError` about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(error, path) from error
 
 
 @contextmanager
@@ -25,11 +36,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot write {path} ({reason}): free some space or choose another place") from error
+        with writing(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         with suppress(OSError):  # already moved, or its folder does not exist
             temporary.unlink()
@@ -58,9 +67,10 @@ def write_archive(save: Callable[[Path], None], path: Path) -> None:
         try:
             save(temporary)
         except RuntimeError as error:
-            if "Writer" not in str(error):  # torch reports a full disk as a RuntimeError of its archive writer
+            # torch reports a full disk as a RuntimeError of its archive writer.
+            if not re.search("Writer|inline_container|iostream", str(error)):
                 raise
-            raise OSError((str(error).strip().splitlines() or [type(error).__name__])[0][:160]) from error
+            raise OSError(errno.ENOSPC, (str(error).strip().splitlines() or [type(error).__name__])[0][:160]) from error
 
 
 def link(source: Path, target: Path) -> None:

@@ -19,6 +19,7 @@ from talksplat.files import content_hash
 from talksplat.fingerprints import settings_of
 from talksplat.lips.sync import SoundOffset
 from talksplat.media.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
+from talksplat.media.opencv import check_opencv
 from talksplat.media.sound import check_sound, read_audio
 from talksplat.media.video import probe
 from talksplat.preprocess import steps
@@ -202,6 +203,7 @@ class Preprocessor:
         return steps.align(folder, clip, labels, points, self.alignment, self.workers, self.bars)
 
     def _check(self, video: Path, subject: Path, audio: Path | None) -> Source:
+        check_opencv()
         info = probe(video)
         if subject.exists() and (not subject.is_dir() or any(subject.iterdir())):
             raise UserError(f"{subject} exists and is not empty: remove it, or choose another subject=FOLDER")
