@@ -37,8 +37,7 @@ def learn_lips(config: DictConfig, console: Console) -> LipPrior:
         raise UserError(f"{out} exists already: remove it, or give another out=")
     if config.audio.extractor is None:
         raise UserError(f"audio={config.audio.name} features cannot be computed here: use audio=whisper or audio=mel")
-    subjects = config.subjects
-    folders = people_of(subjects.split(",") if isinstance(subjects, str) else list(subjects))
+    folders = people_of(list(config.subjects))
     extractor: AudioFeatures = instantiate(config.audio.extractor)
     if extractor.rate != ROW_RATE:
         raise UserError(
@@ -56,7 +55,9 @@ def learn_lips(config: DictConfig, console: Console) -> LipPrior:
     console.print(score_table(prior))
     for line in late_sounds(prior, {folder.name: shift_of(folder) for _, folder in places}):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
-    console.print(f"{out} holds the prior of {len(people)} people for audio={prior.feature}", soft_wrap=True)
+    console.print(
+        f"{out} holds the prior of {len(people)} people for audio={prior.feature}", markup=False, soft_wrap=True
+    )
     return prior
 
 
@@ -69,7 +70,8 @@ def people_of(subjects: list[str]) -> dict[str, list[Path]]:
     people: dict[str, list[Path]] = {}
     names: set[str] = set()
     for entry in subjects:
-        parts = [Path(part.strip()).expanduser().resolve() for part in entry.split("+")]
+        parts = [entry] if Path(entry).exists() else entry.split("+")
+        parts = [Path(part).expanduser().resolve() for part in parts]
         for folder in parts:
             if not landmark_ids(folder / "ori_imgs"):
                 raise UserError(f"{folder} has no landmarks (ori_imgs/NUMBER.lms): give subject folders")

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from talksplat.command_line import setting
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.frame_store import FrameStore
 from talksplat.data.sampler import SubjectOrder
@@ -46,7 +47,7 @@ class SubjectCollection:
             if known is not None and other is not None and not same_features(other, known):
                 raise UserError(
                     f"dataset.roots: the audio features of {name} are of another model than those of {next(iter(self.portraits))}: "
-                    f"make them again with python -m talksplat.preprocess features={portrait.root} overwrite=true"
+                    f"make them again with python -m talksplat.preprocess {setting('features', portrait.root)} overwrite=true"
                 )
 
     @property

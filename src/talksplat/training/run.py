@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from talksplat.callbacks.backup import Backup
 from talksplat.callbacks.progress import RunProgress
 from talksplat.checkpoint import load_part, load_weights, read_checkpoint, with_architectures
+from talksplat.command_line import setting
 from talksplat.config import instantiate, to_yaml
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
@@ -89,8 +90,8 @@ class TrainingRun:
         if config.chosen.best_audio_missing and rank == 0:
             logger.warning(
                 "audio=%s: %s has no Whisper features, on which lips follow the sound better: make them with "
-                "python -m talksplat.preprocess features=%s audio=whisper",
-                *(config.audio.name, config.dataset.root, config.dataset.root),
+                "python -m talksplat.preprocess %s audio=whisper",
+                *(config.audio.name, config.dataset.root, setting("features", config.dataset.root)),
             )
 
     def _initialize_model(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from talksplat.preprocess.cache import StepResult
@@ -15,7 +16,7 @@ from talksplat.preprocess.face_tracker.base import HeadTrack
 
 def print_report(console: Console, manifest: dict[str, Any]) -> None:
     """One table: steps with their times, then what was found."""
-    table = Table(title=f"{manifest['source']['name']} -> {manifest['subject']}")
+    table = Table(title=escape(f"{manifest['source']['name']} -> {manifest['subject']}"))
     table.add_column("step")
     table.add_column("time", justify="right")
     table.add_column("result")
@@ -24,9 +25,9 @@ def print_report(console: Console, manifest: dict[str, Any]) -> None:
         table.add_row(step["name"], time, ", ".join(f"{key} {_short(value)}" for key, value in step["summary"].items()))
     console.print(table)
     for note in manifest["notes"]:
-        console.print(f"note: {note}")
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
     for verdict in manifest["verdicts"]:
-        console.print(f"advice: {verdict}")
+        console.print(f"advice: {verdict}", markup=False, soft_wrap=True)
 
 
 def _short(value: Any) -> str:
