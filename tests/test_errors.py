@@ -57,9 +57,12 @@ def test_an_interruption_is_one_line(capsys: pytest.CaptureFixture) -> None:
     assert say(KeyboardInterrupt(), capsys) == ("interrupted\n", 130)
 
 
-def test_a_missing_system_library_says_what_to_install(capsys: pytest.CaptureFixture) -> None:
-    text, status = say(ImportError("libGL.so.1: cannot open shared object file: No such file or directory"), capsys)
-    assert status == 2 and "libGL.so.1" in text and "apt-get install libegl1 libgles2" in text and "libgl1" in text
+@pytest.mark.parametrize("library, package", [("libGL.so.1", "libgl1"), ("libEGL.so.1", "libegl1 libgles2")])
+def test_a_missing_system_library_says_what_to_install(
+    library: str, package: str, capsys: pytest.CaptureFixture
+) -> None:
+    text, status = say(ImportError(f"{library}: cannot open shared object file: No such file or directory"), capsys)
+    assert status == 2 and library in text and f"apt-get install {package}" in text
 
 
 def test_the_disk_that_is_full_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +105,15 @@ def test_a_folder_that_became_read_only(tmp_path: Path) -> None:
     words = r"cannot write .*x \(Read-only file system\): choose another place"
     with pytest.raises(UserError, match=words), writing(tmp_path / "x"):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / ".x.1.tmp"))
+
+
+def test_a_refusal_that_the_saving_library_hides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(UserError, match=r"a\.ckpt \(Operation not permitted\): .*permissions"):
+        write_archive(lambda path: None, tmp_path / "a.ckpt")
 
 
 PRINTS = """

@@ -70,10 +70,9 @@ def missing_library(error: Exception) -> UserError | None:
     """What to install where a library of the system is missing that a package needs; None for other errors."""
     if "cannot open shared object file" not in str(error):
         return None
-    return UserError(
-        f"a library of the system is missing ({error}): apt-get install libegl1 libgles2 (for MediaPipe), libgl1 libxcb1 "
-        "libglib2.0-0 (for OpenCV; or pip install --force-reinstall --no-deps opencv-contrib-python-headless)"
-    )
+    opencv = "libgl1 libxcb1 libglib2.0-0, or pip install --force-reinstall --no-deps opencv-contrib-python-headless"
+    packages = "libegl1 libgles2" if "EGL" in str(error) or "GLES" in str(error) else opencv
+    return UserError(f"a library of the system is missing ({error}): apt-get install {packages}")
 
 
 @contextmanager

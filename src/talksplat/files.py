@@ -64,6 +64,8 @@ def write_archive(save: Callable[[Path], None], path: Path) -> None:
     """Call `save(temporary path)`, which writes with torch, and move the file into place. Raises UserError."""
     with replacing(path) as temporary:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()  # says why no file can be made here, which Lightning would keep to itself
+        temporary.unlink()
         try:
             save(temporary)
         except RuntimeError as error:
