@@ -33,7 +33,7 @@ def main() -> None:
 
 def show(report: RenderReport) -> None:
     """Say what was made and how fast."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(f"{report.output}: {report.num_frames} frames, {report.seconds:.2f} s")
     if report.picture is not None:
         console.print(f"{report.picture}: a few frames of the maps")

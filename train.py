@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -11,26 +12,29 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from talksplat.config import CONF_DIR, compose, finish_config, hydra_choices
-from talksplat.errors import UserError, exits_cleanly
+from talksplat.config.overrides import literal_overrides
+from talksplat.errors import UserError, exits_cleanly, one_line_errors
 from talksplat.sweep.command import is_sweep, run_sweep
 
 
 @hydra.main(config_path=str(CONF_DIR), config_name="train", version_base="1.3")
 def run_one(config: DictConfig) -> None:
     """One run."""
-    # A sweep trains in other processes, and need not wait for these imports.
-    from talksplat.metrics.table import print_metrics
-    from talksplat.training.run import train
-
     hydra_config = HydraConfig.get()
+    os.chdir(hydra_config.runtime.cwd)  # paths count from where the command was given, also with hydra.job.chdir=true
     run_dir = Path(config.run_dir or hydra_config.runtime.output_dir)
     try:
-        metrics = train(finish_config("train", config, hydra_choices(hydra_config), run_dir), run_dir)
+        with one_line_errors():
+            # A sweep trains in other processes, and need not wait for these imports.
+            from talksplat.metrics.table import print_metrics
+            from talksplat.training.run import train
+
+            metrics = train(finish_config("train", config, hydra_choices(hydra_config), run_dir), run_dir)
+            if metrics is not None:
+                print_metrics(metrics, run_dir)
     except UserError as error:
         logging.getLogger(__name__).error("error: %s", error)
         sys.exit(2)
-    if metrics is not None:
-        print_metrics(metrics, run_dir)
 
 
 @exits_cleanly
@@ -39,9 +43,10 @@ def main() -> None:
     arguments = sys.argv[1:]
     if is_sweep(arguments):
         sys.exit(0 if run_sweep(arguments) else 1)
+    overrides = literal_overrides("train", arguments)
     if not any(argument.startswith("-") for argument in arguments):
-        own = ("hydra.", "hydra.searchpath=")
-        compose("train", [text for text in arguments if not text.startswith(own[0]) or text.startswith(own[1])])
+        compose("train", overrides)
+    sys.argv[1:] = overrides
     run_one()
 
 

@@ -8,11 +8,9 @@ import time
 from pathlib import Path
 
 from talksplat.compare.__main__ import compare
-from talksplat.compare.__main__ import overrides_of as compare_overrides
 from talksplat.config import compose
 from talksplat.errors import UserError, exits_cleanly
 from talksplat.metrics.table import print_metrics
-from talksplat.rendering.request import overrides_of
 from talksplat.rendering.run import render
 from talksplat.training.console import log_to_console
 from talksplat.training.run import train
@@ -36,11 +34,11 @@ def run_demo(out: Path) -> None:
     talking = out / "talking.mp4"
     print(f"\nnew speech by {SPEAKER}")
     overrides = [f"checkpoint={out / SPEAKER}/last.ckpt", f"text={SENTENCE}", f"output={talking}", "overwrite=true"]
-    render(compose("render", overrides_of(overrides)))
+    render(compose("render", overrides))
     tables = out / "comparison"
     shutil.rmtree(tables, ignore_errors=True)
     runs = ",".join(str(out / model) for model in MODELS)
-    compare(compose("compare", compare_overrides([f"runs={runs}", f"out={tables}"])))
+    compare(compose("compare", [f"runs={runs}", f"out={tables}"]))
     shutil.copyfile(tables / "comparison.md", out / "comparison.md")
     print(
         f"\n{time.perf_counter() - began:.0f} s. Watch {talking} ({SPEAKER}, new speech) and {tables}/side_by_side.mp4 "

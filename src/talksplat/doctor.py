@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from talksplat.errors import UserError
+from talksplat.errors import UserError, exits_cleanly, missing_library
 
 
 @dataclass
@@ -81,6 +81,12 @@ def check_video() -> Finding:
     return Finding("video", "ok", f"PyAV {av.__version__} with H.264 and AAC")
 
 
+def check_images() -> Finding:
+    from talksplat.media.opencv import check_opencv
+
+    return Finding("images", "ok", f"OpenCV {check_opencv()} with its guided filter")
+
+
 def check_audio() -> Finding:
     import numpy as np
 
@@ -117,13 +123,17 @@ def check_speech() -> Finding:
 
 def check_face_model() -> Finding:
     from talksplat.media.assets import find_face_landmarker
+    from talksplat.media.face_landmarker import FaceLandmarker, check_mediapipe
 
+    check_mediapipe()
     path = find_face_landmarker(_assets())
     remedy = (
         "it is downloaded on first use; without a network put face_landmarker.task into the folder TALKSPLAT_ASSETS"
     )
     if path is None:
         return Finding("face model", "missing", "no face_landmarker.task (needed by preprocess and LMD)", remedy)
+    with FaceLandmarker(path, video=False):
+        pass
     return Finding("face model", "ok", f"MediaPipe {version('mediapipe')}, {path}")
 
 
@@ -158,6 +168,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "gpu": check_gpu,
     "rasteriser": check_rasterizer,
     "video": check_video,
+    "images": check_images,
     "audio": check_audio,
     "speech models": check_speech_models,
     "whisper": check_whisper,
@@ -178,6 +189,10 @@ def examine() -> list[Finding]:
             findings.append(check())
         except UserError as error:
             findings.append(Finding(part, "broken", str(error)))
+        except ImportError as error:
+            findings.append(
+                Finding(part, "broken", str(missing_library(error) or error), "make install, or pip install -e .")
+            )
         except Exception as error:
             findings.append(
                 Finding(part, "broken", f"{type(error).__name__}: {error}", "make install, or pip install -e .")
@@ -190,6 +205,7 @@ def _assets() -> Path | None:
     return Path(folder) if folder else None
 
 
+@exits_cleanly
 def main() -> None:
     """Print the findings; exit status 1 if a part is broken."""
     findings = examine()

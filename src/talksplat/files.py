@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,16 @@ from typing import Any
 
 from filelock import AcquireReturnProxy, FileLock, SoftFileLock, Timeout
 
-from talksplat.errors import UserError
+from talksplat.errors import UserError, write_error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """While this lasts, what the system refuses becomes a `UserError` about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(error, path) from error
 
 
 @contextmanager
@@ -77,11 +87,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot write {path} ({reason}): free some space or choose another place") from error
+        with writing(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         with suppress(OSError):  # already moved, or its folder does not exist
             temporary.unlink()
@@ -107,12 +115,15 @@ def write_archive(save: Callable[[Path], None], path: Path) -> None:
     """Call `save(temporary path)`, which writes with torch, and move the file into place. Raises UserError."""
     with replacing(path) as temporary:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()  # says why no file can be made here, which Lightning would keep to itself
+        temporary.unlink()
         try:
             save(temporary)
         except RuntimeError as error:
-            if "Writer" not in str(error):  # torch reports a full disk as a RuntimeError of its archive writer
+            # torch reports a full disk as a RuntimeError of its archive writer.
+            if not re.search("Writer|inline_container|iostream", str(error)):
                 raise
-            raise OSError((str(error).strip().splitlines() or [type(error).__name__])[0][:160]) from error
+            raise OSError(errno.ENOSPC, (str(error).strip().splitlines() or [type(error).__name__])[0][:160]) from error
 
 
 def link(source: Path, target: Path) -> None:

@@ -40,8 +40,7 @@ def learn_lips(config: DictConfig, console: Console) -> LipPrior:
         raise UserError(f"{out} exists already: remove it, or give another out=")
     if config.audio.extractor is None:
         raise UserError(f"audio={config.audio.name} features cannot be computed here: use audio=whisper or audio=mel")
-    subjects = config.subjects
-    folders = people_of(subjects.split(",") if isinstance(subjects, str) else list(subjects))
+    folders = people_of(list(config.subjects))
     extractor: AudioFeatures = instantiate(config.audio.extractor)
     if extractor.rate != ROW_RATE:
         raise UserError(
@@ -59,7 +58,9 @@ def learn_lips(config: DictConfig, console: Console) -> LipPrior:
     console.print(score_table(prior))
     for line in late_sounds(prior, {clip: shift_of(folder) for _, clip, folder in places}):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
-    console.print(f"{out} holds the prior of {len(people)} people for audio={prior.feature}", soft_wrap=True)
+    console.print(
+        f"{out} holds the prior of {len(people)} people for audio={prior.feature}", markup=False, soft_wrap=True
+    )
     return prior
 
 
@@ -73,8 +74,9 @@ def people_of(subjects: list[str]) -> dict[str, dict[str, Path]]:
     sounds: dict[str, Path] = {}
     names: set[str] = set()
     for entry in subjects:
+        given = [entry] if Path(entry).exists() else entry.split("+")
         parts: dict[str, Path] = {}
-        for folder in (Path(part.strip()).expanduser().resolve() for part in entry.split("+")):
+        for folder in (Path(part.strip()).expanduser().resolve() for part in given):
             if not landmark_ids(folder / "ori_imgs"):
                 raise UserError(f"{folder} has no landmarks (ori_imgs/NUMBER.lms): give subject folders")
             if not (folder / "aud.wav").is_file():

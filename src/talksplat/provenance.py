@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import socket
 import subprocess
 import sys
@@ -78,7 +79,7 @@ class RunInfo:
         before = json.loads(self.path.read_text()) if self.path.exists() else {}
         self.data: dict[str, Any] = {
             "talksplat": __version__,
-            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             "earlier_commands": [*before.get("earlier_commands", []), *([before["command"]] if before else [])],
             "started": before.get("started", now()),
             "seed": seed,

@@ -230,6 +230,10 @@ FLAWS = {
     "poses missing": (change_track("euler", lambda e: None), r"track_params.pt has nothing under `euler`"),
     "fewer translations": (change_track("trans", lambda t: t[:9]), r"22 rotations but 9 translations"),
     "code in the track": (hostile_track, r"cannot read .*track_params.pt: .*run code"),
+    "numpy in the track": (
+        change_track("euler", lambda euler: euler.numpy()),
+        r"track_params.pt: it holds numpy[\w.]+, and .*torch\.as_tensor[^\x1b]*$",
+    ),
     "damaged track": (cut("track_params.pt"), r"cannot read .*track_params.pt: it is damaged"),
     "no poses": (remove_poses, r"track_params.pt is missing and no transforms file holds"),
     "matrices that are no poses": (squash_matrices, r"transforms files .* have matrices that are no camera poses"),

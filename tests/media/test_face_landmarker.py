@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from skimage.data import astronaut
 
+from talksplat.doctor import check_face_model
 from talksplat.errors import UserError
-from talksplat.media.face_landmarker import FaceLandmarker
+from talksplat.media.face_landmarker import FaceLandmarker, check_mediapipe
 
 
 @pytest.fixture
@@ -38,3 +39,26 @@ def test_a_file_that_is_no_model(tmp_path: Path) -> None:
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match=r"face_landmarker\.task cannot be opened"), FaceLandmarker(path):
         pass
+
+
+def test_a_machine_without_libraries_of_opengl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is opened when the first model is; no model is to blame."""
+    from mediapipe.tasks.python import vision
+
+    def refuse(options) -> None:
+        raise OSError("libEGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(vision.FaceLandmarker, "create_from_options", refuse)
+    (tmp_path / "model.task").write_bytes(b"")
+    with (
+        pytest.raises(UserError, match="apt-get install libegl1 libgles2") as error,
+        FaceLandmarker(tmp_path / "model.task"),
+    ):
+        pass
+    assert "model.task" not in str(error.value)
+    with pytest.raises(UserError, match="libegl1 libgles2"):
+        check_face_model()
+
+
+def test_a_machine_with_them() -> None:
+    check_mediapipe()

@@ -83,7 +83,7 @@ def test_failure_keeps_the_old_file_and_leaves_no_other(tmp_path):
 
 def test_unwritable_place_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"), VideoWriter(tmp_path / "file" / "a.mp4", 32, 32):
+    with pytest.raises(UserError, match="cannot write .*file"), VideoWriter(tmp_path / "file" / "a.mp4", 32, 32):
         pass
 
 

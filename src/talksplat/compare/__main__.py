@@ -23,7 +23,6 @@ from talksplat.files import locked
 
 MAX_ROWS = 24
 MAX_BESIDE = 4  # rows that stand next to each other, as columns
-TEXTS = ("runs", "out", "published", "reference", "foreign")
 
 
 def compare(config: DictConfig) -> None:
@@ -43,7 +42,7 @@ def compare(config: DictConfig) -> None:
     for section in data.sections:
         if section.kind == RESULT:
             print_section(console, section)
-    console.print(f"written to {config.out}", soft_wrap=True)
+    console.print(f"written to {config.out}", markup=False, soft_wrap=True)
 
 
 def print_section(console: Console, section: Section) -> None:
@@ -81,19 +80,6 @@ def _rich_cell(cell: Cell) -> str:
     return f"[{style}]{escape(cell.plain)}[/{style}]" if style else escape(cell.plain)
 
 
-def overrides_of(arguments: list[str]) -> list[str]:
-    """Hydra's overrides for a command line: paths and names are quoted, so that commas, `=` and spaces in them are no syntax."""
-    overrides = []
-    for argument in arguments:
-        key, separator, value = argument.partition("=")
-        if not separator:
-            raise UserError(f"{argument!r} is no setting: write runs=FOLDER,FOLDER out=FOLDER")
-        if key in TEXTS and value[:1] not in ("'", '"'):
-            value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-        overrides.append(f"{key}={value}")
-    return overrides
-
-
 @exits_cleanly
 def main() -> None:
     """The command."""
@@ -102,7 +88,7 @@ def main() -> None:
         Console(highlight=False, markup=False).print(f"{__doc__}\n{(CONF_DIR / 'compare.yaml').read_text()}")
         return
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    compare(compose("compare", overrides_of(arguments)))
+    compare(compose("compare", arguments))
 
 
 if __name__ == "__main__":

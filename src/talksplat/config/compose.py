@@ -17,9 +17,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from talksplat.command_line import escape_interpolations
 from talksplat.config.auto_audio import resolve_audio
 from talksplat.config.from_files import CONF_DIR, check_classes
 from talksplat.config.moved import follow_moves
+from talksplat.config.overrides import literal_overrides
 from talksplat.config.schema import SCHEMAS
 from talksplat.config.targets import check_targets, nodes
 from talksplat.config.validate import validate_preprocess, validate_train
@@ -53,7 +55,7 @@ def hydra_choices(hydra: DictConfig) -> dict[str, Any]:
     Args:
         hydra: Hydra's own node of a composed configuration, or `HydraConfig.get()`.
     """
-    overrides = [str(override) for override in hydra.overrides.task]
+    overrides = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     groups = {
         str(group): choice
         for group, choice in hydra.runtime.choices.items()
@@ -73,6 +75,7 @@ def hydra_choices(hydra: DictConfig) -> dict[str, Any]:
 def compose_unchecked(config_name: str, overrides: list[str]) -> DictConfig:
     """A command's configuration as Hydra composes it, with Hydra's own node `hydra`. Raises UserError: unknown choice
     or setting, an override that cannot be read."""
+    overrides = literal_overrides(config_name, overrides)
     experiments = [override for override in overrides if override.startswith("experiment=")]
     if len(experiments) > 1:
         names = ",".join(text.partition("=")[2].strip("[]") for text in experiments)
@@ -82,10 +85,15 @@ def compose_unchecked(config_name: str, overrides: list[str]) -> DictConfig:
         GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=config_name):
-            return hydra_compose(config_name, overrides, return_hydra_config=True)
+            config = hydra_compose(config_name, overrides, return_hydra_config=True)
+            places = {f"hydra.{mode}.dir": str(config.hydra[mode].dir) for mode in ("run", "sweep")}
     except (HydraException, OmegaConfBaseException) as error:
         unknown = _unknown_choice(str(error)) or _unknown_setting(str(error), config_name)
         raise UserError(unknown or _one_line(error)) from error
+    for key, place in places.items():
+        if "${" in place:
+            raise UserError(f"{key}={place}: Hydra can write into no folder with ${{ in its path, choose another")
+    return config
 
 
 def _unknown_choice(message: str) -> str | None:
@@ -129,28 +137,8 @@ def finish_config(
         choices: what it was made of (`hydra_choices`); a training run records it.
         run_dir: of a training run that may be resumed.
     """
-    if OmegaConf.select(config, "dataset.roots"):
-        config.dataset.root = config.dataset.roots[0]
-    raw = OmegaConf.to_container(config, resolve=False)  # without Hydra's flags
-    raw.pop("hydra", None)
-    if "audio" in raw:
-        raw["audio"] = resolve_audio(config_name, config, choices, CONF_DIR, run_dir)
-    changed: dict[str, str] = {}
-    raw = follow_moves(raw, changed)
-    for stage in raw.get("stage", {}).get("stages", {}).values():
-        if stage and stage.get("density") == {}:  # density=none: a file of a group cannot say null
-            stage["density"] = None
-    for old, new in changed.items():
-        logger.warning("%s is now %s: the old name works for one more version", old, new)
-    if config_name == "train":
-        raw["chosen"] = choices
     try:
-        config = OmegaConf.create(raw)
-        missing = [n._get_full_key(key) for _, n in nodes(config) for key in n if OmegaConf.is_missing(n, key)]
-        if missing:
-            raise UserError(f"missing setting {', '.join(missing)}: give it as {missing[0]}=VALUE")
-        config = OmegaConf.merge(OmegaConf.structured(SCHEMAS[config_name]), config)
-        OmegaConf.resolve(config)
+        config = _resolved(config_name, config, choices, run_dir)
     except OmegaConfBaseException as error:
         raise UserError(_one_line(error)) from error
     check_targets(config)
@@ -163,9 +151,38 @@ def finish_config(
     return config
 
 
+def _resolved(config_name: str, config: DictConfig, choices: dict[str, Any], run_dir: Path | None) -> DictConfig:
+    if OmegaConf.select(config, "dataset.roots"):
+        config.dataset.root = "${dataset.roots[0]}"
+    raw = OmegaConf.to_container(config, resolve=False)  # without Hydra's flags
+    raw.pop("hydra", None)
+    if "audio" in raw:
+        raw["audio"] = resolve_audio(config_name, config, choices, CONF_DIR, run_dir)
+    changed: dict[str, str] = {}
+    raw = follow_moves(raw, changed)
+    for stage in raw.get("stage", {}).get("stages", {}).values():
+        if stage and stage.get("density") == {}:  # density=none: a file of a group cannot say null
+            stage["density"] = None
+    for old, new in changed.items():
+        logger.warning("%s is now %s: the old name works for one more version", old, new)
+    if config_name == "train":
+        raw["chosen"] = escape_interpolations(choices)
+    config = OmegaConf.create(raw)
+    missing = [n._get_full_key(key) for _, n in nodes(config) for key in n if OmegaConf.is_missing(n, key)]
+    if missing:
+        raise UserError(f"missing setting {', '.join(missing)}: give it as {missing[0]}=VALUE")
+    schema = OmegaConf.structured(SCHEMAS[config_name])
+    return OmegaConf.merge(schema, literally(OmegaConf.merge(schema, config)))
+
+
+def literally(config: DictConfig) -> DictConfig:
+    """The configuration, resolved, in which no text is an interpolation any more, whatever stands in it."""
+    return OmegaConf.create(escape_interpolations(OmegaConf.to_container(config, resolve=True)))
+
+
 def to_yaml(config: DictConfig) -> str:
     """Resolved YAML text of a configuration: what run folders and checkpoints carry."""
-    return OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(config, resolve=True)))
+    return OmegaConf.to_yaml(literally(config))
 
 
 def _one_line(error: Exception) -> str:

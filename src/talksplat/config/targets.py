@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import hydra.utils
 from hydra._internal.utils import _locate  # hydra.utils.get_object logs an error before it raises
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from talksplat.errors import UserError
+from talksplat.command_line import escape_interpolations
+from talksplat.errors import UserError, missing_library
 
+NUMBER = re.compile(r"(int|float|bool)( \| None)?")
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
@@ -28,6 +31,8 @@ def check_targets(config: DictConfig) -> None:
 def instantiate(node: Any, **extra: Any) -> Any:
     """Build the object of a checked node; `extra` are run-time arguments that no file can hold. Raises UserError: a
     constructor refuses a value."""
+    if OmegaConf.is_config(node):  # Hydra resolves it twice
+        node = escape_interpolations(escape_interpolations(OmegaConf.to_container(node, resolve=True)))
     try:
         return hydra.utils.instantiate(node, **extra, _convert_="all")
     except InstantiationException as error:
@@ -54,11 +59,15 @@ def _check_node(path: str, node: DictConfig) -> None:
         parameters = inspect.signature(_locate(target)).parameters
     except (ImportError, TypeError, ValueError) as error:
         reason = str(error).replace("\n", " ")
-        raise UserError(f"{path}._target_: cannot import {target!r} ({reason})") from error
+        wrong = UserError(f"{path}._target_: cannot import {target!r} ({reason})")
+        raise missing_library(error) or wrong from error
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
     given = [key for key in node if key not in HYDRA_KEYS]
     for key in given:
+        wanted = str(parameters[key].annotation) if key in parameters else ""
+        if NUMBER.fullmatch(wanted) and isinstance(node[key], (str, DictConfig, ListConfig)):
+            raise UserError(f"{path}.{key} is {node[key]!r}: {target} takes {wanted} there")
         if key not in parameters:
             near = difflib.get_close_matches(str(key), parameters, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(sorted(parameters)) or 'nothing'}"

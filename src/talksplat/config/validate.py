@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from talksplat.command_line import setting
 from talksplat.config.targets import instantiate, nodes
 from talksplat.errors import UserError
 from talksplat.trackers.wandb_checkpoint import is_address
@@ -196,7 +197,7 @@ def _paths(config: DictConfig) -> None:
         if root is not None and config.dataset.sample is None and not Path(root).is_dir():
             raise UserError(
                 f"no such subject folder: {root} ({'dataset.roots' if config.dataset.roots else 'dataset.root'}); make it with "
-                f"python -m talksplat.preprocess video=CLIP.mp4 subject={root}"
+                f"python -m talksplat.preprocess video=CLIP.mp4 {setting('subject', root)}"
             )
     if len(roots) > 1 and config.pose_refinement is not None:
         raise UserError(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from talksplat.command_line import setting
 from talksplat.data.batches import Batches
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.frame_store import FrameStore
@@ -40,7 +41,7 @@ class SubjectCollection(Batches):
             if known is not None and other is not None and not same_features(other, known):
                 raise UserError(
                     f"dataset.roots: the audio features of {name} are of another model than those of {next(iter(self.portraits))}: "
-                    f"make them again with python -m talksplat.preprocess features={portrait.root} overwrite=true"
+                    f"make them again with python -m talksplat.preprocess {setting('features', portrait.root)} overwrite=true"
                 )
 
     def rename(self, names: Sequence[str]) -> None:

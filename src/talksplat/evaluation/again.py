@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from talksplat.callbacks.progress import RunProgress
 from talksplat.callbacks.time_left import Part
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint, subject_of
+from talksplat.command_line import setting
 from talksplat.config import to_yaml, trusted_by
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
@@ -184,7 +185,7 @@ def check_features(data: PortraitDataModule, entry: dict[str, Any], audio: str) 
     if known is not None and here is not None and not same_features(here, known.cpu().numpy()):
         raise UserError(
             f"{data.subject.root} has audio features of another model than those that this avatar was trained with: recompute "
-            f"them with python -m talksplat.preprocess features={data.subject.root} audio={audio} overwrite=true"
+            f"them with python -m talksplat.preprocess {setting('features', data.subject.root)} audio={audio} overwrite=true"
         )
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from talksplat.errors import UserError
+from talksplat.errors import UserError, missing_library
 
 NUM_LANDMARKS = 478
 NUM_BLENDSHAPES = 51  # the model also gives "_neutral", which is left out, and has no tongue
@@ -67,10 +69,7 @@ class FaceLandmarker:
 
     def __enter__(self) -> FaceLandmarker:
         _survive_profiling_timer()
-        try:
-            from mediapipe.tasks.python import BaseOptions, vision
-        except ImportError as error:
-            raise UserError(f"mediapipe cannot be imported ({error}): pip install 'mediapipe>=1.0'") from error
+        BaseOptions, vision = load_mediapipe()
         options = vision.FaceLandmarkerOptions(
             base_options=BaseOptions(model_asset_buffer=self.model_path.read_bytes()),
             running_mode=vision.RunningMode.VIDEO if self.video else vision.RunningMode.IMAGE,
@@ -84,12 +83,15 @@ class FaceLandmarker:
             with quiet_mediapipe():
                 self._landmarker = vision.FaceLandmarker.create_from_options(options)
         except Exception as error:
-            raise UserError(f"{self.model_path} cannot be opened as a face landmarker model: {error}") from error
+            wrong = UserError(f"{self.model_path} cannot be opened as a face landmarker model: {error}")
+            raise missing_library(error) or wrong from error
+        # Closed at the latest before the interpreter ends: MediaPipe cannot do it any more while that ends.
+        self._close = weakref.finalize(self, self._landmarker.close)
         return self
 
     def __exit__(self, *_) -> None:
         if self._landmarker is not None:
-            self._landmarker.close()
+            self._close()
             self._landmarker = None
 
     def detect(self, image: np.ndarray, timestamp_ms: int = 0) -> list[FaceDetection]:
@@ -130,6 +132,26 @@ def _survive_profiling_timer() -> None:
     in_main_thread = threading.current_thread() is threading.main_thread()  # only there Python can set handlers
     if in_main_thread and hasattr(signal, "SIGPROF") and signal.getsignal(signal.SIGPROF) == signal.SIG_DFL:
         signal.signal(signal.SIGPROF, lambda number, frame: None)
+
+
+def load_mediapipe() -> tuple[Any, Any]:
+    """MediaPipe's `BaseOptions` and `vision`. Raises UserError: it is not installed, or libraries of the system are missing."""
+    try:
+        from mediapipe.tasks.python import BaseOptions, vision
+    except (ImportError, OSError) as error:
+        wrong = UserError(f"mediapipe cannot be imported ({error}): pip install 'mediapipe>=1.0'")
+        raise missing_library(error) or wrong from error
+    return BaseOptions, vision
+
+
+def check_mediapipe() -> None:
+    """Raise UserError if MediaPipe cannot work here, without any model."""
+    try:
+        with FaceLandmarker(Path(os.devnull)):
+            pass
+    except UserError as error:
+        if "cannot be opened" not in str(error):
+            raise
 
 
 @contextmanager

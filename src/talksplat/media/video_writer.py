@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import soxr
 from jaxtyping import Float, UInt8
 
 from talksplat.errors import UserError
+from talksplat.files import writing
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class VideoWriter:
         crf: H.264 quality, 0 (lossless) to 51.
 
     Raises:
-        UserError: a folder that cannot be written to.
+        UserError: a folder that cannot be written to, a full disk.
     """
 
     def __init__(
@@ -59,11 +61,9 @@ class VideoWriter:
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
 
     def __enter__(self) -> VideoWriter:
-        try:
+        with writing(self.path):  # FFmpeg's errors of this kind are OSErrors too
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
-        except OSError as error:  # FFmpeg's errors of this kind are OSErrors too
-            raise UserError(f"{self.path} cannot be written ({error}): choose another output") from error
         stream = self._container.add_stream("libx264", rate=self.fps, options={"crf": str(self.crf), "preset": "fast"})
         stream.width, stream.height = self.width + self.width % 2, self.height + self.height % 2
         stream.pix_fmt = "yuv420p"
@@ -91,10 +91,11 @@ class VideoWriter:
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709")
         picture.pts, picture.time_base = self.num_frames, 1 / self.fps
-        self._container.mux(self._video_stream.encode(picture))
-        self.num_frames += 1
-        if self._audio_stream is not None:
-            self._write_audio(final=False)
+        with writing(self.path):
+            self._container.mux(self._video_stream.encode(picture))
+            self.num_frames += 1
+            if self._audio_stream is not None:
+                self._write_audio(final=False)
 
     def _write_audio(self, final: bool) -> None:
         """Encode the sound that belongs to the frames so far, in whole blocks of the codec; all of it if `final`."""
@@ -114,9 +115,11 @@ class VideoWriter:
     def __exit__(self, kind, value, traceback) -> None:
         try:
             if kind is None:
-                self._finish()
+                with writing(self.path):
+                    self._finish()
             else:
-                self._container.close()
+                with suppress(OSError):  # on a full disk, which is what ends the block
+                    self._container.close()
         finally:
             self._temporary.unlink(missing_ok=True)
 

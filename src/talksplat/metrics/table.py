@@ -16,7 +16,7 @@ SPLITS = {"test": "held-out", "train": "training", "val": "validation"}
 def print_metrics(metrics: dict[str, Any], run_dir: Path) -> None:
     """Print means over the frames that were measured, and over training and validation frames where these were; what could
     not be measured says why."""
-    console = Console(markup=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     table = Table(
         title=printable(f"{metrics['subject']} {metrics['resolution'][0]}x{metrics['resolution'][1]}"),
         title_justify="left",
@@ -34,8 +34,8 @@ def print_metrics(metrics: dict[str, Any], run_dir: Path) -> None:
         table.add_row(*row)
     console.print(table)
     for name, reason in metrics["reasons"].items():
-        console.print(f"{name}: {reason}", highlight=False)
-    console.print(f"all values: {run_dir / 'metrics.json'}", highlight=False)
+        console.print(f"{name}: {reason}")
+    console.print(f"all values: {run_dir / 'metrics.json'}")
 
 
 def _number(value: float | None) -> str:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.logging import RichHandler
 
+from talksplat.command_line import setting
 from talksplat.config import compose, instantiate
 from talksplat.errors import UserError, exits_cleanly
 from talksplat.files import locked
@@ -84,7 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
     subject = Path(config.subject)
     output.print(
         f"{subject} is ready; look at {subject / REPORT_NAME}. Train with: python train.py dataset=portrait "
-        f"dataset.root={subject}",
+        + setting("dataset.root", subject),
+        markup=False,
         soft_wrap=True,
     )
 
@@ -99,7 +101,8 @@ def _add_features(config: DictConfig, features: AudioFeatures, name: str) -> Non
         path, shape = add_features(root, features, name, config.overwrite, work)
     Console().print(
         f"{path}: {shape[0]} frames of {shape[1]} rows of width {shape[2]}. Train with: python train.py "
-        f"dataset=portrait dataset.root={config.features} {choice}",
+        f"dataset=portrait {setting('dataset.root', config.features)} {choice}",
+        markup=False,
         soft_wrap=True,
     )
 

@@ -19,6 +19,7 @@ from talksplat.files import locked
 from talksplat.fingerprints import settings_of
 from talksplat.lips.sync import SoundOffset
 from talksplat.media.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
+from talksplat.media.opencv import check_opencv
 from talksplat.media.video import probe
 from talksplat.preprocess import steps
 from talksplat.preprocess.alignment.base import Alignment
@@ -222,6 +223,7 @@ class Preprocessor:
 
     def _check(self, video: Path, subject: Path, audio: Path | None) -> None:
         """Refuse what cannot work before anything is looked for or downloaded."""
+        check_opencv()
         info = probe(video, self.video_track)
         if subject.exists() and (not subject.is_dir() or any(subject.iterdir())):
             raise UserError(f"{subject} exists and is not empty: remove it, or choose another subject=FOLDER")

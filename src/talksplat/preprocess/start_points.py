@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import binary_erosion
 
-from talksplat.errors import UserError
+from talksplat.media.face_landmarker import load_mediapipe
 from talksplat.preprocess.face_tracker.base import HeadTrack
 from talksplat.preprocess.face_tracker.face_regions import FACE_OVAL, INNER_LIP
 from talksplat.subject_format.labels import Label
@@ -27,11 +27,8 @@ FACE_SHARE, MOUTH_SHARE = 0.45, 0.05
 
 def face_triangles() -> Int[np.ndarray, "triangle 3"]:
     """MediaPipe's triangulation of its 468 skin landmarks, without the openings of eyes and mouth."""
-    try:
-        from mediapipe.tasks.python.vision import FaceLandmarksConnections
-    except ImportError as error:
-        raise UserError(f"mediapipe cannot be imported ({error}): pip install 'mediapipe>=1.0'") from error
-    edges = [(edge.start, edge.end) for edge in FaceLandmarksConnections.FACE_LANDMARKS_TESSELATION]
+    _, vision = load_mediapipe()
+    edges = [(edge.start, edge.end) for edge in vision.FaceLandmarksConnections.FACE_LANDMARKS_TESSELATION]
     return np.array([[edges[i][0], edges[i + 1][0], edges[i + 2][0]] for i in range(0, len(edges), 3)])
 
 

@@ -1,8 +1,7 @@
-"""Checks of `render.py`'s settings before any work, and the parsing of its command line."""
+"""Checks of `render.py`'s settings before any work."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import torch
@@ -10,30 +9,15 @@ from omegaconf import DictConfig
 
 from talksplat.errors import UserError
 
-FREE_TEXT = ("text", "audio_file", "sound", "subject", "speech_model", "checkpoint", "output")
 ALIASES = {"audio": "audio_file"}  # Hydra keeps the key `audio` for the group of audio features
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 
 
 def overrides_of(arguments: list[str]) -> list[str]:
-    """Hydra overrides for the arguments of `render.py`: `audio=` is short for `audio_file=`, and values that are
-    sentences or paths are quoted, so that Hydra takes commas, braces... in them literally.
-
-    `text=Hello, world` would otherwise be read as a list of two. Values that come quoted, and `null`, stay as they are.
-    """
-    return [_quote(argument) for argument in arguments]
-
-
-def _quote(override: str) -> str:
-    key, equals, value = override.partition("=")
-    key = ALIASES.get(key, key)
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    if not equals or key not in FREE_TEXT or value in ("", "null", "???") or quoted:
-        return f"{key}{equals}{value}"
-    # Hydra's grammar: in single quotes a quote is \', and backslashes count only before a quote.
-    value = re.sub(r"(\\*)'", r"\1\1\\'", value)
-    value = re.sub(r"(\\+)$", r"\1\1", value)
-    return f"{key}='{value}'"
+    """Overrides for the arguments of `render.py`: `audio=` is short for `audio_file=`."""
+    return [
+        ALIASES.get(key, key) + equals + value for key, equals, value in (text.partition("=") for text in arguments)
+    ]
 
 
 def check_request(config: DictConfig) -> Path:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from talksplat.command_line import setting
 from talksplat.errors import UserError
 from talksplat.types import frames_before
 
@@ -84,7 +85,7 @@ def find_audio_file(root: Path, names: Sequence[str]) -> Path:
     there = f"it has {', '.join(found)}: choose the audio=... setting made for one of those" if found else "it has none"
     raise UserError(
         f"{root} has no audio features {' or '.join(names)}; {there}, or make them with "
-        f"`python -m talksplat.preprocess features={root} audio=KIND`, or put the file there"
+        f"`python -m talksplat.preprocess {setting('features', root)} audio=KIND`, or put the file there"
     )
 
 

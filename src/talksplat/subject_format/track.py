@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +69,13 @@ def _load(path: Path) -> dict:
         # Files of other projects hold the vertices of every frame, gigabytes of which only the mean is wanted.
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))  # torch's own text is advice to run the file's code
+        holds = (
+            found and f"holds {found[1]}, and more than tensors, numbers and text would need to run code from the file"
+        )
         raise UserError(
-            f"cannot read {path}: it is damaged, or holds more than tensors, numbers and text, which would need to run "
-            f"code from the file ({reason}). Save it again as a dict of tensors, or {MEND}"
+            f"cannot read {path}: it {holds or f'is damaged ({type(error).__name__})'}. Save it again as a dict of tensors "
+            f"(torch.as_tensor makes one of a NumPy array), or {MEND}"
         ) from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__} instead of a dict of tensors: {MEND}")

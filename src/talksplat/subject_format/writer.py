@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from talksplat.errors import UserError
+from talksplat.errors import UserError, write_error
 from talksplat.subject_format import action_units, landmarks, track, transforms
 from talksplat.subject_format.images import encode_image
 from talksplat.subject_format.labels import Label, encode_parsing
@@ -224,5 +224,4 @@ class SubjectWriter:
 
     def _failure(self, path: Path, error: OSError) -> UserError:
         self.abort()
-        reason = error.strerror or error
-        return UserError(f"cannot write {path} ({reason}): free some space or choose another folder; nothing was kept")
+        return UserError(f"{write_error(error, path)}; nothing was kept")

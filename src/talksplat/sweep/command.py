@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,9 +16,11 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from talksplat.command_line import setting
 from talksplat.config import CONF_DIR, instantiate
 from talksplat.config.compose import compose_unchecked
 from talksplat.config.from_files import check_classes
+from talksplat.config.overrides import literal_overrides
 from talksplat.errors import Interrupted, UserError
 from talksplat.files import now
 from talksplat.provenance import git_state
@@ -55,7 +58,8 @@ def run_sweep(arguments: Sequence[str]) -> bool:
         Interrupted: by Ctrl-C; says how to resume.
     """
     log_to_console()
-    overrides = parse_overrides([argument for argument in arguments if not argument.startswith("-")])
+    given = [argument for argument in arguments if not argument.startswith("-")]
+    overrides = parse_overrides(literal_overrides("train", given, sweep=True))
     of_hydra = [one for one in overrides if one.key_or_group.startswith("hydra")]
     flags = {one.key_or_group: bool(one.value()) for one in overrides if one.key_or_group in ("resume", "dry_run")}
     resume = flags.get("resume", False)
@@ -75,7 +79,7 @@ def run_sweep(arguments: Sequence[str]) -> bool:
             raise UserError("dry_run=true checks a new sweep: leave resume=true out")
         jobs = sweeper.dry_run(settings)
         for number, job in enumerate(jobs):
-            print(f"{number:02d}  {' '.join(job)}")
+            print(f"{number:02d}  {shlex.join(job)}")
         print(f"dry run: {len(jobs)} jobs are checked, none is started")
         return True
     launcher = _build_launcher(hydra.launcher)
@@ -86,7 +90,7 @@ def run_sweep(arguments: Sequence[str]) -> bool:
             with _ended_by_sigterm():
                 sweeper.run(Sweep(folder, spec, launcher, trust if resume else None))
         except (Interrupted, KeyboardInterrupt) as interruption:
-            again = f"; resume with: python train.py -m resume=true hydra.sweep.dir={folder.path}"
+            again = f"; resume with: python train.py -m resume=true {setting('hydra.sweep.dir', folder.path)}"
             raise Interrupted(f"{str(interruption) or 'interrupted'}{again if folder.has_sweep() else ''}") from None
         finally:
             if folder.has_sweep():
@@ -177,7 +181,7 @@ def _new(folder: SweepFolder, settings: list[str], of_hydra: Sequence[Override])
         )
     if (folder.path / "config.yaml").exists():
         raise UserError(f"{folder.path} holds a run: give a sweep another hydra.sweep.dir")
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     kept = [one.input_line for one in of_hydra if one.key_or_group not in NOT_KEPT]
     return SweepSpec(command, settings, os.getcwd(), git_state(), now(), kept)
 
@@ -191,7 +195,7 @@ def _resumed(folder: SweepFolder, settings: list[str]) -> SweepSpec:
     asked = [text for text in spec.overrides if not text.startswith("trust=")]
     if settings and settings != asked:
         raise UserError(
-            f"the sweep in {folder.path} was asked for with {' '.join(asked)!r}, not {' '.join(settings)!r}: repeat "
+            f"the sweep in {folder.path} was asked for with {shlex.join(asked)}, not {shlex.join(settings)}: repeat "
             "that, or give only resume=true and hydra.sweep.dir"
         )
     commit = git_state()["commit"]
@@ -208,10 +212,10 @@ def _summarize(folder: SweepFolder, spec: SweepSpec) -> bool:
     done = list(states.values()).count(DONE)
     print(f"{done} of {len(states)} jobs are done: {folder.path / 'status.csv'}")
     if done:
-        print(f"compare them: python -m talksplat.compare runs={folder.path}")
+        print(f"compare them: python -m talksplat.compare {setting('runs', folder.path)}")
     if open_jobs:
         print(f"not done: {', '.join(open_jobs)}")
-        print(f"try these again: python train.py -m resume=true hydra.sweep.dir={folder.path}")
+        print(f"try these again: python train.py -m resume=true {setting('hydra.sweep.dir', folder.path)}")
     return not open_jobs
 
 

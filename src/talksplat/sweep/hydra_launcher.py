@@ -11,6 +11,7 @@ from hydra.core.utils import setup_globals
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, open_dict
 
+from talksplat.command_line import literal, setting
 from talksplat.errors import Interrupted, UserError
 from talksplat.sweep.expand import config_loader
 from talksplat.sweep.folder import SweepFolder
@@ -41,7 +42,7 @@ class HydraLauncher:
             Interrupted: by Ctrl-C; jobs that a cluster runs by then continue there.
         """
         setup_globals()
-        loader, sweep = config_loader(), _quoted(str(folder.path))
+        loader, sweep = config_loader(), literal(str(folder.path))
         config = loader.load_configuration("sweep_job", [f"hydra.sweep.dir={sweep}"], run_mode=RunMode.MULTIRUN)
         with open_dict(config):
             config.hydra.launcher = _with_gpus(self.node, gpus_wanted)
@@ -53,7 +54,7 @@ class HydraLauncher:
             config=config,
         )
         try:
-            for one in launcher.launch([[f"folder={sweep}", f"job={_quoted(job)}"] for job in jobs], initial_job_idx=0):
+            for one in launcher.launch([[f"folder={sweep}", f"job={literal(job)}"] for job in jobs], initial_job_idx=0):
                 _ = one.return_value  # raises what kept a worker from its job; what a job raises is noted in its folder
         except KeyboardInterrupt as error:
             raise Interrupted("interrupted; jobs that were handed over may continue") from error
@@ -61,7 +62,7 @@ class HydraLauncher:
             kind = self.node["_target_"].rsplit(".", 1)[-1]
             raise UserError(
                 f"{kind} failed ({type(error).__name__}: {error}); other jobs may continue: once they have ended "
-                f"(status.csv), python train.py -m resume=true hydra.sweep.dir={folder.path}"
+                f"(status.csv), python train.py -m resume=true {setting('hydra.sweep.dir', folder.path)}"
             ) from error
 
 
@@ -75,7 +76,3 @@ def _with_gpus(node: DictConfig, wanted: int | None) -> DictConfig:
             if "ray" in node:
                 node.ray.remote.setdefault("num_gpus", wanted)
     return node
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

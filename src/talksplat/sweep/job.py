@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from talksplat.errors import Interrupted, Pruned, UserError
+from talksplat.errors import Interrupted, Pruned, UserError, one_line_errors
 from talksplat.metrics.table import print_metrics
 from talksplat.parallel.launcher import on_parent_exit
 from talksplat.sweep.folder import Job, SweepFolder
@@ -34,7 +34,8 @@ def run_job(folder: SweepFolder, job: Job) -> str:
         config = folder.config(job.name)
         config.resume = (run_dir / "config.yaml").exists()
         try:
-            print_metrics(train(config, run_dir, callbacks), run_dir)
+            with one_line_errors():
+                print_metrics(train(config, run_dir, callbacks), run_dir)
             return DONE
         except Pruned as pruned:
             print(pruned, flush=True)

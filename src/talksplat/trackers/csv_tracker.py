@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from talksplat.files import replacing
+from talksplat.files import replacing, writing
 from talksplat.trackers.base import TrackedRun, Tracker
 
 FIELDS = ("step", "name", "value")
@@ -32,7 +32,7 @@ class CsvTracker(Tracker):
         step_before, names = self._last
         known = names if step == step_before else set()
         self._last = (step, known | metrics.keys())
-        with open(self.path, "a", newline="") as file:
+        with writing(self.path), open(self.path, "a", newline="") as file:
             rows = ((step, name, f"{float(value):.8g}") for name, value in metrics.items() if name not in known)
             csv.writer(file).writerows(rows)
 

@@ -16,6 +16,7 @@ from talksplat.callbacks.history import History, RunOffset
 from talksplat.callbacks.preview import Preview
 from talksplat.callbacks.progress import StageProgress
 from talksplat.checkpoint import FORMAT, read_checkpoint
+from talksplat.command_line import setting
 from talksplat.config import to_yaml, trusted_by
 from talksplat.errors import Interrupted, UserError
 from talksplat.parallel.distributed import is_first, rank, world_size
@@ -87,7 +88,7 @@ def fit_stage(run: TrainingRun, context: StageContext) -> float:
     if trainer.global_step < stage.steps:
         raise Interrupted(
             f"interrupted in stage {name} at step {trainer.global_step}; resume with: "
-            f"python train.py ... resume=true hydra.run.dir={run.folder.path}"
+            f"python train.py ... resume=true {setting('hydra.run.dir', run.folder.path)}"
         )
     seconds = module.seconds
     if is_first():
@@ -95,7 +96,7 @@ def fit_stage(run: TrainingRun, context: StageContext) -> float:
         run.folder.finish_stage(context.folder, facts)
     if module.stop_wanted:  # in the last step or what follows it: the next stage must not begin
         raise Interrupted(
-            f"interrupted after stage {name}; resume with: python train.py ... resume=true hydra.run.dir={run.folder.path}"
+            f"interrupted after stage {name}; resume with: python train.py ... resume=true {setting('hydra.run.dir', run.folder.path)}"
         )
     return seconds
 

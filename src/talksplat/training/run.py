@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from talksplat.callbacks.backup import Backup
 from talksplat.callbacks.progress import RunProgress
 from talksplat.checkpoint import load_part, load_weights, read_checkpoint, with_architectures
+from talksplat.command_line import setting
 from talksplat.config import instantiate, to_yaml, trusted_by
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
@@ -91,8 +92,8 @@ class TrainingRun:
         for root in config.chosen.best_audio_missing if rank == 0 else ():
             logger.warning(
                 "audio=%s: %s has no Whisper features, on which lips follow the sound better: make them with "
-                "python -m talksplat.preprocess features=%s audio=whisper",
-                *(config.audio.name, root, root),
+                "python -m talksplat.preprocess %s audio=whisper",
+                *(config.audio.name, root, setting("features", root)),
             )
 
     def _initialize_model(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -98,7 +99,7 @@ def measure_video(name: str, source: Path, stamp: str, held_out: HeldOutFrames, 
         metrics = {"split": run.split, "chosen_on": None, **known, "fps": None}
         metrics |= held_out.measure(frames, made / "test" / "render.mp4")
         masks = {"root": str(subject.root), "head_masks": "alpha" if subject.soft_masks else "parsing"}
-        made_by = {"talksplat": __version__, "git": git_state(), "command": " ".join(sys.argv)}
+        made_by = {"talksplat": __version__, "git": git_state(), "command": shlex.join(sys.argv)}
         config = {"foreign": foreign, **{key: run.config.get(key) for key in ("dataset", "evaluation", "paths")}}
         write_json(made / "metrics.json", metrics)
         write_json(made / "run_info.json", {**made_by, "foreign": foreign["source"], "subject": masks})

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from talksplat.compare.load.discover import FOREIGN, split_list
+from talksplat.compare.load.discover import FOREIGN
 from talksplat.compare.load.run import RunResult, read_run
+from talksplat.config.overrides import split_list
 from talksplat.errors import UserError
 from talksplat.files import content_hash
 
@@ -33,7 +34,8 @@ def parse_foreign(text: str | None) -> dict[str, Path]:
     """Videos by their name, of `Wav2Lip:video.mp4,SadTalker:folder`. Raises UserError: not of this form, a name twice or unfit for a folder, or nothing at that path."""
     videos: dict[str, Path] = {}
     for part in split_list(text or "", lambda part: Path(part.partition(":")[2]).expanduser().exists()):
-        name, separator, path = (piece.strip() for piece in part.partition(":"))
+        name, separator, path = part.partition(":")
+        name, path = name.strip(), path if Path(path).expanduser().exists() else path.strip()
         if not separator or not path:
             raise UserError(f"foreign={part}: write NAME:VIDEO, e.g. foreign=Wav2Lip:wav2lip.mp4,SadTalker:frames")
         if not NAME.fullmatch(name) or name in videos:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from talksplat.config.overrides import split_list
 from talksplat.errors import UserError, printable
 
 METRICS, SETTINGS = "metrics.json", "config.yaml"
@@ -19,22 +20,14 @@ FOREIGN = "foreign"  # folder of a comparison with the videos of other projects 
 
 def split_runs(text: str) -> list[str]:
     """Parts of `a,b,c`. A comma inside a name that exists stays: sweeps make folders like `seed=0,model=x`."""
-    return split_list(text, lambda part: bool(paths_of(part)))
+    bare = text.strip()
+    if bare[:1] == "[" and bare[-1:] == "]" and not paths_of(text):
+        text = bare[1:-1]
+    return [_unquoted(part) for part in split_list(text, lambda part: bool(paths_of(_unquoted(part))))]
 
 
-def split_list(text: str, exists: Callable[[str], bool]) -> list[str]:
-    """Parts of `a,b,c`; those that belong together according to `exists` are not torn apart."""
-    text = text.strip().removeprefix("[").removesuffix("]")
-    pieces, parts = text.split(","), []
-    while pieces:
-        for count in range(len(pieces), 0, -1):
-            candidate = ",".join(pieces[:count]).strip().strip("'\"")
-            if count == 1 or exists(candidate):
-                break
-        if candidate:
-            parts.append(candidate)
-        pieces = pieces[count:]
-    return parts
+def _unquoted(text: str) -> str:
+    return text[1:-1] if text[:1] in ("'", '"') and text[-1:] == text[:1] and not paths_of(text) else text
 
 
 def find_runs(specs: Sequence[str]) -> tuple[list[Path], list[str]]:

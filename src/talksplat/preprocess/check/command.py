@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from talksplat.command_line import setting
 from talksplat.config.auto_audio import BEST
 from talksplat.data.head_cloud import with_head_cloud
 from talksplat.data.mask_checks import check_masks, load_checked
@@ -42,7 +43,7 @@ def check_folder(root: Path, console: Console) -> bool:
     if trains:
         settings = " ".join(audio_settings(name, folder.audio[name]))
         console.print(
-            f"[green]would train[/]: python train.py dataset=portrait dataset.root={escape(str(root))} {escape(settings)}",
+            f"[green]would train[/]: python train.py dataset=portrait {escape(setting('dataset.root', root))} {escape(settings)}",
             soft_wrap=True,
         )
     else:

@@ -27,9 +27,9 @@ def print_report(console: Console, manifest: dict[str, Any]) -> None:
         table.add_row(step["name"], time, ", ".join(found))
     console.print(table)
     for note in manifest["notes"]:
-        console.print(printable(f"note: {note}"), markup=False)
+        console.print(printable(f"note: {note}"), markup=False, soft_wrap=True)
     for verdict in manifest["verdicts"]:
-        console.print(printable(f"advice: {verdict}"), markup=False)
+        console.print(printable(f"advice: {verdict}"), markup=False, soft_wrap=True)
 
 
 def _short(value: Any) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from talksplat.errors import UserError
+from talksplat.errors import UserError, missing_library
 from talksplat.media.assets import multiclass_segmenter_path
-from talksplat.media.face_landmarker import quiet_mediapipe
+from talksplat.media.face_landmarker import load_mediapipe, quiet_mediapipe
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.filtered import FilteredSegmenter
 from talksplat.preprocess.segmentation.keyframes import View
@@ -107,10 +107,7 @@ class MediapipeSegmenter(FilteredSegmenter):
 
 def open_network(path: Path):
     """MediaPipe's image segmenter with this model. Raises UserError if it is none."""
-    try:
-        from mediapipe.tasks.python import BaseOptions, vision
-    except ImportError as error:
-        raise UserError(f"mediapipe cannot be imported ({error}): pip install 'mediapipe>=1.0'") from error
+    BaseOptions, vision = load_mediapipe()
     options = vision.ImageSegmenterOptions(
         base_options=BaseOptions(model_asset_buffer=path.read_bytes()), output_confidence_masks=True
     )
@@ -118,7 +115,8 @@ def open_network(path: Path):
         with quiet_mediapipe():
             return vision.ImageSegmenter.create_from_options(options)
     except Exception as error:
-        raise UserError(f"{path} cannot be opened as an image segmentation model: {error}") from error
+        wrong = UserError(f"{path} cannot be opened as an image segmentation model: {error}")
+        raise missing_library(error) or wrong from error
 
 
 def confidences_of(network, image: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width category"]:
