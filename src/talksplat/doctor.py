@@ -125,7 +125,10 @@ def check_face_model() -> Finding:
     from talksplat.media.assets import find_face_landmarker
     from talksplat.media.face_landmarker import FaceLandmarker, check_mediapipe
 
-    check_mediapipe()
+    try:
+        check_mediapipe()
+    except UserError as error:
+        return Finding("face model", "missing", f"no MediaPipe (needed by preprocess and LMD): {error}", "see there")
     path = find_face_landmarker(_assets())
     remedy = (
         "it is downloaded on first use; without a network put face_landmarker.task into the folder TALKSPLAT_ASSETS"
