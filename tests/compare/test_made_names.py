@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from talksplat.compare.__main__ import compare, overrides_of
+from talksplat.compare.__main__ import compare
 from talksplat.compare.document import Cell, Section, Table
 from talksplat.compare.report.render import render
 from talksplat.config import compose
@@ -33,7 +33,7 @@ def test_names_are_text_in_every_form(tmp_path: Path, capsys: pytest.CaptureFixt
             tmp_path / "runs" / name, **changes, info__seed=seed, config__loss={"lip": {"weight": seed, EVIL: ESCAPE}}
         )
     out = tmp_path / "out"
-    compare(compose("compare", overrides_of([f"runs={tmp_path / 'runs'}", f"out={out}", "video=false"])))
+    compare(compose("compare", [f"runs={tmp_path / 'runs'}", f"out={out}", "video=false"]))
     shown = capsys.readouterr()
     texts = {path.name: path.read_text() for path in out.iterdir() if path.suffix in (".md", ".html", ".tex")}
     texts |= {"out": shown.out, "err": shown.err}
@@ -60,4 +60,4 @@ def test_a_configuration_that_is_part_of_itself(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a")
     (run / "config.yaml").write_text("x: &a\n  b: *a\n")
     with pytest.raises(UserError, match="cut off or damaged"):
-        compare(compose("compare", overrides_of([f"runs={run}", f"out={tmp_path / 'out'}"])))
+        compare(compose("compare", [f"runs={run}", f"out={tmp_path / 'out'}"]))

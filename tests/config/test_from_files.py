@@ -14,7 +14,6 @@ import yaml
 
 from talksplat.checkpoint import read_checkpoint
 from talksplat.compare.__main__ import compare
-from talksplat.compare.__main__ import overrides_of as compare_overrides
 from talksplat.config import compose
 from talksplat.config.from_files import check_classes, parse_config
 from talksplat.errors import UserError
@@ -263,7 +262,7 @@ def test_a_made_run_measures_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"")
     wanted = [f"runs={run}", f"out={tmp_path}/out", f"foreign=x:{tmp_path}/a.mp4"]
     with pytest.raises(UserError, match=r"os.remove.*trust=\[os\]"):
-        compare(compose("compare", compare_overrides(wanted)))
+        compare(compose("compare", wanted))
     assert (run / "metrics.json").exists()
 
 

@@ -14,6 +14,7 @@ PERSON = {
     "split": "test",
     "chosen_on": "test",
     "subject": "folder",
+    "identity": {"frames": "f", "masks": "m"},
     "resolution": [48, 48],
     "num_gaussians": 100,
     "parameters": {"networks": 1000, "gaussians": 5900},

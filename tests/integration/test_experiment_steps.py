@@ -48,7 +48,7 @@ SHIPPED = [name for folder in ("egstalker/", "gaussiantalker/") for name in name
 def test_every_stage_takes_steps(
     name: str, tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("talksplat.training.run.evaluate_run", lambda *_: {"fps": 0.0})
+    monkeypatch.setattr("talksplat.training.run.evaluate_run", lambda *_: {"fps": 0.0, "num_gaussians": 0})
     config = compose("train", [f"experiment={name}", *SHORT, f"dataset.root={tiny_subject}"])
     run = TrainingRun(config, tmp_path)
     before = {key: value.clone() for key, value in run.model.state_dict().items()}
@@ -68,7 +68,7 @@ def test_every_stage_takes_steps(
 
 def test_few_seconds(tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lips that are seen reach the training steps, and predicted ones the frames that are rendered."""
-    monkeypatch.setattr("talksplat.training.run.evaluate_run", lambda *_: {"fps": 0.0})
+    monkeypatch.setattr("talksplat.training.run.evaluate_run", lambda *_: {"fps": 0.0, "num_gaussians": 0})
     seen = []
     forward = LipToken.forward
 
