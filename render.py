@@ -12,7 +12,7 @@ import sys
 from rich.console import Console
 
 from talksplat.config import CONF_DIR, compose
-from talksplat.errors import exits_cleanly
+from talksplat.entry_points import exits_cleanly
 from talksplat.rendering.job import RenderReport
 from talksplat.rendering.request import overrides_of
 from talksplat.rendering.run import render

@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 
 from talksplat.config import CONF_DIR, compose, finish_config, hydra_choices
 from talksplat.config.overrides import literal_overrides
-from talksplat.errors import UserError, exits_cleanly, one_line_errors
+from talksplat.entry_points import exits_cleanly, one_line_errors
+from talksplat.errors import UserError
 from talksplat.sweep.command import is_sweep, run_sweep
 
 

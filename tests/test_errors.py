@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from talksplat.errors import UserError, exits_cleanly, write_error
+from talksplat.entry_points import exits_cleanly
+from talksplat.errors import UserError
 from talksplat.files import write_archive, writing
 from talksplat.media.video_writer import VideoWriter
+from talksplat.system_errors import write_error
 from talksplat.trackers.csv_tracker import CsvTracker
 
 FULL = Path("/dev/full")  # refuses each write as a full disk does
@@ -118,7 +120,7 @@ def test_a_refusal_that_the_saving_library_hides(tmp_path: Path, monkeypatch: py
 
 PRINTS = """
 import os, sys
-from talksplat.errors import exits_cleanly
+from talksplat.entry_points import exits_cleanly
 @exits_cleanly
 def main():
     for _ in range(int(sys.argv[1])):

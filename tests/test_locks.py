@@ -24,7 +24,7 @@ from talksplat.config.resolvers import unique
 from talksplat.data import open as opening
 from talksplat.errors import UserError
 from talksplat.evaluation.again import new_folder
-from talksplat.files import locked
+from talksplat.locks import locked
 from talksplat.preprocess.__main__ import main as preprocess
 from talksplat.rendering.run import render
 from talksplat.sweep.command import run_sweep
@@ -32,7 +32,7 @@ from talksplat.training.run import train
 from tests.compare.made_runs import make_run
 from tests.helpers.runs import small_config, small_overrides
 
-HOLD = "import sys, pathlib, talksplat.files as f\nwith f.locked(pathlib.Path(sys.argv[1]), 'x'): print('held', flush=True); input()"
+HOLD = "import sys, pathlib, talksplat.locks as f\nwith f.locked(pathlib.Path(sys.argv[1]), 'x'): print('held', flush=True); input()"
 
 
 def test_a_second_process_is_refused_whatever_it_calls_the_path(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ import torch
 from omegaconf import OmegaConf
 
 from talksplat.data.frame_cache import pack_frame, unpack_frames
-from talksplat.errors import UserError, exits_cleanly
+from talksplat.entry_points import exits_cleanly
+from talksplat.errors import UserError
 from talksplat.media.video import read_frames
 from talksplat.metrics.seam import seam_gradient
 from talksplat.subject_format.labels import Label, decode_parsing

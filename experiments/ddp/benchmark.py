@@ -25,7 +25,8 @@ os.environ.setdefault(
 import torch  # noqa: E402
 
 from talksplat.config import compose
-from talksplat.errors import UserError, exits_cleanly
+from talksplat.entry_points import exits_cleanly
+from talksplat.errors import UserError
 from talksplat.files import write_json
 from talksplat.provenance import describe_machine
 from talksplat.training.console import log_to_console, quiet_libraries

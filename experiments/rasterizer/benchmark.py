@@ -18,7 +18,8 @@ from pathlib import Path
 
 import torch
 
-from talksplat.errors import UserError, exits_cleanly
+from talksplat.entry_points import exits_cleanly
+from talksplat.errors import UserError
 from talksplat.rasterizer import GsplatRasterizer, NumbaRasterizer, Rasterizer, TorchRasterizer
 from talksplat.rasterizer.synthetic import shell_scene
 from talksplat.types import Gaussians

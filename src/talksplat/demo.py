@@ -9,7 +9,8 @@ from pathlib import Path
 
 from talksplat.compare.__main__ import compare
 from talksplat.config import compose
-from talksplat.errors import UserError, exits_cleanly
+from talksplat.entry_points import exits_cleanly
+from talksplat.errors import UserError
 from talksplat.metrics.table import print_metrics
 from talksplat.rendering.run import render
 from talksplat.training.console import log_to_console

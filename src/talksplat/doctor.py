@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from talksplat.errors import UserError, exits_cleanly, missing_library
+from talksplat.entry_points import exits_cleanly
+from talksplat.errors import UserError
+from talksplat.system_errors import missing_library
 
 
 @dataclass

@@ -10,7 +10,7 @@ import sys
 from rich.console import Console
 
 from talksplat.config import CONF_DIR, compose
-from talksplat.errors import exits_cleanly
+from talksplat.entry_points import exits_cleanly
 from talksplat.evaluation.again import evaluate
 from talksplat.evaluation.speed import BATCHES
 from talksplat.metrics.table import print_metrics

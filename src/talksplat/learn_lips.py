@@ -20,11 +20,13 @@ from rich.table import Table
 import talksplat
 from talksplat.audio.base import ROW_RATE, AudioFeatures
 from talksplat.config import CONF_DIR, compose, instantiate
-from talksplat.errors import UserError, exits_cleanly
-from talksplat.files import content_hash, locked
+from talksplat.entry_points import exits_cleanly
+from talksplat.errors import UserError
+from talksplat.files import content_hash
 from talksplat.fingerprints import distinct
 from talksplat.lips import TARGETS, LipClip, LipPrior, Recipe, lip_measures
 from talksplat.lips.learn import learn
+from talksplat.locks import locked
 from talksplat.media.sound import check_sound, read_audio
 from talksplat.progress_bars import ProgressBars
 from talksplat.subject_format.landmarks import landmark_ids, read_landmarks

@@ -18,8 +18,9 @@ from rich.table import Table as RichTable
 from talksplat.compare.document import RESULT, Cell, Section, Table
 from talksplat.compare.report.write import compare_runs
 from talksplat.config import CONF_DIR, compose
-from talksplat.errors import UserError, exits_cleanly
-from talksplat.files import locked
+from talksplat.entry_points import exits_cleanly
+from talksplat.errors import UserError
+from talksplat.locks import locked
 
 MAX_ROWS = 24
 MAX_BESIDE = 4  # rows that stand next to each other, as columns

@@ -14,7 +14,8 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from talksplat.command_line import escape_interpolations
-from talksplat.errors import UserError, missing_library
+from talksplat.errors import UserError
+from talksplat.system_errors import missing_library
 
 NUMBER = re.compile(r"(int|float|bool)( \| None)?")
 HYDRA_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}

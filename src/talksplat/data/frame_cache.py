@@ -24,7 +24,7 @@ from torch import Tensor
 
 from talksplat.data.mask_checks import load_checked, used_positions
 from talksplat.errors import UserError
-from talksplat.files import locked
+from talksplat.locks import locked
 from talksplat.subject_format.identity import identity
 from talksplat.subject_format.images import original_path
 from talksplat.subject_format.subject import Subject, load_background, load_frame

@@ -11,7 +11,7 @@ from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.subjects import SubjectCollection
 from talksplat.errors import UserError
-from talksplat.files import locked
+from talksplat.locks import locked
 
 logger = logging.getLogger(__name__)
 

@@ -25,8 +25,9 @@ from talksplat.data.splits import PAPER
 from talksplat.errors import UserError
 from talksplat.evaluation.measure import ALIGNED, about, aligned, measure, spread
 from talksplat.evaluation.speed import measure_speed
-from talksplat.files import locked, now, write_json, write_text
+from talksplat.files import now, write_json, write_text
 from talksplat.fingerprints import same_features
+from talksplat.locks import locked
 from talksplat.metrics.open import build_metrics, nodes_to_measure
 from talksplat.provenance import describe_machine
 from talksplat.rasterizer.trained import trained_rasterizer

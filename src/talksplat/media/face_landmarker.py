@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from talksplat.errors import UserError, missing_library
+from talksplat.errors import UserError
+from talksplat.system_errors import missing_library
 
 NUM_LANDMARKS = 478
 NUM_BLENDSHAPES = 51  # the model also gives "_neutral", which is left out, and has no tongue

@@ -17,8 +17,9 @@ from rich.logging import RichHandler
 
 from talksplat.command_line import setting
 from talksplat.config import compose, instantiate
-from talksplat.errors import UserError, exits_cleanly
-from talksplat.files import locked
+from talksplat.entry_points import exits_cleanly
+from talksplat.errors import UserError
+from talksplat.locks import locked
 
 if TYPE_CHECKING:
     from talksplat.audio import AudioFeatures

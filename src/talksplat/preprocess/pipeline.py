@@ -15,9 +15,9 @@ import numpy as np
 
 from talksplat.audio import AudioFeatures
 from talksplat.errors import UserError
-from talksplat.files import locked
 from talksplat.fingerprints import settings_of
 from talksplat.lips.sync import SoundOffset
+from talksplat.locks import locked
 from talksplat.media.assets import FACE_LANDMARKER_SHA256, face_landmarker_path
 from talksplat.media.opencv import check_opencv
 from talksplat.media.video import probe

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint, subject_of
 from talksplat.config import instantiate, trusted_by
-from talksplat.files import locked
+from talksplat.locks import locked
 from talksplat.rasterizer.trained import trained_rasterizer
 from talksplat.rendering.attribution_maps import check_attribution, make_attribution
 from talksplat.rendering.driving_audio import driving_audio_from_file, driving_audio_from_text

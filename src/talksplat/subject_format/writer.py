@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from talksplat.errors import UserError, write_error
+from talksplat.errors import UserError
 from talksplat.subject_format import action_units, landmarks, track, transforms
 from talksplat.subject_format.images import encode_image
 from talksplat.subject_format.labels import Label, encode_parsing
+from talksplat.system_errors import write_error
 
 AUDIO_RATE = 16000
 HALF = ".half"  # end of the name of a file that is being written

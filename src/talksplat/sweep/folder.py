@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 
 from talksplat.config.from_files import check_classes, read_config
 from talksplat.errors import UserError
-from talksplat.files import locked, write_json, write_text
+from talksplat.files import write_json, write_text
+from talksplat.locks import locked
 from talksplat.sweep.state import FAILED, JobState, read_state
 
 FORMAT = 1

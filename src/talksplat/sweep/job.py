@@ -9,7 +9,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from talksplat.errors import Interrupted, Pruned, UserError, one_line_errors
+from talksplat.entry_points import one_line_errors
+from talksplat.errors import Interrupted, Pruned, UserError
 from talksplat.metrics.table import print_metrics
 from talksplat.parallel.launcher import on_parent_exit
 from talksplat.sweep.folder import Job, SweepFolder

@@ -23,7 +23,7 @@ from talksplat.data.open import open_subject
 from talksplat.data.subjects import SubjectCollection
 from talksplat.evaluation.measure import evaluate_run
 from talksplat.evaluation.people import evaluate_people
-from talksplat.files import locked
+from talksplat.locks import locked
 from talksplat.metrics.open import build_metrics, nodes_of_run
 from talksplat.parallel.distributed import is_first
 from talksplat.parallel.launcher import LocalLauncher

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch.distributed as dist
 from omegaconf import OmegaConf
 
-from talksplat.errors import exits_cleanly
+from talksplat.entry_points import exits_cleanly
 from talksplat.parallel.distributed import HOST, TIMEOUT, close_group, open_group
 from talksplat.parallel.launcher import on_parent_exit, ready_key
 from talksplat.training.console import log_to_console, quiet_libraries

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from talksplat.errors import UserError, missing_library
+from talksplat.errors import UserError
 from talksplat.media.assets import multiclass_segmenter_path
 from talksplat.media.face_landmarker import load_mediapipe, quiet_mediapipe
 from talksplat.preprocess.segmentation.base import ClipImages
 from talksplat.preprocess.segmentation.filtered import FilteredSegmenter
 from talksplat.preprocess.segmentation.keyframes import View
 from talksplat.subject_format.labels import Label
+from talksplat.system_errors import missing_library
 
 LEAST = 1e-4  # probability below which a class counts as impossible
 HAT_UP = 0.3  # dm above the head's centre (the brows), from where on cloth is a hat
