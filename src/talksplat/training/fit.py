@@ -71,9 +71,9 @@ def fit_stage(run: TrainingRun, context: StageContext) -> float:
     run.model.restrict(stage.deforms)
     module = _module(run, context)
     trainer = _trainer(run, context, start)
-    pl.seed_everything(seed_of(_seed(run, context), rank()), verbose=False)
-    order_seed, steps = run.config.seed + context.index, stage.steps - start
-    batches = run.data.train_batches(stage.batch_size, order_seed, start, steps, run.device, rank(), world_size())
+    seed, steps = _seed(run, context), stage.steps - start
+    pl.seed_everything(seed_of(seed, rank()), verbose=False)
+    batches = run.data.train_batches(stage.batch_size, seed, start, steps, run.device, rank(), world_size())
     run.model.train()
     try:
         with stop_between_steps(module.request_stop):
@@ -102,7 +102,8 @@ def fit_stage(run: TrainingRun, context: StageContext) -> float:
 
 
 def _seed(run: TrainingRun, context: StageContext) -> int:
-    """Seed per stage, so that a stage does not depend on whether the one before ran in the same process."""
+    """Seed per stage, so that a stage does not depend on whether the one before ran in the same process, and shares its
+    random numbers and order of frames with no stage of another seed."""
     return run.config.seed + 1000 * (context.index + 1)
 
 
