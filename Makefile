@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 demo: install
-	@$(BIN)/python -m talksplat.demo out=$(DEMO)
+	@$(BIN)/python -m talksplat.demo out="$(DEMO)"
 
 test: install
 	@# Workers of one thread each: small tests gain nothing by more, and threads of several workers would fight for cores.

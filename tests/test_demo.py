@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import pytest
 
 from talksplat import demo
-from talksplat.errors import UserError
+from talksplat.errors import Interrupted, UserError
 from tests.compare.made_runs import chosen, make_run
 
 MODELS = ("gaussiantalker", "static")
@@ -54,3 +55,17 @@ def test_killed_it_goes_on_where_it_stopped(work, tmp_path):
     assert work["trained"] == [("static", True, "static")]
     demo.run_demo(tmp_path)
     assert len(work["trained"]) == 1 and len(work["rendered"]) == 2, "what is finished is kept"
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_one_who_stops_it_is_told_the_demos_own_command(made, work, tmp_path, monkeypatch, capsys):
+    def stopped(config, run_dir):
+        raise Interrupted("interrupted in stage fine at step 3; resume with: python train.py")
+
+    monkeypatch.setattr(demo, "train", stopped)
+    monkeypatch.setenv("MAKELEVEL", "1") if made else monkeypatch.delenv("MAKELEVEL", raising=False)
+    monkeypatch.setattr(sys, "argv", ["demo.py", f"out={tmp_path}/a b"])
+    with pytest.raises(SystemExit):
+        demo.main()
+    again = f"make demo 'DEMO={tmp_path}/a b'" if made else f"python -m talksplat.demo 'out={tmp_path}/a b'"
+    assert capsys.readouterr().err == f"error: interrupted in stage fine at step 3; resume with: {again}\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -16,6 +18,12 @@ def setting(key: str, value: object) -> str:
     text = str(value)
     plain = PLAIN.fullmatch(text) and text.lower() not in ("null", "true", "false", "nan", "inf")
     return shlex.quote(f"{key}={text if plain else literal(text, Quote.double)}")
+
+
+def train_command() -> str:
+    """`python train.py` for a shell, with the path by which this process was started."""
+    script = sys.argv[0] if Path(sys.argv[0]).name == "train.py" else "train.py"
+    return shlex.join(["python", script])
 
 
 def literal(text: str, quote: Quote = Quote.single) -> str:
@@ -35,3 +43,8 @@ def escape_interpolations(value: Any) -> Any:
     if isinstance(value, list):
         return [escape_interpolations(item) for item in value]
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
+
+
+def without_escapes(text: str) -> str:
+    """A text of a resolved configuration's file: the inverse of `escape_interpolations`."""
+    return re.sub(r"(\\+)\$\{", lambda found: found[1][: len(found[1]) // 2] + "${", text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 from talksplat.compare.__main__ import compare
 from talksplat.config import compose
 from talksplat.entry_points import exits_cleanly
-from talksplat.errors import UserError
+from talksplat.errors import Interrupted, UserError
 from talksplat.metrics.table import print_metrics
 from talksplat.rendering.run import render
 from talksplat.training.console import log_to_console
@@ -67,7 +69,12 @@ def main() -> None:
             raise UserError(f"unknown argument {argument!r}: the demo takes out=FOLDER")
         out = Path(value)
     log_to_console()
-    run_demo(out)
+    try:
+        run_demo(out)
+    except Interrupted as interruption:
+        program, key = ("make demo", "DEMO") if "MAKELEVEL" in os.environ else ("python -m talksplat.demo", "out")
+        again = f"{program} {shlex.quote(f'{key}={out}')}"
+        raise Interrupted(f"{str(interruption).partition(';')[0]}; resume with: {again}") from interruption
 
 
 if __name__ == "__main__":

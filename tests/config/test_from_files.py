@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 
 from talksplat.checkpoint import read_checkpoint
+from talksplat.command_line import escape_interpolations, without_escapes
 from talksplat.compare.__main__ import compare
-from talksplat.config import compose
+from talksplat.config import compose, to_yaml
 from talksplat.config.from_files import check_classes, parse_config
 from talksplat.errors import UserError
 from talksplat.evaluation.again import evaluate
@@ -192,6 +194,15 @@ def test_configurations_that_no_run_writes(text: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         parse_config(text, tmp_path / "x.ckpt")
     assert os.environ["HOME"] not in str(error.value).replace(str(tmp_path), "") and "x.ckpt" in str(error.value)
+
+
+def test_texts_with_a_dollar_and_a_brace_are_no_interpolations() -> None:
+    odd = ["${y}", "\\\\${oc.env:HOME}", "a ${", "\\"]
+    config = OmegaConf.create(escape_interpolations({"a": odd}))
+    assert list(parse_config(to_yaml(config), "x.ckpt").a) == odd
+    assert [without_escapes(escape_interpolations(text)) for text in odd] == odd
+    with pytest.raises(UserError, match="what a run writes"):
+        parse_config("a: '\\\\${oc.env:HOME}'", "x.ckpt")  # a backslash, and an interpolation
 
 
 def test_a_run_folder_tells_nothing_of_the_environment(tiny_subject: Path, tmp_path: Path) -> None:

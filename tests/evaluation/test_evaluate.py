@@ -57,6 +57,13 @@ def test_the_same_checkpoint_and_frames_give_the_same_numbers(run: Path, tmp_pat
     assert read.mean("psnr") == metrics["mean"]["psnr"] and read.seed == 0
 
 
+def test_a_subject_whose_name_looks_like_an_interpolation(tiny_subject: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(tiny_subject, tmp_path / "${oc.env:HOME} (1)"))
+    train(small_config(root, "dataset.roots=null"), tmp_path / "run")
+    metrics, out = evaluate(asked(tmp_path / "run", "frames=1"))
+    assert metrics["subject"] == root.name and read_run(out, "again").subject_root == root
+
+
 def test_training_frames_some_of_them(run: Path) -> None:
     metrics, out = evaluate(asked(run, "split=train", "frames=3", f"out={run / 'evaluation' / 'few'}"))
     train_ids = read_checkpoint(run)["talksplat"]["subject"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from talksplat.callbacks.checkpointing import KeepCheckpoints
 from talksplat.callbacks.history import History
 from talksplat.checkpoint import read_checkpoint
-from talksplat.config import CONF_DIR
+from talksplat.command_line import setting
+from talksplat.config import CONF_DIR, compose
 from talksplat.errors import Interrupted, UserError
 from talksplat.older_checkpoints import PREFIXES
 from talksplat.training.run import train
@@ -166,7 +168,7 @@ def test_best_is_chosen_by_held_out_frames(uninterrupted: Path) -> None:
 
 
 def test_ctrl_c_in_the_last_step_of_a_stage_does_not_begin_the_next(
-    tiny_subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def press(callback, trainer, module) -> None:
         module.request_stop()
@@ -174,10 +176,14 @@ def test_ctrl_c_in_the_last_step_of_a_stage_does_not_begin_the_next(
 
     finish = KeepCheckpoints.on_train_end
     monkeypatch.setattr(KeepCheckpoints, "on_train_end", press)
-    with pytest.raises(Interrupted, match="after stage coarse"):
-        train(small_config(tiny_subject), tmp_path / "run")
-    assert (tmp_path / "run" / "stages" / "01_coarse" / "finished.json").exists()
-    assert not (tmp_path / "run" / "stages" / "02_fine").exists()
+    run_dir = tmp_path / "run, (1)"
+    with pytest.raises(Interrupted, match="after stage coarse") as interruption:
+        train(small_config(tiny_copy.rename(tmp_path / "it's, ${one}")), run_dir)
+    script, *given = shlex.split(str(interruption.value).partition("resume with: python ")[2])
+    assert script == "train.py" and given[-1] == setting("hydra.run.dir", run_dir).strip("'")
+    train(compose("train", [*given, "dry_run=true"]), run_dir)  # which checks that it is the same run
+    assert (run_dir / "stages" / "01_coarse" / "finished.json").exists()
+    assert not (run_dir / "stages" / "02_fine").exists()
 
 
 def test_checkpoints_hold_no_code(uninterrupted: Path) -> None:

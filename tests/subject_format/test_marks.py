@@ -35,11 +35,13 @@ HEADER = "frame, timestamp, confidence, success, AU45_r"
     [
         rows(lambda i: 0.0 if i == 5 else 2.0 * (i in SHUT), success=lambda i: int(i != 5)),
         rows(lambda i: 0.0 if i == 5 else 2.0 * (i in SHUT), confidence=lambda i: 0.98 - 0.9 * (i == 5)),
+        rows(lambda i: 0.0 if i == 5 else 2.0 * (i in SHUT), success=lambda i: str(i != 5)),
+        rows(lambda i: 0.0 if i == 5 else 2.0 * (i in SHUT), success=lambda i: 1 - 2 * (i == 5)),
         rows(lambda i: "nan" if i == 5 else 2.0 * (i in SHUT)),
         rows()[:5] + rows()[6:],
         [*rows()[:5], ["", 0.2, 0.98, 1, 0.0], *rows()[6:]],  # a row without a frame number
     ],
-    ids=["failed", "unsure", "nan", "absent", "unnumbered"],
+    ids=["failed", "unsure", "false", "minus", "nan", "absent", "unnumbered"],
 )
 def test_a_row_that_does_not_count_is_that_of_its_neighbours(tmp_path: Path, table, spelling: str) -> None:
     notes: list[str] = []

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from talksplat.command_line import setting
 from talksplat.config.from_files import read_config
 from talksplat.errors import UserError
 
@@ -77,7 +78,7 @@ def _check_common(roots: list[str], best: list[str], fallback: list[str]) -> Non
     kind, root = (BEST, best[0]) if len(best) <= len(fallback) else (FALLBACK, fallback[0])
     raise UserError(
         f"audio=auto: the folders of dataset.roots have no features in common: {BEST} is missing in {', '.join(best)}; "
-        f"{FALLBACK} is missing in {', '.join(fallback)}; make them with python -m talksplat.preprocess features={root} "
+        f"{FALLBACK} is missing in {', '.join(fallback)}; make them with python -m talksplat.preprocess {setting('features', root)} "
         f"audio={kind}, or choose a kind that all have (audio=)"
     )
 

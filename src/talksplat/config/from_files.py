@@ -23,6 +23,7 @@ ROOMS = tuple(
     f"talksplat.{room}" for room in ("models", "rasterizer", "losses", "metrics", "audio", "training.density")
 )
 SAMPLE = "talksplat.data.sample.make_sample"  # writes a folder, so only where it makes the subject
+INTERPOLATION = re.compile(r"(?<!\\)(\\\\)*\$\{")  # an odd number of backslashes before it makes it a text
 NAMED = re.compile(r"^[^#\n]*\b_target_:\s*(\w+(?:\.\w+)+)", re.MULTILINE)
 
 
@@ -46,7 +47,7 @@ def check_resolved(content: Any, source: str | Path) -> None:
     """Refuse `${...}`: what a run writes is resolved, and another's could read the environment of this machine. Raises
     UserError."""
     for path, value in _leaves(content):
-        if isinstance(value, str) and "${" in value:
+        if isinstance(value, str) and INTERPOLATION.search(value):
             raise UserError(f"{source}: {path} in its configuration is {value}; what a run writes has no ${{...}}")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from talksplat.command_line import escape_interpolations
 from talksplat.config import instantiate
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.subjects import SubjectCollection
@@ -35,7 +36,7 @@ def open_subject(config: DictConfig) -> PortraitDataModule | SubjectCollection:
     """
     if config.dataset.get("roots"):
         roots = [{"dataset": {"root": root, "roots": None, "loader": {"root": root}}} for root in config.dataset.roots]
-        portraits = [open_subject(OmegaConf.merge(config, root)) for root in roots]
+        portraits = [open_subject(OmegaConf.merge(config, escape_interpolations(root))) for root in roots]
         return portraits[0] if len(portraits) == 1 else SubjectCollection(portraits)
     if config.dataset.root is None:
         raise UserError("dataset.root is null: give the subject folder, e.g. dataset=portrait dataset.root=data/clip")

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from talksplat.callbacks.progress import RunProgress
 from talksplat.callbacks.time_left import Part
 from talksplat.checkpoint import build_model, checkpoint_config, read_checkpoint, subject_of
-from talksplat.command_line import setting
+from talksplat.command_line import escape_interpolations, setting
 from talksplat.config import to_yaml, trusted_by
 from talksplat.data.datamodule import PortraitDataModule
 from talksplat.data.open import open_subject
@@ -175,7 +175,7 @@ def settings_for(checkpoint: dict[str, Any], config: DictConfig) -> DictConfig:
         raise UserError(f"the subject folder {known} is not there any more: give subject=FOLDER, where it is now")
     nodes = nodes_to_measure(trained, config, config.metrics)
     build_metrics(nodes)  # finds a wrong setting before anything is measured
-    settings = OmegaConf.merge(trained, changes)
+    settings = OmegaConf.merge(trained, escape_interpolations(changes))
     settings.evaluation.metrics = nodes
     return settings
 

@@ -21,6 +21,7 @@ LEAST_COVERED = 0.5  # share of the frames that must have a row that counts
 FLAT = 1e-3  # spread of a column that never moves
 MANY_UNITS = 5  # intensities that are not all exactly 0 in a face that was found
 MAX_INTENSITY = 5.0
+WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}  # of tables that went through other programs
 # Units of lips and jaw: given to a model, they tell it the mouth's shape in frames that it should guess from the sound.
 UNITS = (
     *("AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09", "AU10", "AU12"),
@@ -30,7 +31,8 @@ MOUTH_UNITS = ("AU10", "AU12", "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "
 
 
 def read_columns(path: Path) -> dict[str, Float[np.ndarray, " row"]]:
-    """Columns of a CSV file by header name without surrounding spaces; NaN for cells that are no numbers.
+    """Columns of a CSV file by header name without surrounding spaces; 1 and 0 for true and false, NaN for other cells that are no
+    numbers.
 
     Raises UserError if the file cannot be read or has no rows.
     """
@@ -48,7 +50,8 @@ def read_columns(path: Path) -> dict[str, Float[np.ndarray, " row"]]:
 
 def _number(row: list[str], index: int) -> float:
     try:
-        return float(row[index])
+        cell = row[index].strip().lower()
+        return WORDS[cell] if cell in WORDS else float(cell)
     except (ValueError, IndexError):
         return float("nan")
 
@@ -143,7 +146,7 @@ def _by_frame(
 def usable_rows(columns: Mapping[str, np.ndarray]) -> Bool[np.ndarray, " row"]:
     """Rows that OpenFace does not mark as failed: `success` 0, low `confidence`, or nothing but zeros measured."""
     every = np.ones(len(next(iter(columns.values()))))
-    usable = (columns.get("success", every) != 0) & ~(columns.get("confidence", every) < SURE)
+    usable = ~(columns.get("success", every) <= 0) & ~(columns.get("confidence", every) < SURE)
     intensities = [values for name, values in columns.items() if name.endswith("_r")]
     if len(intensities) < MANY_UNITS or not np.any(intensities):
         return usable

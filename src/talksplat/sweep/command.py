@@ -16,7 +16,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from talksplat.command_line import setting
+from talksplat.command_line import setting, train_command
 from talksplat.config import CONF_DIR, instantiate
 from talksplat.config.compose import compose_unchecked
 from talksplat.config.from_files import check_classes
@@ -90,7 +90,7 @@ def run_sweep(arguments: Sequence[str]) -> bool:
             with _ended_by_sigterm():
                 sweeper.run(Sweep(folder, spec, launcher, trust if resume else None))
         except (Interrupted, KeyboardInterrupt) as interruption:
-            again = f"; resume with: python train.py -m resume=true {setting('hydra.sweep.dir', folder.path)}"
+            again = f"; resume with: {train_command()} -m resume=true {setting('hydra.sweep.dir', folder.path)}"
             raise Interrupted(f"{str(interruption) or 'interrupted'}{again if folder.has_sweep() else ''}") from None
         finally:
             if folder.has_sweep():
@@ -215,7 +215,7 @@ def _summarize(folder: SweepFolder, spec: SweepSpec) -> bool:
         print(f"compare them: python -m talksplat.compare {setting('runs', folder.path)}")
     if open_jobs:
         print(f"not done: {', '.join(open_jobs)}")
-        print(f"try these again: python train.py -m resume=true {setting('hydra.sweep.dir', folder.path)}")
+        print(f"try these again: {train_command()} -m resume=true {setting('hydra.sweep.dir', folder.path)}")
     return not open_jobs
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shlex
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from talksplat.callbacks.history import History, RunOffset
 from talksplat.callbacks.preview import Preview
 from talksplat.callbacks.progress import StageProgress
 from talksplat.checkpoint import FORMAT, read_checkpoint
-from talksplat.command_line import setting
+from talksplat.command_line import setting, train_command
 from talksplat.config import to_yaml, trusted_by
 from talksplat.errors import Interrupted, UserError
 from talksplat.parallel.distributed import is_first, rank, world_size
@@ -87,18 +89,23 @@ def fit_stage(run: TrainingRun, context: StageContext) -> float:
         ) from error
     if trainer.global_step < stage.steps:
         raise Interrupted(
-            f"interrupted in stage {name} at step {trainer.global_step}; resume with: "
-            f"python train.py ... resume=true {setting('hydra.run.dir', run.folder.path)}"
+            f"interrupted in stage {name} at step {trainer.global_step}; resume with: {resume_command(run)}"
         )
     seconds = module.seconds
     if is_first():
         facts = {"stage": name, "steps": stage.steps, "resumed_at": start, "seconds": seconds}
         run.folder.finish_stage(context.folder, facts)
     if module.stop_wanted:  # in the last step or what follows it: the next stage must not begin
-        raise Interrupted(
-            f"interrupted after stage {name}; resume with: python train.py ... resume=true {setting('hydra.run.dir', run.folder.path)}"
-        )
+        raise Interrupted(f"interrupted after stage {name}; resume with: {resume_command(run)}")
     return seconds
+
+
+def resume_command(run: TrainingRun) -> str:
+    """The command of a run, for a shell, that resumes it; of one that another program began, that of its settings."""
+    started = Path(sys.argv[0]).name == "train.py"
+    given = sys.argv[1:] if started else list(run.config.chosen.overrides)
+    kept = [argument for argument in given if argument.lstrip("+").partition("=")[0] not in ("resume", "hydra.run.dir")]
+    return f"{train_command()} {shlex.join([*kept, 'resume=true'])} {setting('hydra.run.dir', run.folder.path)}"
 
 
 def _seed(run: TrainingRun, context: StageContext) -> int:

@@ -48,8 +48,8 @@ class HeldOutFrames:
         check_resolved(run.config, run.path)
         check_classes({"evaluation": run.config.get("evaluation")}, run.path, trust)
         dataset: dict[str, Any] = run.config.get("dataset") or {}
-        root, loader = dataset.get("root"), dataset.get("loader") or {}
-        if root is None or not Path(root).expanduser().is_dir() or "audio_files" not in loader:
+        root, loader = run.subject_root, dataset.get("loader") or {}
+        if root is None or not root.is_dir() or "audio_files" not in loader:
             raise UserError(
                 f"foreign= needs the frames of {run.name}, but its subject folder {root} (dataset.root in its config.yaml) is "
                 "not there: run the command where that path leads to it"

@@ -15,6 +15,7 @@ import yaml
 from jaxtyping import Float
 
 from talksplat import __version__
+from talksplat.command_line import escape_interpolations, without_escapes
 from talksplat.compare.load.discover import SETTINGS, settings_folder
 from talksplat.config.moved import follow_moves, without_paper_split
 from talksplat.errors import UserError, printable
@@ -85,6 +86,12 @@ class RunResult:
         frames = self.metrics["frames"]
         names = dict.fromkeys(name for frame in frames for name in frame)
         return {name: np.array([frame.get(name) for frame in frames], float) for name in names}
+
+    @property
+    def subject_root(self) -> Path | None:
+        """Subject folder, where it was when the run was made."""
+        root = (self.config.get("dataset") or {}).get("root")
+        return Path(without_escapes(root)).expanduser() if isinstance(root, str) else None
 
     @property
     def identity(self) -> dict[str, str]:
@@ -169,7 +176,7 @@ def _of_person(person: str, config: dict[str, Any], info: dict[str, Any]) -> tup
     """Configuration and facts of a run over several people, with the folder of one."""
     subject = ((info.get("subject") or {}).get("subjects") or {}).get(person) or {}
     dataset = config.get("dataset") or {}
-    root = {"root": subject.get("root")}
+    root = {"root": escape_interpolations(subject.get("root"))}
     dataset = {**dataset, **root, "loader": {**(dataset.get("loader") or {}), **root}}
     return {**config, "dataset": dataset}, {**info, "subject": subject}
 

@@ -81,14 +81,10 @@ def find_clips(data: ComparisonData, limit: int, what: str) -> list[Clip]:
 def originals_of(runs: Sequence[RunResult]) -> list[Path] | None:
     """The video's own frames, by the first run whose subject folder is where it was when the run was made and has them all
     in the size of the run; None where there is none."""
-    for root in dict.fromkeys((run.config.get("dataset") or {}).get("root") for run in runs):
-        paths = [] if root is None else [original_path(Path(root), frame_id) for frame_id in runs[0].frame_ids]
+    for root in dict.fromkeys(run.subject_root for run in runs):
+        paths = [] if root is None else [original_path(root, frame_id) for frame_id in runs[0].frame_ids]
         known = runs[0].identity.get("frames")
-        if (
-            paths
-            and all(path.is_file() for path in paths)
-            and known in (None, frames_hash(Path(root), runs[0].frame_ids))
-        ):
+        if paths and all(path.is_file() for path in paths) and known in (None, frames_hash(root, runs[0].frame_ids)):
             width, height = runs[0].metrics["resolution"]
             return paths if decode_image(paths[0]).shape[:2] == (height, width) else None
     return None
