@@ -139,7 +139,12 @@ def test_a_made_checkpoint_runs_nothing_in_any_command(
     ],
 )
 def test_names_that_are_refused(name: Any) -> None:
-    for node in ({"_target_": name}, {"a": {"b": [[{"c": {"_target_": name, "_partial_": True}}]]}}):
+    for node in (
+        {"_target_": name},
+        {"_target_": [name]},
+        {"_target_": {"a": name}},
+        {"a": {"b": [[{"c": {"_target_": name, "_partial_": True}}]]}},
+    ):
         with pytest.raises(UserError, match=r"trust=\["):
             check_classes({"model": node}, "x.ckpt")
 

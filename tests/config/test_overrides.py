@@ -145,3 +145,10 @@ def test_what_is_asked_wrongly_is_one_line(override: str, words: str) -> None:
     with pytest.raises(UserError, match=words) as error:
         compose("train", [override])
     assert "\n" not in str(error.value)
+
+
+def test_options_of_hydra_keep_their_values() -> None:
+    arguments = ["--cfg", "job", "--resolve", "-cd", "my conf", "seed=1", "--info", "all"]
+    assert literal_overrides("train", arguments) == arguments
+    with pytest.raises(UserError, match="'seed' is no setting"):
+        literal_overrides("train", ["--resolve", "seed"])

@@ -52,3 +52,9 @@ def test_a_dry_run_of_a_sweep_prints_jobs_that_can_be_pasted(tiny_copy: Path, tm
     jobs = [shlex.split(line)[1:] for line in done.stdout.splitlines() if line[:2] in ("00", "01")]
     assert [compose("train", job).dataset.root for job in jobs] == [str(root)] * 2
     assert [compose("train", job).seed for job in jobs] == [0, 1]
+
+
+def test_the_settings_are_printed(tmp_path: Path) -> None:
+    done = run(str(ROOT / "train.py"), "--cfg", "job", "dataset.root=a, (b)", cwd=tmp_path)
+    assert done.returncode == 0 and "root: a, (b)" in done.stdout, done.stdout + done.stderr
+    assert not list(tmp_path.iterdir())

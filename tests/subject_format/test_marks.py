@@ -88,6 +88,8 @@ def test_an_eye_that_never_shuts_is_said(tmp_path: Path) -> None:
     notes: list[str] = []
     read_eye(openface(tmp_path / "au.csv", HEADER, rows(lambda i: 0.0)), IDS, notes)
     assert notes == ["AU45_r of au.csv hardly changes in these frames: the avatar will not blink"]
+    read_eye(openface(tmp_path / "au.csv", HEADER, rows(lambda i: 40.0 + i)), IDS, notes)  # percent
+    assert "hardly changes in these frames between 0 and 2 (its values reach 49): the avatar" in notes[1]
 
 
 def test_signals_have_one_row_for_a_frame(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ ROOMS = tuple(
 )
 SAMPLE = "talksplat.data.sample.make_sample"  # writes a folder, so only where it makes the subject
 INTERPOLATION = re.compile(r"(?<!\\)(\\\\)*\$\{")  # an odd number of backslashes before it makes it a text
+TARGET = re.compile(r"(^|\.)_target_([.\[]|$)")  # in a setting's path; its value is a name, and nothing else
 NAMED = re.compile(r"^[^#\n]*\b_target_:\s*(\w+(?:\.\w+)+)", re.MULTILINE)
 
 
@@ -72,7 +73,7 @@ def check_classes(config: Any, source: str | Path, trust: Sequence[str] = ()) ->
     if OmegaConf.is_config(config):
         config = OmegaConf.to_container(config, resolve=False)
     for path, name in _leaves(config):
-        if path.rpartition(".")[2] == "_target_" and not _may_be_built(name, path, trust):
+        if TARGET.search(path) and not _may_be_built(name, path, trust):
             package = str(name).partition(".")[0]
             raise UserError(
                 f"{source} wants {name} to run ({path}), which is no class of this version of TalkSplat: nothing was built from "

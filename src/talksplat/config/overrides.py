@@ -22,6 +22,11 @@ SWEPT = re.compile(
     r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re.DOTALL
 )  # Hydra's sweeps of several values
 SENTENCES = ("text", "note", "tracker.notes")  # in which `${` is never an interpolation
+# Hydra's own that are followed by a value.
+OPTIONS = (
+    *("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-path", "-cp", "--config-name", "-cn"),
+    *("--config-dir", "-cd", "--experimental-rerun"),
+)
 # Texts that the schema does not know as such: of nodes with a `_target_`, and of Hydra's own.
 OTHERS = re.compile(
     r"(.+\.)?(assets|cache_dir|checkpoint|prior|root|runs|source)|backup\.target|segmentation\.model|"
@@ -36,7 +41,8 @@ def literal_overrides(config_name: str, arguments: Sequence[str], sweep: bool = 
     A path that exists is taken as it is, whatever is in it. In one that does not, `~` is the home folder and `${...}` an
     interpolation. In a sweep, commas stand between values, unless they are part of a path that exists.
     """
-    return [_override(config_name, argument, sweep) for argument in arguments]
+    pairs = zip(["", *arguments], arguments)
+    return [text if before in OPTIONS else _override(config_name, text, sweep) for before, text in pairs]
 
 
 def split_list(text: str, whole: Callable[[str], bool]) -> list[str]:

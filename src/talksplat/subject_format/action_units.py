@@ -78,9 +78,11 @@ def read_eye(path: Path, frame_ids: Int[np.ndarray, " frame"], notes: list[str])
             f"au.csv lacks {missing} of {len(frame_ids)} frames (no row, no number, success 0, confidence below {SURE:g}, or "
             "all 0): their eye feature is that of the neighbours"
         )
-    if np.ptp(values) < FLAT:
-        notes.append(f"{BLINK_COLUMN} of au.csv hardly changes in these frames: the avatar will not blink")
-    return (values.clip(0, MAX_BLINK) / MAX_BLINK).astype(np.float32)
+    eye = values.clip(0, MAX_BLINK) / MAX_BLINK
+    if np.ptp(eye) < FLAT:
+        scale = f" between 0 and {MAX_BLINK:g} (its values reach {values.max():g})" if np.ptp(values) >= FLAT else ""
+        notes.append(f"{BLINK_COLUMN} of au.csv hardly changes in these frames{scale}: the avatar will not blink")
+    return eye.astype(np.float32)
 
 
 def read_units(
