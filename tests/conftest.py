@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     clips = os.environ.get("TALKSPLAT_CLIPS")
     assets = os.environ.get("TALKSPLAT_ASSETS")
     mattes = os.environ.get("TALKSPLAT_MATTES")
+    no_mediapipe = None if find_library("EGL") and find_library("GLESv2") else "MediaPipe needs libegl1 libgles2"
     missing = {
+        "mediapipe": no_mediapipe,
         "gpu": None if torch.cuda.is_available() else "no CUDA GPU",
         "clips": None if clips and list(Path(clips).glob("*.mp4")) else "TALKSPLAT_CLIPS names no folder with clips",
         "mattes": None if mattes and Path(mattes).is_dir() else "TALKSPLAT_MATTES names no folder with mattes",
-        "assets": None
+        "assets": no_mediapipe
         if assets and (Path(assets) / "face_landmarker.task").exists()
         else "TALKSPLAT_ASSETS names no folder with face_landmarker.task",
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,6 @@ from skimage.data import astronaut
 from talksplat.doctor import check_face_model
 from talksplat.errors import UserError
 from talksplat.media.face_landmarker import FaceLandmarker, check_mediapipe
-
-needs_opengl = pytest.mark.skipif(
-    not (find_library("EGL") and find_library("GLESv2")), reason="MediaPipe needs libegl1 libgles2"
-)
 
 
 @pytest.fixture
@@ -39,7 +34,7 @@ def test_a_profiling_timer_does_not_end_the_process(model_path: Path) -> None:
         signal.raise_signal(signal.SIGPROF)
 
 
-@needs_opengl
+@pytest.mark.mediapipe
 def test_a_file_that_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "face_landmarker.task"
     path.write_bytes(b"nothing of the kind")
@@ -66,6 +61,6 @@ def test_a_machine_without_libraries_of_opengl(tmp_path: Path, monkeypatch: pyte
     assert finding.state == "missing" and "libegl1 libgles2" in finding.detail
 
 
-@needs_opengl
+@pytest.mark.mediapipe
 def test_a_machine_with_them() -> None:
     check_mediapipe()

@@ -75,6 +75,7 @@ def network_of(masks: np.ndarray):
     return SimpleNamespace(segment=lambda picture: SimpleNamespace(confidence_masks=views))
 
 
+@pytest.mark.mediapipe
 def test_a_whole_frame(clip, monkeypatch):
     masks = np.zeros((len(Category), SIZE, SIZE), np.float32)
     masks[Category.BACKGROUND] = 1.0
@@ -97,6 +98,7 @@ def test_a_whole_frame(clip, monkeypatch):
     assert (labels[neck] == Label.NECK).mean() > 0.9
 
 
+@pytest.mark.mediapipe
 def test_a_model_of_other_classes_is_refused():
     with pytest.raises(UserError, match="2 classes instead of 6"):
         confidences_of(network_of(np.zeros((2, 8, 8), np.float32)), np.zeros((8, 8, 3), np.uint8))
@@ -151,6 +153,7 @@ def test_a_missing_model_is_named_with_its_address(tmp_path, monkeypatch):
         assets.multiclass_segmenter_path()
 
 
+@pytest.mark.mediapipe
 def test_a_file_that_is_no_model_is_refused(tmp_path):
     pytest.importorskip("mediapipe")
     path = tmp_path / "selfie_multiclass_256x256.tflite"

@@ -18,6 +18,10 @@ from talksplat.preprocess.source import open_source, with_followed_track
 from tests.media.made_files import OTHERS, SPEECH, blocks_of, pictures_of, write_file
 
 
+def unused() -> Path:
+    raise AssertionError("no landmarker is needed")
+
+
 def offset(score: float, confident: bool) -> SoundOffset:
     return SoundOffset(0.02, confident, score, 0.02, np.zeros(3), np.zeros(3))
 
@@ -26,7 +30,7 @@ def test_the_sound_that_the_lips_follow_is_taken(tmp_path):
     """What is most like speech where lips do not tell; they are not compared with silence."""
     tracks = [blocks_of(sound) for sound in (OTHERS["music"], 0 * SPEECH, SPEECH, OTHERS["noise"])]
     path = write_file(tmp_path / "a.mkv", pictures_of(), *tracks)
-    source = open_source(path, None, Path("unused"))
+    source = open_source(path, None, unused)
     asked, certain = [], []
 
     def find(samples: np.ndarray, number: int) -> SoundOffset:
@@ -39,10 +43,10 @@ def test_the_sound_that_the_lips_follow_is_taken(tmp_path):
         assert found.notes[0].startswith(f"of 4 sound tracks number {number} is used") and words in found.notes[0]
         assert "(silent: 2); clip.sound_track=N" in found.notes[0] and asked == [1, 3, 4]
         asked.clear()
-    wanted = open_source(path, None, Path("unused"), sound=1)
+    wanted = open_source(path, None, unused, sound=1)
     assert np.array_equal(wanted.samples, source.tracks[0]) and with_followed_track(wanted, find) is wanted
     with pytest.raises(UserError, match="a.mkv is silent"):
-        open_source(path, None, Path("unused"), sound=2)
+        open_source(path, None, unused, sound=2)
 
 
 @pytest.mark.clips
@@ -62,7 +66,7 @@ def test_the_video_track_with_a_face_is_taken(tmp_path):
         for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
             packet.stream = streams[packet.stream]
             file.mux(packet)
-    source = open_source(tmp_path / "a.mkv", None, face_landmarker_path(None))
+    source = open_source(tmp_path / "a.mkv", None, lambda: face_landmarker_path(None))
     assert source.picture == 2 and (source.info.width, source.info.height) == (192, 192)
     assert "of 2 video tracks number 2 is used, which shows a face in" in source.notes[0]
-    assert open_source(tmp_path / "a.mkv", None, Path("unused"), picture=1).info.width == 320
+    assert open_source(tmp_path / "a.mkv", None, unused, picture=1).info.width == 320

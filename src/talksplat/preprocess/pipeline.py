@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -129,9 +130,11 @@ class Preprocessor:
 
     def _run(self, video: Path, subject: Path, audio: Path | None, work: Path) -> dict[str, Any]:
         self._check(video, subject, audio)
+        source = open_source(
+            video, audio, partial(face_landmarker_path, self.assets), self.video_track, self.sound_track
+        )
         model = face_landmarker_path(self.assets)
         segmenter = self.segmenter.ready()
-        source = open_source(video, audio, model, self.video_track, self.sound_track)
         cache = StepCache(work)
         done: list[StepResult] = []
 

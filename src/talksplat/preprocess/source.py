@@ -49,13 +49,13 @@ def track_number(name: str, wanted: str | int) -> int | None:
 
 
 def open_source(
-    video: Path, audio: Path | None, model: Path, picture: int | None = None, sound: int | None = None
+    video: Path, audio: Path | None, model: Callable[[], Path], picture: int | None = None, sound: int | None = None
 ) -> Source:
     """Read the sound and find the tracks.
 
     Args:
         audio: file with the sound; None: the video.
-        model: file of the face landmarker.
+        model: finds the file of the face landmarker, which only several video tracks need.
         picture, sound: numbers of tracks that are set, from 1.
 
     Raises:
@@ -64,7 +64,7 @@ def open_source(
     notes: list[str] = []
     info = probe(video, picture)
     if picture is None and info.num_tracks > 1:
-        picture, words = _track_with_face(video, info.num_tracks, model)
+        picture, words = _track_with_face(video, info.num_tracks, model())
         notes.append(words)
         info = probe(video, picture)
     source = Source(video, info, content_hash(video), audio or video, np.zeros(0), picture, notes=notes)
