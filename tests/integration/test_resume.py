@@ -98,7 +98,8 @@ def test_kill_and_resume_gives_the_same_bits(
     timings = json.loads((run_dir / "run_info.json").read_text())["timings"]
     assert [name for name, seconds in timings.items() if seconds > 1e6] == [stage[3:]], "time before the kill counts"
     clock = training_seconds(run_dir)
-    assert clock == sorted(clock) and clock[-1] > 1e6 and clock[-1] <= sum(timings.values()) + 1e-3
+    rounding = 0.1  # metrics.csv has eight digits
+    assert clock == sorted(clock) and clock[-1] > 1e6 and clock[-1] <= sum(timings.values()) + rounding
 
 
 def as_before_layers(path: Path) -> None:
