@@ -53,9 +53,8 @@ def locked(path: Path, remedy: str, inside: bool = False, wait: bool = False) ->
 def _acquire(file: Path, timeout: float) -> AcquireReturnProxy:
     try:
         return FileLock(file).acquire(timeout=timeout)
-    except (
-        OSError
-    ) as error:  # filelock takes process ids where locks are not implemented, but not where they do not work
+    except OSError as error:
+        # filelock takes process ids where locks are not implemented, but not where they do not work.
         if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
             raise
         return SoftFileLock(file.with_name(f"{file.name}.pid")).acquire(timeout=timeout)
